@@ -1,0 +1,1 @@
+"""Stage 3: Teacher -> Student bundle."""

@@ -1,0 +1,1 @@
+"""Stage 4: Student bundle -> Evaluation and gate."""

@@ -1,0 +1,1 @@
+"""The KServe model server that loads a Student bundle."""

@@ -1,0 +1,1 @@
+"""Stage 1: interactions, items and users -> Prepared data set."""

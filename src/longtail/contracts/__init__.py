@@ -1,0 +1,1 @@
+"""What flows between the stages: table columns, artifact directories, segments, settings, errors. Light imports."""

@@ -1,0 +1,26 @@
+"""The names of columns, in input tables and in the Prepared data set."""
+
+
+class Columns:
+    """Column names. Ids are the user's own strings; codes (``*_code``) are private to one artifact."""
+
+    # input tables
+    USER = "user_id"
+    ITEM = "item_id"
+    TIMESTAMP = "timestamp"  # int64, seconds
+    EVENT = "event"  # optional: view, click, cart, purchase, rating
+    VALUE = "value"  # optional: the rating
+    TITLE = "title"
+    DESCRIPTION = "description"
+    ATTRIBUTES = "attributes"  # list[str]
+    IMAGE = "image"
+
+    # Prepared data set
+    USER_CODE = "user_code"  # int32, rank of user_id in sorted order
+    ITEM_CODE = "item_code"  # int32, rank of item_id in sorted order
+    POSITION = "position"  # int32, 0-based place in the user's history
+    WEIGHT = "weight"  # float32, strength of the event
+    SPLIT = "split"  # int8, see prepared.Split
+    TEXT = "text"  # title | attributes | description
+    NUMERIC = "numeric"  # list[float32], standardised; names in the manifest
+    TRAIN_COUNT = "train_count"  # int64, training events of the item

@@ -1,0 +1,121 @@
+"""The Prepared data set: what preprocess writes and every later stage reads.
+
+Files:
+    items.parquet    item_code, item_id, title, text, attributes, numeric, train_count; sorted by item_code
+    users.parquet    user_code, user_id, attributes (list of ``name=value``); sorted by user_code
+    events.parquet   user_code, position, item_code, timestamp, weight, split; sorted by user_code, position
+    rejected.parquet table, row, reason, content
+
+Facts in the manifest: ``protocol``, ``split`` (rule and cut-offs), ``segment_rule``, ``counts``, ``rejected`` (reason ->
+count), ``numeric_names``, ``user_attributes`` (sorted ``name=value`` vocabulary), ``repeats``, ``settings``.
+"""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from longtail.contracts.artifacts import PREPARED, Artifact, read_artifact
+from longtail.contracts.columns import Columns
+from longtail.contracts.segments import SegmentRule
+
+
+class Split(IntEnum):
+    """Who may see an event. A split's targets are predicted from all events of lower splits."""
+
+    TRAIN = 0
+    VALIDATION = 1
+    TEST = 2
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Users of one split, the histories they are predicted from, and the items to be found.
+
+    users [n] int32; histories and items: n arrays of item codes, histories oldest first.
+    """
+
+    users: NDArray[np.int32]
+    histories: list[NDArray[np.int32]]
+    items: list[NDArray[np.int32]]
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    @property
+    def history_lengths(self) -> NDArray[np.int64]:
+        return np.array([len(history) for history in self.histories], dtype=np.int64)
+
+
+class PreparedDataset:
+    """Read access to a Prepared data set. Small columns are held as numpy arrays."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.artifact: Artifact = read_artifact(path, PREPARED)
+        self.facts: dict[str, Any] = dict(self.artifact.facts)
+        events = pq.read_table(self.artifact.file("events.parquet"))
+        column = lambda name, kind: events.column(name).to_numpy().astype(kind, copy=False)  # noqa: E731
+        self.user_codes: NDArray[np.int32] = column(Columns.USER_CODE, np.int32)  # [events]
+        self.item_codes: NDArray[np.int32] = column(Columns.ITEM_CODE, np.int32)  # [events]
+        self.timestamps: NDArray[np.int64] = column(Columns.TIMESTAMP, np.int64)  # [events]
+        self.weights: NDArray[np.float32] = column(Columns.WEIGHT, np.float32)  # [events]
+        self.splits: NDArray[np.int8] = column(Columns.SPLIT, np.int8)  # [events]
+        items = pq.read_table(self.artifact.file("items.parquet"))
+        self.item_ids: list[str] = items.column(Columns.ITEM).to_pylist()
+        self.titles: list[str | None] = items.column(Columns.TITLE).to_pylist()
+        self.item_texts: list[str] = [text or "" for text in items.column(Columns.TEXT).to_pylist()]
+        self.item_attributes: list[list[str]] = [row or [] for row in items.column(Columns.ATTRIBUTES).to_pylist()]
+        self.train_counts: NDArray[np.int64] = items.column(Columns.TRAIN_COUNT).to_numpy()
+        numeric_names: list[str] = self.facts["numeric_names"]
+        self.numeric: NDArray[np.float32] = np.array(
+            items.column(Columns.NUMERIC).to_pylist(), dtype=np.float32
+        ).reshape(len(self.item_ids), len(numeric_names))  # [items, features]
+        users = pq.read_table(self.artifact.file("users.parquet"))
+        self.user_ids: list[str] = users.column(Columns.USER).to_pylist()
+        self.user_attributes: list[list[str]] = [row or [] for row in users.column(Columns.ATTRIBUTES).to_pylist()]
+
+    @property
+    def segment_rule(self) -> SegmentRule:
+        return SegmentRule(**self.facts["segment_rule"])
+
+    @property
+    def exclude_history(self) -> bool:
+        """Items of the history are not recommended again, unless repeats were kept as events of their own."""
+        return bool(self.facts["repeats"] != "keep")
+
+    @cached_property
+    def _starts(self) -> NDArray[np.int64]:
+        """Events of user u are rows ``_starts[u]:_starts[u + 1]``."""
+        return np.searchsorted(self.user_codes, np.arange(len(self.user_ids) + 1))
+
+    def history(self, user_code: int, before: Split) -> NDArray[np.int32]:
+        """Item codes of the user's events of lower splits, oldest first."""
+        rows = slice(self._starts[user_code], self._starts[user_code + 1])
+        return self.item_codes[rows][self.splits[rows] < before]
+
+    def train_sequences(self) -> list[NDArray[np.int32]]:
+        """Training events of every user (empty for a user without any), oldest first. ``[users]``"""
+        return [self.history(user, Split.VALIDATION) for user in range(len(self.user_ids))]
+
+    def targets(self, split: Split) -> Targets:
+        """Every user with an event in ``split``, also those with an empty history."""
+        users = np.unique(self.user_codes[self.splits == split]).astype(np.int32)
+        items = []
+        for user in users:
+            rows = slice(self._starts[user], self._starts[user + 1])
+            items.append(np.unique(self.item_codes[rows][self.splits[rows] == split]))
+        return Targets(users, [self.history(int(user), split) for user in users], items)
+
+    def train_digest(self) -> str:
+        """SHA-256 over the training events. Teacher and student record it; evaluate compares."""
+        rows = self.splits == Split.TRAIN
+        digest = hashlib.sha256()
+        for array in (self.user_codes, self.item_codes, self.timestamps):
+            digest.update(np.ascontiguousarray(array[rows]).tobytes())
+        return digest.hexdigest()

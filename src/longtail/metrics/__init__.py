@@ -1,0 +1,1 @@
+"""Ranking, beyond-accuracy and significance. numpy only."""

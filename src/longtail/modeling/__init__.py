@@ -1,0 +1,1 @@
+"""Neural parts: text encoder, sequence encoder, losses, export to ONNX. torch and transformers live here."""

@@ -1,0 +1,1 @@
+"""Reads and scores a Student bundle, and the classic baselines. numpy, scipy, onnxruntime; never torch."""

@@ -1,0 +1,1 @@
+"""The demo shop: a generator that knows the truth it generated."""

@@ -1,0 +1,1 @@
+"""The table engine: Narwhals expressions on DuckDB or Spark, and reading and writing files and buckets."""
