@@ -23,7 +23,9 @@ class SegmentRule:
         return np.array(SEGMENTS)[np.searchsorted(edges, lengths, side="left")]
 
     @classmethod
-    def from_quantiles(cls, history_lengths: NDArray[np.integer], tail: float = 0.5, torso: float = 0.8) -> "SegmentRule":
+    def from_quantiles(
+        cls, history_lengths: NDArray[np.integer], tail: float = 0.5, torso: float = 0.8
+    ) -> "SegmentRule":
         """Bounds at the given quantiles of the non-empty histories."""
         lengths = np.asarray(history_lengths)
         lengths = lengths[lengths > 0]

@@ -38,13 +38,16 @@ class PreprocessSettings(Settings):
     )
     engine: Literal["duckdb", "spark"] = Field("duckdb", description="Who runs the table expressions.")
     memory_limit_gb: float = Field(4.0, gt=0.1, description="GB that DuckDB may hold before it spills to disk.")
-    spark_remote: str | None = Field(None, description="Spark Connect address (sc://host:port); none starts a local Spark.")
+    spark_remote: str | None = Field(
+        None, description="Spark Connect address (sc://host:port); none starts a local Spark."
+    )
     event_weights: dict[str, float] = Field(
         default_factory=lambda: {"view": 1.0, "click": 2.0, "cart": 3.0, "purchase": 5.0},
         description="Strength of each kind of event; an event that is not listed is rejected.",
     )
     rating_scale: Literal["none", "user", "global"] = Field(
-        "none", description="Scale ratings to 0..1 by each user's own or the global range; `none` gives every rating weight 1."
+        "none",
+        description="Scale ratings to 0..1 by each user's own or the global range; `none` gives every rating weight 1.",
     )
     min_rating: float | None = Field(None, description="Ratings below it are rejected as dislikes; none keeps all.")
     repeats: Literal["merge", "keep"] = Field(
@@ -57,21 +60,27 @@ class PreprocessSettings(Settings):
         "leave_last_out",
         description="`leave_last_out`: a user's last event is the test target, the one before it the validation target.",
     )
-    validation_share: float = Field(0.1, gt=0, lt=0.5, description="Share of events (by time) that validate, global_time only.")
+    validation_share: float = Field(
+        0.1, gt=0, lt=0.5, description="Share of events (by time) that validate, global_time only."
+    )
     test_share: float = Field(0.1, gt=0, lt=0.5, description="Share of events (by time) that test, global_time only.")
     segments: Literal["history", "quantile"] = Field(
-        "history", description="`history`: cold 0, tail 1-4, torso 5-9, head 10+; `quantile`: tail up to the median, torso to 80 %."
+        "history",
+        description="`history`: cold 0, tail 1-4, torso 5-9, head 10+; `quantile`: tail up to the median, torso to 80 %.",
     )
     max_rejected_share: float = Field(0.1, ge=0, le=1, description="The stage fails above this share of unusable rows.")
     latest_timestamp: int | None = Field(
-        None, description="Unix seconds; later events are rejected as lying in the future. None takes the clock of the run."
+        None,
+        description="Unix seconds; later events are rejected as lying in the future. None takes the clock of the run.",
     )
 
     @model_validator(mode="after")
     def _weights_are_positive(self) -> "PreprocessSettings":
         for event, weight in self.event_weights.items():
             if weight <= 0:
-                raise ValueError(f"event_weights.{event} is {weight}; weights are positive (leave the event out to reject it)")
+                raise ValueError(
+                    f"event_weights.{event} is {weight}; weights are positive (leave the event out to reject it)"
+                )
         return self
 
 
@@ -84,15 +93,23 @@ class FinetuneSettings(Settings):
     pooling: Literal["auto", "mean", "cls", "last"] = Field(
         "auto", description="How token states become one vector; auto: last token for decoders, else mean."
     )
-    max_tokens: int = Field(40, ge=4, le=512, description="Tokens of an item's text that are read; the rest is cut off.")
+    max_tokens: int = Field(
+        40, ge=4, le=512, description="Tokens of an item's text that are read; the rest is cut off."
+    )
     adaptation: Literal["lora", "frozen"] = Field("lora", description="`frozen` uses the language model as it is.")
-    adapted_layers: int = Field(2, ge=1, description="Upper layers that LoRA adapts; the output of those below is cached once.")
+    adapted_layers: int = Field(
+        2, ge=1, description="Upper layers that LoRA adapts; the output of those below is cached once."
+    )
     lora_rank: int = Field(32, ge=1, description="Rank of the LoRA matrices.")
-    adapt_steps: int = Field(300, ge=0, description="Steps of text adaptation (about 1 s each on 2 cores). Bounds the work.")
+    adapt_steps: int = Field(
+        300, ge=0, description="Steps of text adaptation (about 1 s each on 2 cores). Bounds the work."
+    )
     adapt_batch: int = Field(256, ge=8, description="Items a step, taken from whole user histories.")
     adapt_learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate of the LoRA matrices.")
     adapt_temperature: float = Field(0.05, gt=0, description="Temperature of the contrastive softmax.")
-    popularity_correction: float = Field(0.5, ge=0, le=1, description="Share of log popularity taken off in-batch negatives.")
+    popularity_correction: float = Field(
+        0.5, ge=0, le=1, description="Share of log popularity taken off in-batch negatives."
+    )
     dim: int = Field(240, ge=8, description="Numbers in the teacher's item and query vectors.")
     blocks: int = Field(2, ge=1, description="Transformer blocks of the sequence encoder.")
     heads: int = Field(4, ge=1, description="Attention heads a block; dim must be a multiple.")
@@ -101,17 +118,23 @@ class FinetuneSettings(Settings):
     max_history: int = Field(50, ge=1, description="Latest items of a history that are read.")
     epochs: int = Field(9, ge=1, description="Passes over the training sequences at most.")
     patience: int = Field(2, ge=1, description="Epochs without a better validation NDCG@10 before training stops.")
-    batch_positions: int = Field(2048, ge=16, description="Training positions a step; sequences are bucketed by length.")
+    batch_positions: int = Field(
+        2048, ge=16, description="Training positions a step; sequences are bucketed by length."
+    )
     learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate of AdamW.")
     weight_decay: float = Field(0.01, ge=0, description="Weight decay of AdamW.")
     warmup_share: float = Field(0.05, ge=0, lt=1, description="Share of the steps over which the learning rate rises.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes CUDA where there is one.")
-    precision: Literal["auto", "bf16", "fp32"] = Field("auto", description="auto takes bf16 where the hardware multiplies it.")
+    precision: Literal["auto", "bf16", "fp32"] = Field(
+        "auto", description="auto takes bf16 where the hardware multiplies it."
+    )
 
     @model_validator(mode="after")
     def _heads_divide_dim(self) -> "FinetuneSettings":
         if self.dim % self.heads:
-            raise ValueError(f"dim {self.dim} is not a multiple of heads {self.heads}; take dim {self.dim // self.heads * self.heads}")
+            raise ValueError(
+                f"dim {self.dim} is not a multiple of heads {self.heads}; take dim {self.dim // self.heads * self.heads}"
+            )
         return self
 
 
@@ -125,20 +148,28 @@ class DistillSettings(Settings):
     temperature: float = Field(0.07, gt=0, description="Temperature of the cosine scores.")
     epochs: int = Field(6, ge=1, description="Passes over the training sequences at most.")
     patience: int = Field(2, ge=1, description="Epochs without a better validation NDCG@10 before training stops.")
-    batch_positions: int = Field(2048, ge=16, description="Training positions a step; sequences are bucketed by length.")
+    batch_positions: int = Field(
+        2048, ge=16, description="Training positions a step; sequences are bucketed by length."
+    )
     learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate of AdamW.")
     weight_decay: float = Field(0.01, ge=0, description="Weight decay of AdamW.")
     warmup_share: float = Field(0.05, ge=0, lt=1, description="Share of the steps over which the learning rate rises.")
-    soft_label_weight: float = Field(0.5, ge=0, le=1, description="Share of the loss that follows the teacher; the rest follows labels.")
+    soft_label_weight: float = Field(
+        0.5, ge=0, le=1, description="Share of the loss that follows the teacher; the rest follows labels."
+    )
     soft_label_temperature: float = Field(1.0, gt=0, description="Temperature of the teacher's scores.")
     neighbours: int = Field(100, ge=1, description="Neighbours of an item that the sparse matrix keeps.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes CUDA where there is one.")
-    precision: Literal["auto", "bf16", "fp32"] = Field("auto", description="auto takes bf16 where the hardware multiplies it.")
+    precision: Literal["auto", "bf16", "fp32"] = Field(
+        "auto", description="auto takes bf16 where the hardware multiplies it."
+    )
 
     @model_validator(mode="after")
     def _heads_divide_dim(self) -> "DistillSettings":
         if self.dim % self.heads:
-            raise ValueError(f"dim {self.dim} is not a multiple of heads {self.heads}; take dim {self.dim // self.heads * self.heads}")
+            raise ValueError(
+                f"dim {self.dim} is not a multiple of heads {self.heads}; take dim {self.dim // self.heads * self.heads}"
+            )
         return self
 
 
@@ -151,7 +182,8 @@ class EvaluateSettings(Settings):
     confidence: float = Field(0.95, gt=0.5, lt=1, description="Coverage of the intervals.")
     gate_metric: Literal["ndcg", "recall", "mrr", "hitrate"] = Field("ndcg", description="Metric of the gate, at 10.")
     gate_baselines: tuple[str, ...] = Field(
-        ("popularity", "item_cf", "tfidf"), description="Systems that the student must not be worse than, over all users."
+        ("popularity", "item_cf", "tfidf"),
+        description="Systems that the student must not be worse than, over all users.",
     )
     gate_tolerance: float = Field(
         0.0, ge=0, description="The gate fails where the upper bound of (student - baseline) lies below minus this."
@@ -161,11 +193,19 @@ class EvaluateSettings(Settings):
 class DeploySettings(Settings):
     """The InferenceService and its smoke test."""
 
-    name: str = Field("longtail", pattern=r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$", description="Name of the InferenceService.")
+    name: str = Field(
+        "longtail", pattern=r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$", description="Name of the InferenceService."
+    )
     namespace: str = Field("longtail", pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", description="Kubernetes namespace.")
-    image: str = Field("longtail-predict:0.1.0", description="Image of the model server; give it a content-derived tag.")
-    storage_uri: str | None = Field(None, description="Where the cluster finds the bundle (s3://, gs://, pvc://); none: the local folder.")
-    mode: Literal["Standard", "Knative"] = Field("Standard", description="KServe's deployment mode, annotated explicitly.")
+    image: str = Field(
+        "longtail-predict:0.1.0", description="Image of the model server; give it a content-derived tag."
+    )
+    storage_uri: str | None = Field(
+        None, description="Where the cluster finds the bundle (s3://, gs://, pvc://); none: the local folder."
+    )
+    mode: Literal["Standard", "Knative"] = Field(
+        "Standard", description="KServe's deployment mode, annotated explicitly."
+    )
     min_replicas: int = Field(1, ge=0, description="Pods kept when there is no load.")
     max_replicas: int = Field(3, ge=1, description="Pods at most.")
     cpu: str = Field("1", description="CPU request and limit of a pod.")
@@ -177,7 +217,9 @@ class DeploySettings(Settings):
 class RunSettings(Settings):
     """All stages' settings: what one YAML file holds."""
 
-    seed: int = Field(0, ge=0, description="Seed of everything random; same seed, same machine, same threads: same result.")
+    seed: int = Field(
+        0, ge=0, description="Seed of everything random; same seed, same machine, same threads: same result."
+    )
     preprocess: PreprocessSettings = PreprocessSettings()
     finetune: FinetuneSettings = FinetuneSettings()
     distill: DistillSettings = DistillSettings()

@@ -75,11 +75,11 @@ class Bundle:
         return (self.path / "text_encoder.onnx").is_file()
 
 
-def write_tables(
-    folder: Path, tensors: Tensors, items: pa.Table, attributes: list[str]
-) -> None:
+def write_tables(folder: Path, tensors: Tensors, items: pa.Table, attributes: list[str]) -> None:
     """Write all but the ONNX files and the manifest into ``folder`` (inside ``write_artifact``)."""
-    arrays = {name: np.ascontiguousarray(value) for name, value in vars(tensors).items() if isinstance(value, np.ndarray)}
+    arrays = {
+        name: np.ascontiguousarray(value) for name, value in vars(tensors).items() if isinstance(value, np.ndarray)
+    }
     matrix = tensors.neighbours
     arrays |= {
         "neighbours.data": matrix.data.astype(np.float32),
@@ -88,11 +88,15 @@ def write_tables(
         "decay": np.array([tensors.decay], dtype=np.float32),
     }
     save_file(arrays, folder / "tensors.safetensors")
-    pq.write_table(items.select([Columns.ITEM, Columns.TITLE, Columns.ATTRIBUTES, Columns.TRAIN_COUNT]), folder / "items.parquet")
+    pq.write_table(
+        items.select([Columns.ITEM, Columns.TITLE, Columns.ATTRIBUTES, Columns.TRAIN_COUNT]), folder / "items.parquet"
+    )
     (folder / "attributes.json").write_text(json.dumps(attributes))
 
 
-def bundle_facts(segment_rule: SegmentRule, exclude_history: bool, max_history: int, max_tokens: int, train_digest: str, **more: Any) -> dict[str, Any]:
+def bundle_facts(
+    segment_rule: SegmentRule, exclude_history: bool, max_history: int, max_tokens: int, train_digest: str, **more: Any
+) -> dict[str, Any]:
     """The facts that a scorer reads, and whatever else the writer wants to record."""
     return {
         "segment_rule": asdict(segment_rule),

@@ -30,6 +30,9 @@ class System(Protocol):
 def queries_of(prepared: PreparedDataset, targets: Targets, last: int | None = None) -> list[Query]:
     """The queries of a split's users, with the history cut to its ``last`` items where given."""
     return [
-        Query(history if last is None else history[len(history) - min(last, len(history)) :], prepared.user_attributes[user])
+        Query(
+            history if last is None else history[len(history) - min(last, len(history)) :],
+            prepared.user_attributes[user],
+        )
         for user, history in zip(targets.users, targets.histories)
     ]

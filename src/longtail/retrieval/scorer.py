@@ -45,7 +45,9 @@ class Scorer:
             self._tokenizer.enable_padding()
 
     def _session(self, name: str) -> onnxruntime.InferenceSession:
-        return onnxruntime.InferenceSession(str(self.bundle.path / name), self._options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            str(self.bundle.path / name), self._options, providers=["CPUExecutionProvider"]
+        )
 
     def code(self, item_id: str) -> int | None:
         """Code of an item id, None where the catalogue does not hold it."""
@@ -70,9 +72,13 @@ class Scorer:
         """Query vectors. ``[queries, dim]``"""
         tensors, limit = self.bundle.tensors, int(self.bundle.facts["max_history"])
         stated = [row for row, query in enumerate(queries) if query.interests]
-        interests = dict(zip(stated, self.embed_text([queries[row].interests or "" for row in stated]))) if stated else {}
+        interests = (
+            dict(zip(stated, self.embed_text([queries[row].interests or "" for row in stated]))) if stated else {}
+        )
         histories = [query.history[-limit:] for query in queries]
-        lengths = np.array([1 + (row in interests) + len(history) for row, history in enumerate(histories)], dtype=np.int64)
+        lengths = np.array(
+            [1 + (row in interests) + len(history) for row, history in enumerate(histories)], dtype=np.int64
+        )
         inputs = np.zeros((len(queries), lengths.max(initial=1), tensors.start.shape[0]), dtype=np.float32)
         for row, (query, history) in enumerate(zip(queries, histories)):
             known = [self._attributes[name] for name in query.attributes if name in self._attributes]
@@ -121,7 +127,9 @@ class Scorer:
             chosen = top_items(row, k, excluded)
             answers.append(
                 [
-                    Recommendation(self.bundle.item_ids[item], self.bundle.titles[item], float(row[item]), self.reason(query, item))
+                    Recommendation(
+                        self.bundle.item_ids[item], self.bundle.titles[item], float(row[item]), self.reason(query, item)
+                    )
                     for item in chosen
                 ]
             )
@@ -132,10 +140,14 @@ class Scorer:
         if len(query.history):
             tensors = self.bundle.tensors
             contributions = [
-                tensors.decay**age * float(tensors.neighbours[past, item]) for age, past in enumerate(query.history[::-1])
+                tensors.decay**age * float(tensors.neighbours[past, item])
+                for age, past in enumerate(query.history[::-1])
             ]
             best = int(np.argmax(contributions))
-            if contributions[best] > 0 and tensors.neighbour_weight[length_bucket(np.array([len(query.history)]))[0]] > 0:
+            if (
+                contributions[best] > 0
+                and tensors.neighbour_weight[length_bucket(np.array([len(query.history)]))[0]] > 0
+            ):
                 return f"because of {self._name(int(query.history[::-1][best]))} in your history"
             nearest = query.history[int(np.argmax(tensors.item_matrix[query.history] @ tensors.item_matrix[item]))]
             return f"similar to {self._name(int(nearest))}"
