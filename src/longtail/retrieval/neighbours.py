@@ -1,0 +1,46 @@
+"""Item-to-item similarities: co-occurrence in histories and shared words. Baselines and the student's sparse term."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+
+def cosine_cooccurrence(sequences: Sequence[NDArray[np.integer]], n_items: int) -> sparse.csr_array:
+    """Cosine between items' sets of users; zero diagonal. ``[items, items]``
+
+    sequences: item codes of each user's training events.
+    """
+    users = np.repeat(np.arange(len(sequences)), [len(sequence) for sequence in sequences])
+    items = np.concatenate([*sequences, np.zeros(0, dtype=np.int64)]).astype(np.int64)
+    incidence = sparse.csr_array((np.ones(len(items), np.float32), (users, items)), shape=(len(sequences), n_items))
+    incidence.sum_duplicates()
+    incidence.data[:] = 1.0
+    counts = np.asarray(incidence.sum(axis=0)).ravel()
+    scale = sparse.diags_array(1.0 / np.sqrt(np.maximum(counts, 1.0)))
+    similarity = sparse.csr_array(scale @ (incidence.T @ incidence) @ scale)
+    similarity.setdiag(0.0)
+    similarity.eliminate_zeros()
+    return similarity.astype(np.float32)
+
+
+def tfidf_vectors(texts: Sequence[str]) -> sparse.csr_array:
+    """Unit TF-IDF rows over words and pairs of words. ``[items, terms]``; no terms where no text holds a word."""
+    try:
+        return sparse.csr_array(TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, dtype=np.float32).fit_transform(texts))
+    except ValueError:  # scikit-learn refuses an empty vocabulary
+        return sparse.csr_array((len(texts), 0), dtype=np.float32)
+
+
+def keep_top(matrix: sparse.csr_array, count: int) -> sparse.csr_array:
+    """The ``count`` greatest entries of each row; ties go to the smaller column."""
+    matrix = sparse.csr_array(matrix)
+    kept = np.zeros(len(matrix.data), dtype=bool)
+    for row in range(matrix.shape[0]):
+        span = slice(matrix.indptr[row], matrix.indptr[row + 1])
+        order = np.lexsort((matrix.indices[span], -matrix.data[span]))[:count]
+        kept[matrix.indptr[row] + order] = True
+    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))[kept]
+    return sparse.csr_array((matrix.data[kept], (rows, matrix.indices[kept])), shape=matrix.shape)
