@@ -124,6 +124,7 @@ class FinetuneSettings(Settings):
     learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate of AdamW.")
     weight_decay: float = Field(0.01, ge=0, description="Weight decay of AdamW.")
     warmup_share: float = Field(0.05, ge=0, lt=1, description="Share of the steps over which the learning rate rises.")
+    neighbours: int = Field(100, ge=1, description="Neighbours of an item that the teacher's sparse matrix keeps.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes CUDA where there is one.")
     precision: Literal["auto", "bf16", "fp32"] = Field(
         "auto", description="auto takes bf16 where the hardware multiplies it."

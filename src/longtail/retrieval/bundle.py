@@ -5,7 +5,7 @@ The teacher's ``scorer`` folder and the Student bundle have this one format. Fil
     tensors.safetensors    the arrays of ``Tensors``
     attributes.json        user-attribute vocabulary (``name=value``), row order of ``attribute_matrix``
     sequence_encoder.onnx  inputs [batch, length, dim], lengths [batch] -> query [batch, dim]
-    text_encoder.onnx      input_ids, attention_mask [batch, tokens] -> embedding [batch, text_dim]  (optional)
+    text_encoder.onnx      input_ids, attention_mask [batch, tokens] -> text_vector [batch, text_dim] (optional)
     tokenizer.json         of the text encoder                                                        (optional)
 Facts in the manifest: ``segment_rule``, ``exclude_history``, ``max_history``, ``max_tokens``, ``train_digest``, ...
 """

@@ -29,7 +29,9 @@ def cosine_cooccurrence(sequences: Sequence[NDArray[np.integer]], n_items: int) 
 def tfidf_vectors(texts: Sequence[str]) -> sparse.csr_array:
     """Unit TF-IDF rows over words and pairs of words. ``[items, terms]``; no terms where no text holds a word."""
     try:
-        return sparse.csr_array(TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, dtype=np.float32).fit_transform(texts))
+        return sparse.csr_array(
+            TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, dtype=np.float32).fit_transform(texts)
+        )
     except ValueError:  # scikit-learn refuses an empty vocabulary
         return sparse.csr_array((len(texts), 0), dtype=np.float32)
 
@@ -44,3 +46,15 @@ def keep_top(matrix: sparse.csr_array, count: int) -> sparse.csr_array:
         kept[matrix.indptr[row] + order] = True
     rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))[kept]
     return sparse.csr_array((matrix.data[kept], (rows, matrix.indices[kept])), shape=matrix.shape)
+
+
+def tfidf_similarity(texts: Sequence[str], count: int, chunk: int = 1000) -> sparse.csr_array:
+    """Cosine of TF-IDF rows, the ``count`` greatest of each row; zero diagonal. ``[items, items]``"""
+    vectors = tfidf_vectors(texts)
+    rows = []
+    for begin in range(0, len(texts), chunk):
+        block = sparse.csr_array(vectors[begin : begin + chunk] @ vectors.T)
+        block.setdiag(0.0, k=begin)
+        block.eliminate_zeros()
+        rows.append(keep_top(block, count))
+    return sparse.csr_array(sparse.vstack(rows)) if rows else sparse.csr_array((0, 0), dtype=np.float32)

@@ -1,0 +1,126 @@
+"""Stage 2: adapts the language model, trains the sequence model beside it, and writes the Teacher.
+
+Files of the artifact:
+    scorer/                    a scoring bundle (retrieval.bundle): how evaluate asks the teacher
+    model.safetensors          weights of the sequence model: how distill asks it for soft labels
+    text_vectors.safetensors   frozen [items, text_dim] unit rows; features [items, feature_dim], the model's inputs
+    tensorboard/               training curves
+"""
+
+import hashlib
+import json
+import logging
+import shutil
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.numpy import save_file as save_arrays
+from safetensors.torch import save_model
+
+from longtail.contracts.artifacts import TEACHER, write_artifact
+from longtail.contracts.errors import UserError
+from longtail.contracts.machine import available_cores
+from longtail.contracts.prepared import PreparedDataset
+from longtail.contracts.settings import FinetuneSettings
+from longtail.modeling.adaptation import adapt, adapted_vectors
+from longtail.modeling.bundling import fit_on_validation, write_bundle
+from longtail.modeling.device import choose_bf16, choose_device, prepare_torch
+from longtail.modeling.export import export_text_encoder
+from longtail.modeling.language_model import LanguageModel, UpperLayers, encode_texts, load_language_model
+from longtail.modeling.sequence_model import SequenceModel, Shape
+from longtail.modeling.training import TrainingData, train
+
+log = logging.getLogger(__name__)
+NUMERIC_SCALE = 0.1  # standardised numbers beside text vectors whose numbers are about 0.05
+
+
+def finetune(
+    prepared: str | Path,
+    output: str | Path,
+    settings: FinetuneSettings,
+    seed: int = 0,
+    checkpoints: str | Path | None = None,
+) -> None:
+    """Write the Teacher artifact to ``output``.
+
+    ``checkpoints``: folder where a killed run finds its progress again; it keeps one sub-folder for each set of data,
+    settings and seed, which is removed when the run has finished.
+
+    Raises:
+        UserError: where the training split is empty, or the language model cannot be loaded.
+    """
+    data = PreparedDataset(prepared)
+    digest = data.train_digest()
+    if not (data.splits == 0).any():
+        raise UserError(
+            f"{prepared}: the training split holds no event, so nothing can be learnt; users need at least three events "
+            "under leave_last_out, or take preprocess.split: global_time"
+        )
+    key = hashlib.sha256(json.dumps([digest, settings.canonical(), seed]).encode()).hexdigest()[:16]
+    folder = (Path(checkpoints) if checkpoints else Path(output).with_name(f"{Path(output).name}.checkpoints")) / key
+    folder.mkdir(parents=True, exist_ok=True)
+    prepare_torch(available_cores())
+    device = choose_device(settings.device)
+    bf16 = choose_bf16(settings.precision, device)
+    language_model = load_language_model(settings.language_model, settings.pooling, settings.max_tokens)
+    frozen, features, upper = _text_features(language_model, data, settings, seed, device, bf16, folder)
+    shape = Shape(
+        settings.dim, settings.blocks, settings.heads, settings.max_history, settings.dropout, settings.temperature
+    )
+    torch.manual_seed(seed)
+    text_dim = features.shape[1] - data.numeric.shape[1]
+    model = SequenceModel(shape, torch.from_numpy(features), text_dim, len(data.facts["user_attributes"])).to(device)
+    score = train(model, TrainingData.of(data, settings.max_history), settings, seed, bf16, folder)
+    fit = fit_on_validation(model, data, settings.neighbours, seed)
+    facts = {
+        "train_digest": digest,
+        "settings": settings.model_dump(mode="json"),
+        "seed": seed,
+        "text_dim": text_dim,
+        "validation_ndcg": score,
+        "validation_ndcg_by_history": fit.ndcg,
+    }
+    with write_artifact(output, TEACHER, facts) as partial:
+        save_model(model, str(partial / "model.safetensors"))
+        save_arrays({"frozen": frozen, "features": features}, partial / "text_vectors.safetensors")
+        shutil.copytree(folder / "tensorboard", partial / "tensorboard")
+        write_bundle(
+            partial / "scorer",
+            model,
+            data,
+            fit,
+            lambda target: export_text_encoder(language_model, upper, target),
+            settings.max_tokens,
+            role="teacher",
+        )
+    shutil.rmtree(folder)
+
+
+def _text_features(
+    language_model: LanguageModel,
+    data: PreparedDataset,
+    settings: FinetuneSettings,
+    seed: int,
+    device: torch.device,
+    bf16: bool,
+    folder: Path,
+) -> tuple[NDArray[np.float32], NDArray[np.float32], UpperLayers | None]:
+    """Frozen text vectors [items, d], the model's features [items, text_dim + numbers], and the adapted layers."""
+    layers = len(language_model.layers)
+    if settings.adapted_layers > layers:
+        raise UserError(
+            f"finetune.adapted_layers: is {settings.adapted_layers}, but {settings.language_model} has {layers} layers"
+        )
+    frozen, cached = encode_texts(
+        language_model, data.item_texts, device, bf16, cache_from=layers - settings.adapted_layers
+    )
+    parts, upper = [frozen], None
+    if settings.adaptation == "lora":
+        upper = adapt(language_model, cached, data.train_sequences(), settings, seed, device, bf16, folder)
+        parts.append(adapted_vectors(upper, cached, device, bf16))
+    without_text = np.array([not text for text in data.item_texts])
+    for part in parts:
+        part[without_text] = 0.0  # an item without text is known by its id alone
+    return frozen, np.concatenate([*parts, NUMERIC_SCALE * data.numeric], axis=1).astype(np.float32), upper

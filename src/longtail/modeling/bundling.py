@@ -1,0 +1,106 @@
+"""From a trained sequence model to a scoring bundle: fit the sparse terms on validation, export, write."""
+
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+
+from longtail.contracts.artifacts import BUNDLE, write_artifact
+from longtail.contracts.columns import Columns
+from longtail.contracts.prepared import PreparedDataset, Split
+from longtail.modeling.export import export_sequence_encoder
+from longtail.modeling.sequence_model import SequenceModel
+from longtail.modeling.sequences import Sequences, query_vectors
+from longtail.modeling.training import attribute_codes
+from longtail.retrieval.bundle import Tensors, bundle_facts, write_tables
+from longtail.retrieval.fitting import Fit, fit_terms
+from longtail.retrieval.neighbours import cosine_cooccurrence, tfidf_similarity
+
+log = logging.getLogger(__name__)
+
+
+def log_popularity(prepared: PreparedDataset) -> NDArray[np.float32]:
+    """Log of the training counts, standardised. ``[items]``"""
+    logs = np.log1p(prepared.train_counts.astype(np.float64))
+    return ((logs - logs.mean()) / max(float(logs.std()), 1e-9)).astype(np.float32)
+
+
+def fit_on_validation(model: SequenceModel, prepared: PreparedDataset, neighbours: int, seed: int) -> Fit:
+    """Weights of the sparse and the popularity term beside this model's dense scores."""
+    targets = prepared.targets(Split.VALIDATION)
+    attributes = attribute_codes(prepared)
+
+    def encode(histories: list[NDArray[np.int32]], rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        users = [attributes[targets.users[row]] for row in rows]
+        return query_vectors(model, Sequences(histories, users, model.shape.max_history)).cpu().numpy()
+
+    return fit_terms(
+        cosine_cooccurrence(prepared.train_sequences(), len(prepared.item_ids)),
+        tfidf_similarity(prepared.item_texts, neighbours),
+        model.item_vectors().detach().cpu().numpy(),
+        log_popularity(prepared),
+        targets.histories,
+        targets.items,
+        encode,
+        neighbours,
+        prepared.exclude_history,
+        seed,
+    )
+
+
+def write_bundle(
+    path: Path,
+    model: SequenceModel,
+    prepared: PreparedDataset,
+    fit: Fit,
+    text_encoder: Callable[[Path], None],
+    max_tokens: int,
+    **facts: object,
+) -> None:
+    """Write a scoring bundle. ``text_encoder`` puts text_encoder.onnx and tokenizer.json into the folder it is given."""
+    recorded = bundle_facts(
+        prepared.segment_rule,
+        prepared.exclude_history,
+        model.shape.max_history,
+        max_tokens,
+        prepared.train_digest(),
+        validation_ndcg_by_history=fit.ndcg,
+        **facts,
+    )
+    model = model.cpu().eval()
+    array = lambda tensor: tensor.detach().float().numpy()  # noqa: E731
+    with write_artifact(path, BUNDLE, recorded) as folder, torch.no_grad():
+        n_attributes = len(prepared.facts["user_attributes"])
+        tensors = Tensors(
+            item_matrix=array(model.item_vectors()),
+            log_popularity=log_popularity(prepared),
+            start=array(model.start),
+            attribute_matrix=array(model.attributes.weight)[:n_attributes],
+            text_projection=array(model.project.weight)[:, : model.text_dim].T,
+            neighbours=fit.neighbours,
+            neighbour_weight=fit.neighbour_weight,
+            popularity_weight=fit.popularity_weight,
+            decay=fit.decay,
+        )
+        items = pa.table(
+            {
+                Columns.ITEM: prepared.item_ids,
+                Columns.TITLE: pa.array(prepared.titles, pa.string()),
+                Columns.ATTRIBUTES: pa.array(prepared.item_attributes, pa.list_(pa.string())),
+                Columns.TRAIN_COUNT: prepared.train_counts,
+            }
+        )
+        write_tables(folder, tensors, items, list(prepared.facts["user_attributes"]))
+        export_sequence_encoder(model.encoder, folder / "sequence_encoder.onnx")
+        text_encoder(folder)
+
+
+def copy_text_encoder(source: Path, folder: Path) -> None:
+    """Take the text encoder of another bundle."""
+    for name in ("text_encoder.onnx", "tokenizer.json"):
+        shutil.copyfile(source / name, folder / name)

@@ -1,0 +1,38 @@
+"""Where and in which precision torch computes."""
+
+import contextlib
+import ctypes
+
+import torch
+
+from longtail.contracts.errors import UserError
+
+
+def choose_device(device: str) -> torch.device:
+    """``auto`` takes CUDA where there is one; asking for CUDA where there is none is an error."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("settings: device is cuda, but torch sees no CUDA device here; take device auto or cpu")
+    return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def choose_bf16(precision: str, device: torch.device) -> bool:
+    """Whether products run in bf16: ``auto`` where the hardware multiplies it itself (else it is slower than fp32)."""
+    if precision != "auto":
+        return precision == "bf16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def prepare_torch(threads: int) -> None:
+    """Use ``threads`` CPU threads, and keep freed memory in the process.
+
+    Full-softmax batches free and take back blocks of some 100 MB at every step; giving them to the system each time costs
+    a third of the run in page faults.
+    """
+    torch.set_num_threads(threads)
+    with contextlib.suppress(OSError, AttributeError):  # glibc only
+        libc = ctypes.CDLL(None)
+        m_trim_threshold, m_mmap_max = -1, -4
+        libc.mallopt(m_mmap_max, 0)
+        libc.mallopt(m_trim_threshold, 2**31 - 1)

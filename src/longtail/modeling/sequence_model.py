@@ -1,0 +1,118 @@
+"""The sequence model: item vectors from ids and text, and a causal transformer over the history."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of a sequence model."""
+
+    dim: int
+    blocks: int
+    heads: int
+    max_history: int
+    dropout: float
+    temperature: float
+
+
+class RelativeAttention(nn.Module):
+    """Causal self-attention whose positions are a learned bias per head and distance."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.heads = shape.heads
+        self.project_in = nn.Linear(shape.dim, 3 * shape.dim)
+        self.project_out = nn.Linear(shape.dim, shape.dim)
+        self.distance_bias = nn.Parameter(torch.zeros(shape.heads, shape.max_history + 2))
+        self.dropout = shape.dropout
+
+    def forward(self, x: Tensor) -> Tensor:  # [batch, length, dim] -> the same
+        batch, length, dim = x.shape
+        q, k, v = self.project_in(x).reshape(batch, length, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
+        place = torch.arange(length, device=x.device)
+        distance = place[:, None] - place[None, :]  # [length, length]
+        bias = self.distance_bias[:, distance.clamp(0, self.distance_bias.shape[1] - 1)]
+        bias = bias.masked_fill(distance < 0, float("-inf"))  # [heads, length, length]
+        weights = torch.softmax((q @ k.transpose(-1, -2)).float() / math.sqrt(dim // self.heads) + bias, dim=-1)
+        weights = F.dropout(weights, self.dropout, self.training).to(v.dtype)
+        return self.project_out((weights @ v).transpose(1, 2).reshape(batch, length, dim))
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.norm_attention, self.norm_feed = nn.LayerNorm(shape.dim), nn.LayerNorm(shape.dim)
+        self.attention = RelativeAttention(shape)
+        self.feed = nn.Sequential(
+            nn.Linear(shape.dim, 4 * shape.dim),
+            nn.GELU(),
+            nn.Dropout(shape.dropout),
+            nn.Linear(4 * shape.dim, shape.dim),
+        )
+        self.dropout = nn.Dropout(shape.dropout)
+
+    def forward(self, x: Tensor) -> Tensor:  # [batch, length, dim] -> the same
+        x = x + self.dropout(self.attention(self.norm_attention(x)))
+        return x + self.dropout(self.feed(self.norm_feed(x)))
+
+
+class SequenceEncoder(nn.Module):
+    """Input vectors -> query vectors (unit length divided by the temperature) at every position. Exported to ONNX."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.dropout = nn.Dropout(shape.dropout)
+        self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.blocks))
+        self.norm = nn.LayerNorm(shape.dim)
+
+    def forward(self, inputs: Tensor) -> Tensor:  # [batch, length, dim] -> the same
+        x = self.dropout(inputs * math.sqrt(self.shape.dim))
+        for block in self.blocks:
+            x = block(x)
+        return F.normalize(self.norm(x).float(), dim=-1) / self.shape.temperature
+
+
+class SequenceModel(nn.Module):
+    """Item vector = unit(id vector + projected features); features are text vectors and numbers, fixed.
+
+    Args:
+        features: [items, feature_dim]; the first ``text_dim`` columns are the text vector.
+        text_dim: width of the text vector.
+        n_attributes: size of the vocabulary of user attributes.
+    """
+
+    def __init__(self, shape: Shape, features: Tensor, text_dim: int, n_attributes: int) -> None:
+        super().__init__()
+        self.shape, self.text_dim = shape, text_dim
+        self.register_buffer("features", features, persistent=False)
+        self.ids = nn.Embedding(len(features), shape.dim)
+        nn.init.normal_(self.ids.weight, std=0.02)
+        self.project = nn.Linear(features.shape[1], shape.dim, bias=False)
+        self.start = nn.Parameter(torch.randn(shape.dim) / math.sqrt(shape.dim))
+        self.attributes = nn.EmbeddingBag(max(n_attributes, 1), shape.dim, mode="sum")
+        nn.init.normal_(self.attributes.weight, std=0.02)
+        self.encoder = SequenceEncoder(shape)
+
+    def item_vectors(self) -> Tensor:
+        """Unit rows. ``[items, dim]``"""
+        features: Tensor = self.features  # type: ignore[assignment]
+        return F.normalize(self.ids.weight + self.project(features).float(), dim=-1)
+
+    def starts(self, attributes: Tensor, offsets: Tensor) -> Tensor:
+        """First input of each sequence, from flat attribute codes and each user's offset. ``[batch, dim]``"""
+        return self.start + self.attributes(attributes, offsets)
+
+    def forward(self, vectors: Tensor, histories: Tensor, starts: Tensor) -> Tensor:
+        """Query vectors after the start and after every item. ``[batch, 1 + length, dim]``
+
+        vectors: ``item_vectors()``; histories [batch, length] item codes, padding at the end; starts [batch, dim].
+        """
+        return self.encoder(torch.cat([starts[:, None], vectors[histories]], dim=1))
