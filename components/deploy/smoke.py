@@ -1,0 +1,60 @@
+"""Asks a served model over V1 and V2, and compares its answers with the evaluated ones."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from longtail.contracts.errors import UserError
+from longtail.contracts.http import call
+
+TOLERANCE = 1e-4  # relative to the user's greatest score: batches of another size differ in the last bits
+
+
+def ask_v1(url: str, name: str, instances: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    answer = call(f"{url}/v1/models/{quote(name)}:predict", {"instances": list(instances)})
+    predictions: list[dict[str, Any]] = answer["predictions"]
+    return predictions
+
+
+def ask_v2(url: str, name: str, instances: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    texts = [json.dumps(instance) for instance in instances]
+    tensor = {"name": "request", "datatype": "BYTES", "shape": [len(texts)], "data": texts}
+    answer = call(f"{url}/v2/models/{quote(name)}/infer", {"inputs": [tensor]})
+    return [json.loads(text) for text in answer["outputs"][0]["data"]]
+
+
+def greatest_difference(
+    protocol: str, golden: Sequence[dict[str, Any]], predictions: Sequence[dict[str, Any]]
+) -> float:
+    """Greatest relative difference of a served score from the evaluated one.
+
+    Raises:
+        UserError: other items, another order, or a difference above ``TOLERANCE``. Items whose evaluated scores lie within
+            ``TOLERANCE`` of each other may change places.
+    """
+    greatest = 0.0
+    for number, (user, prediction) in enumerate(zip(golden, predictions, strict=True)):
+        served = {item["item_id"]: item["score"] for item in prediction["items"]}
+        scale = max((abs(score) for score in user["scores"]), default=0.0) or 1.0
+        differences = [abs(a - b) / scale for a, b in zip(served.values(), user["scores"])]
+        evaluated = dict(zip(user["expected"], user["scores"]))
+        differences += [abs(score - evaluated[item]) / scale for item, score in served.items() if item in evaluated]
+        greatest = max([greatest, *differences])
+        # an item that was not evaluated may only stand in for one that ties with the last
+        strangers = [item for item in served if item not in evaluated]
+        if len(served) != len(evaluated) or greatest > TOLERANCE or not _tie(strangers, served, user["scores"], scale):
+            raise UserError(
+                f"evaluated user {number} (history {user['history']}): {protocol} answered {_shown(served)}, "
+                f"but the evaluation says {_shown(evaluated)}; bundle and evaluation do not belong together, "
+                "evaluate this bundle again"
+            )
+    return greatest
+
+
+def _tie(strangers: list[str], served: dict[str, float], scores: Sequence[float], scale: float) -> bool:
+    return all(abs(served[item] - scores[-1]) / scale <= TOLERANCE for item in strangers)
+
+
+def _shown(scores: dict[str, float]) -> str:
+    return ", ".join(f"{item} {score:.5f}" for item, score in scores.items())

@@ -1,0 +1,122 @@
+"""The KServe model: a Student bundle behind the V1 and V2 protocols.
+
+V1  {"instances": [{"history": ["id", ...], "attributes": {"gender": "F"}, "interests": "text", "k": 10}]}
+    -> {"predictions": [{"items": [{"item_id", "title", "score", "reason"}], "segment", "unknown_items",
+                         "unknown_attributes"}]}
+V2  BYTES tensor ``request`` [n], an instance's JSON in each element
+    -> BYTES tensor ``recommendations`` [n], a prediction's JSON in each element
+"""
+
+import asyncio
+import json
+import logging
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from kserve import InferOutput, InferRequest, InferResponse, Model
+from kserve.errors import InvalidInput
+
+from longtail.components.predict.request import (
+    DEFAULT_K,
+    INPUT_TENSOR,
+    Instance,
+    instances_of_v1,
+    instances_of_v2,
+)
+from longtail.contracts.machine import available_cores
+from longtail.retrieval.bundle import load_bundle
+from longtail.retrieval.query import Query
+from longtail.retrieval.scorer import Scorer
+
+log = logging.getLogger(__name__)
+
+OUTPUT_TENSOR = "recommendations"
+
+Prediction = dict[str, Any]
+
+
+class RecommendationModel(Model):
+    """Scores off the event loop, in as many threads as there are cores; each request is computed by one of them."""
+
+    def __init__(self, name: str, bundle: str | os.PathLike[str]) -> None:
+        super().__init__(name)
+        self.path = bundle
+        self._pool = ThreadPoolExecutor(available_cores(), thread_name_prefix="score")
+
+    def load(self) -> bool:
+        """Read and check the bundle; ready only once a first answer was computed.
+
+        Raises:
+            UserError: naming the bundle's file that is missing or changed.
+        """
+        bundle = load_bundle(self.path)
+        self._scorer = Scorer(bundle, threads=1)
+        self._attributes = frozenset(bundle.attributes)
+        self._predictions([Instance()])
+        self.ready = True
+        return self.ready
+
+    def get_input_types(self) -> list[dict[str, Any]]:
+        return [{"name": INPUT_TENSOR, "datatype": "BYTES", "shape": [-1]}]
+
+    def get_output_types(self) -> list[dict[str, Any]]:
+        return [{"name": OUTPUT_TENSOR, "datatype": "BYTES", "shape": [-1]}]
+
+    async def predict(self, payload: Any, headers: Any = None, response_headers: Any = None) -> Any:
+        """Answer a V1 body or a V2 request.
+
+        Raises:
+            InvalidInput: what is wrong with the request; the client gets it as a 400.
+        """
+        if isinstance(payload, InferRequest):
+            predictions = await self._off_loop(lambda: self._predictions(instances_of_v2(payload)))
+            texts = [json.dumps(prediction, ensure_ascii=False).encode() for prediction in predictions]
+            output = InferOutput(OUTPUT_TENSOR, [len(texts)], "BYTES", np.array(texts, dtype=np.object_))
+            return InferResponse(
+                payload.id,
+                self.name,
+                [output],
+                use_binary_outputs=payload.use_binary_outputs,
+                requested_outputs=payload.request_outputs,
+            )
+        return {"predictions": await self._off_loop(lambda: self._predictions(instances_of_v1(payload)))}
+
+    async def _off_loop(self, work: Callable[[], list[Prediction]]) -> list[Prediction]:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        except InvalidInput:
+            raise
+        except Exception:
+            log.exception("a request failed")
+            # KServe shows clients an exception's text: theirs tells nothing of the inside
+            raise RuntimeError("internal error; the server's log has the details") from None
+
+    def _predictions(self, instances: list[Instance]) -> list[Prediction]:
+        bundle = self._scorer.bundle
+        count = len(bundle.item_ids)
+        queries, wanted, unknown = [], [], []
+        for number, instance in enumerate(instances):
+            k = instance.k or min(DEFAULT_K, count)
+            if k > count:
+                raise InvalidInput(f"instance {number}: k is {k}, but the catalogue holds {count} items; ask for fewer")
+            if instance.interests and not bundle.has_text_encoder:
+                raise InvalidInput(f"instance {number}: this model cannot read interests; leave the key out")
+            codes = [self._scorer.code(item) for item in instance.history]
+            known = np.array([code for code in codes if code is not None], dtype=np.int32)
+            queries.append(Query(known, instance.attributes, instance.interests))
+            wanted.append(k)
+            unknown.append([item for item, code in zip(instance.history, codes) if code is None])
+        segments = bundle.segment_rule.assign(np.array([len(query.history) for query in queries]))
+        answers = self._scorer.recommend(queries, max(wanted))
+        return [
+            {
+                "items": [vars(item) for item in answer[:k]],
+                "segment": str(segment),
+                "unknown_items": missing,
+                "unknown_attributes": [name for name in query.attributes if name not in self._attributes],
+            }
+            for answer, k, segment, missing, query in zip(answers, wanted, segments, unknown, queries)
+        ]

@@ -1,0 +1,108 @@
+"""The model server's process: ``python -m longtail.components.predict.server --bundle DIR --name longtail``.
+
+One worker, quiet logs, both ports checked before anything is loaded; SIGTERM lets requests in flight finish.
+"""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from longtail.contracts.errors import EXIT_CODE, UserError
+from longtail.contracts.machine import free_ports, port_in_use
+
+log = logging.getLogger(__name__)
+
+DEFAULT_BUNDLE = "/mnt/models"  # where KServe's storage initializer puts what STORAGE_URI names
+MAX_PORT = 65535
+
+
+def serve(bundle: str | os.PathLike[str], name: str, http_port: int = 0, grpc_port: int = 0) -> None:
+    """Serve a bundle until SIGTERM or SIGINT. A port of 0 is chosen free.
+
+    Raises:
+        UserError: a port that is taken, or what is wrong with the bundle.
+    """
+    chosen = free_ports(2)
+    http_port, grpc_port = http_port or chosen[0], grpc_port or chosen[1]
+    _check_ports(http_port, grpc_port)
+    os.environ.setdefault(
+        "OPENBLAS_NUM_THREADS", "1"
+    )  # the scoring threads share the cores; numpy must not multiply them
+    from kserve import ModelServer
+
+    from longtail.components.predict.model import RecommendationModel
+
+    _quiet_kserve()
+    model = RecommendationModel(name, bundle)
+    model.load()
+    server = ModelServer(http_port=http_port, grpc_port=grpc_port, workers=1, enable_latency_logging=False)
+    server.model_repository_extension = _fixed_models(server.registered_models)
+    log.info("serving %s as %s on http://127.0.0.1:%d (gRPC on %d)", Path(bundle), name, http_port, grpc_port)
+    server.start([model])
+
+
+def _check_ports(http_port: int, grpc_port: int) -> None:
+    for option, port in (("--http-port", http_port), ("--grpc-port", grpc_port)):
+        if not 0 < port <= MAX_PORT:
+            raise UserError(f"{option} {port}: is no port; take 1 to {MAX_PORT}, or leave it out to have one chosen")
+        if port_in_use(port):
+            raise UserError(
+                f"port {port} is in use; stop what listens there, or give {option} another port (0 chooses a free one)"
+            )
+    if http_port == grpc_port:
+        raise UserError(f"--http-port and --grpc-port are both {http_port}; give them different ports")
+
+
+def _fixed_models(registry: object) -> object:
+    """KServe lets any client unload the model; this server's one model stays."""
+    from kserve.errors import InvalidInput
+    from kserve.protocol.model_repository_extension import ModelRepositoryExtension
+
+    class FixedModels(ModelRepositoryExtension):
+        async def load(self, model_name: str) -> None:
+            raise InvalidInput("this server's model is fixed; start another server for another bundle")
+
+        unload = load
+
+    return FixedModels(registry)
+
+
+def _quiet_kserve() -> None:
+    """KServe writes four lines a request, and a traceback for every bad one: keep warnings, in one line each."""
+    from kserve.errors import InvalidInput
+
+    def without_traceback(record: logging.LogRecord) -> bool:
+        if record.exc_info and isinstance(record.exc_info[1], InvalidInput):
+            record.msg, record.args, record.exc_info = "refused a request: %s", (record.exc_info[1],), None
+        return True
+
+    kserve_log = logging.getLogger("kserve")
+    kserve_log.addHandler(logging.NullHandler())  # a logger with a handler is not configured by kserve
+    kserve_log.addFilter(without_traceback)
+    for name in ("kserve", "kserve.trace", "uvicorn", "uvicorn.access"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="longtail-server", description="Serve a Student bundle over KServe's V1 and V2."
+    )
+    parser.add_argument("--bundle", default=DEFAULT_BUNDLE, help="folder of the Student bundle (default: %(default)s)")
+    parser.add_argument("--name", default="longtail", help="name of the model in addresses (default: %(default)s)")
+    parser.add_argument("--http-port", type=int, default=0, help="port of V1 and V2 over HTTP; 0 chooses a free one")
+    parser.add_argument("--grpc-port", type=int, default=0, help="port of V2 over gRPC; 0 chooses a free one")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        serve(options.bundle, options.name, options.http_port, options.grpc_port)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_CODE
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

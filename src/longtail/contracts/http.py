@@ -1,0 +1,41 @@
+"""JSON over HTTP to a model server. Loopback calls never go through a proxy."""
+
+import json
+import urllib.error
+import urllib.request
+from typing import Any
+from urllib.parse import urlsplit
+
+from longtail.contracts.errors import UserError
+
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+
+def call(url: str, document: Any = None, timeout_seconds: float = 60.0) -> Any:
+    """GET ``url``, or POST ``document`` to it as JSON; the answer's JSON.
+
+    Raises:
+        UserError: naming the address, and the server's own message where it refused.
+    """
+    if not url.startswith(("http://", "https://")):
+        raise UserError(f"{url}: is no address of a server; it starts with http:// or https://")
+    proxies = [urllib.request.ProxyHandler({})] if urlsplit(url).hostname in LOOPBACK else []
+    body = None if document is None else json.dumps(document).encode()
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310  (checked above)
+    try:
+        with urllib.request.build_opener(*proxies).open(request, timeout=timeout_seconds) as answer:
+            return json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        raise UserError(f"{url}: {_refusal(error.read()) or error.reason} (HTTP {error.code})") from None
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        raise UserError(f"{url}: no answer ({reason}); is the server running, and is this its port?") from None
+    except ValueError as error:
+        raise UserError(f"{url}: did not answer with JSON ({error}); is this the model server's port?") from None
+
+
+def _refusal(body: bytes) -> str:
+    try:
+        return str(json.loads(body)["error"])
+    except (ValueError, KeyError, TypeError):
+        return ""

@@ -1,0 +1,94 @@
+"""What this machine, or the container around the process, really grants: cores, memory, free ports."""
+
+import math
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+ROOT = Path("/")
+_UNLIMITED = 1 << 60  # cgroup v1 writes "no limit" as a number near 2**63
+
+
+def available_cores(root: Path = ROOT) -> int:
+    """Cores this process may use: its CPU affinity, cut to the cgroup's quota (rounded up), at least 1."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    for folder in _cgroups("cpu", root):
+        if (quota := _quota(folder)) is not None:
+            cores = min(cores, math.ceil(quota))
+    return max(cores, 1)
+
+
+def available_memory(root: Path = ROOT) -> int:
+    """Bytes this process may still take: what the machine has available, cut to the cgroup's limit."""
+    limits = [_machine_memory(root)]
+    for folder in _cgroups("memory", root):
+        for name in ("memory.max", "memory.limit_in_bytes"):
+            text = _read(folder / name)
+            if text and text != "max" and int(text) < _UNLIMITED:
+                limits.append(int(text))
+    return min(limits)
+
+
+def free_ports(count: int) -> list[int]:
+    """``count`` different TCP ports that nobody listens on now."""
+    with ExitStack() as stack:  # all are held until the last is known, so that no port comes twice
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for held in sockets:
+            held.bind(("", 0))
+        return [int(held.getsockname()[1]) for held in sockets]
+
+
+def port_in_use(port: int) -> bool:
+    """Whether somebody listens on the TCP port, on any address."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that just closed is not in use
+        try:
+            probe.bind(("", port))
+            probe.listen(1)
+        except OSError:
+            return True
+    return False
+
+
+def _cgroups(controller: str, root: Path) -> Iterator[Path]:
+    """Folders whose limits hold for this process: its cgroup and all above it, version 1 and 2."""
+    mount = root / "sys/fs/cgroup"
+    for line in (_read(root / "proc/self/cgroup") or "").splitlines():
+        number, controllers, path = line.split(":", 2)
+        if number == "0" and not controllers:
+            base = mount
+        elif controller in controllers.split(","):
+            base = mount / controllers if (mount / controllers).is_dir() else mount / controller
+        else:
+            continue
+        folder = base / path.lstrip("/")
+        # inside a container the path may be the host's and not exist here: its parents up to the mount then answer
+        yield from (place for place in (folder, *folder.parents) if place == base or base in place.parents)
+
+
+def _quota(folder: Path) -> float | None:
+    """Cores that the folder's CPU quota grants; None without one."""
+    if text := _read(folder / "cpu.max"):
+        quota, period = text.split()
+        return None if quota == "max" else int(quota) / int(period)
+    quota_us, period_us = _read(folder / "cpu.cfs_quota_us"), _read(folder / "cpu.cfs_period_us")
+    if quota_us and period_us and int(quota_us) > 0:
+        return int(quota_us) / int(period_us)
+    return None
+
+
+def _machine_memory(root: Path) -> int:
+    for line in (_read(root / "proc/meminfo") or "").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")  # no /proc: macOS
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return None

@@ -1,0 +1,84 @@
+import pytest
+from kserve import InferInput, InferRequest
+from kserve.errors import InvalidInput
+
+from longtail.components.predict.request import MAX_INSTANCES, Instance, instances_of_v1, instances_of_v2
+
+
+def v2(data, name="request", datatype="BYTES", shape=None):
+    return InferRequest("longtail", [InferInput(name, shape or [len(data)], datatype, data)])
+
+
+def test_every_key_may_be_left_out():
+    assert instances_of_v1({"instances": [{}]}) == [Instance(history=[], attributes=[], interests=None, k=None)]
+
+
+def test_attributes_as_object_and_as_list_are_the_same():
+    given = {"instances": [{"attributes": {"gender": "F", "age": 25}}, {"attributes": ["gender=F", "age=25"]}]}
+    first, second = instances_of_v1(given)
+    assert first == second
+    assert first.attributes == ["gender=F", "age=25"]
+
+
+def test_v2_elements_are_instances_as_text_or_bytes():
+    expected = [Instance(history=["a"], k=3), Instance()]
+    assert instances_of_v2(v2(['{"history": ["a"], "k": 3}', "{}"])) == expected
+    assert instances_of_v2(v2([b'{"history": ["a"], "k": 3}', b"{}"])) == expected
+    assert instances_of_v2(v2(['{"history": ["a"], "k": 3}', "{}"], shape=[2, 1])) == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ([], "the body must be"),
+        ({"inputs": []}, "the body must be"),
+        ({"instances": {}}, "the body must be"),
+        ({"instances": [{}], "k": 5}, "unknown key 'k'; it holds 'instances' alone"),
+        ({"instances": []}, "instances holds 0 users; give 1 to 64"),
+        ({"instances": [{}] * (MAX_INSTANCES + 1)}, "instances holds 65 users; give 1 to 64"),
+        ({"instances": ["a"]}, r"instances\[0\] is a str; give an object"),
+        (
+            {"instances": [{}, {"histroy": []}]},
+            r"instances\[1\] has the unknown key 'histroy'; known: attributes, history, interests, k",
+        ),
+        ({"instances": [{"history": "a"}]}, r"instances\[0\].history: input should be a valid list \(given: 'a'\)"),
+        (
+            {"instances": [{"history": ["a", 7]}]},
+            r"instances\[0\].history\[1\]: input should be a valid string \(given: '7'\)",
+        ),
+        ({"instances": [{"history": ["a"] * 1001}]}, r"instances\[0\].history: list should have at most 1000 items"),
+        ({"instances": [{"attributes": {"a": [1]}}]}, r"instances\[0\].attributes: a must be a text or a whole number"),
+        ({"instances": [{"attributes": "a=b"}]}, r"instances\[0\].attributes: input should be a valid list"),
+        ({"instances": [{"interests": 5}]}, r"instances\[0\].interests: input should be a valid string \(given: '5'\)"),
+        (
+            {"instances": [{"interests": "x" * 2001}]},
+            r"instances\[0\].interests: string should have at most 2000 characters",
+        ),
+        ({"instances": [{"k": 0}]}, r"instances\[0\].k: input should be greater than or equal to 1 \(given: '0'\)"),
+        ({"instances": [{"k": "10"}]}, r"instances\[0\].k: input should be a valid integer \(given: '10'\)"),
+        ({"instances": [{"k": True}]}, r"instances\[0\].k: input should be a valid integer"),
+        ({"instances": [{"k": 1.5}]}, r"instances\[0\].k: input should be a valid integer"),
+    ],
+)
+def test_bad_v1_bodies_are_refused_with_the_place(body, message):
+    with pytest.raises(InvalidInput, match=message):
+        instances_of_v1(body)
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        (v2(["{}"], name="history"), "one input tensor named 'request' of datatype BYTES.*given: 'history' of BYTES"),
+        (v2([1.0], datatype="FP32"), "given: 'request' of FP32"),
+        (InferRequest("longtail", []), "given: none"),
+        (v2(["{}"], shape=[3]), r"request: the data do not fit shape \[3\]"),
+        (v2(["{}", "{"]), r"request\[1\] is not JSON"),
+        (v2([5]), r"request\[0\] is not JSON"),
+        (v2(["5"]), r"request\[0\] is a int; give an object"),
+        (v2(['{"k": -1}']), r"request\[0\].k: input should be greater"),
+        (v2(["[" * 100_000]), r"request\[0\] is not JSON"),
+    ],
+)
+def test_bad_v2_requests_are_refused_with_the_place(request_, message):
+    with pytest.raises(InvalidInput, match=message):
+        instances_of_v2(request_)
