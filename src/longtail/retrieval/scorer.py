@@ -70,12 +70,12 @@ class Scorer:
 
     def encode(self, queries: Sequence[Query]) -> NDArray[np.float32]:
         """Query vectors. ``[queries, dim]``"""
-        tensors, limit = self.bundle.tensors, int(self.bundle.facts["max_history"])
+        tensors = self.bundle.tensors
         stated = [row for row, query in enumerate(queries) if query.interests]
         interests = (
             dict(zip(stated, self.embed_text([queries[row].interests or "" for row in stated]))) if stated else {}
         )
-        histories = [query.history[-limit:] for query in queries]
+        histories = [self._recent(query.history) for query in queries]
         lengths = np.array(
             [1 + (row in interests) + len(history) for row, history in enumerate(histories)], dtype=np.int64
         )
@@ -104,7 +104,7 @@ class Scorer:
     def _neighbour_terms(self, history: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """The sparse term's entries: item codes (with repeats) and decayed values."""
         matrix = self.bundle.tensors.neighbours
-        recent = history[-int(self.bundle.facts["max_history"]) :]
+        recent = self._recent(history)
         rows = [slice(matrix.indptr[item], matrix.indptr[item + 1]) for item in recent]
         decays = self.bundle.tensors.decay ** np.arange(len(recent) - 1, -1, -1)
         columns = np.concatenate([matrix.indices[row] for row in rows])
@@ -127,35 +127,41 @@ class Scorer:
             chosen = top_items(row, k, excluded)
             answers.append(
                 [
-                    Recommendation(
-                        self.bundle.item_ids[item], self.bundle.titles[item], float(row[item]), self.reason(query, item)
-                    )
-                    for item in chosen
+                    Recommendation(self.bundle.item_ids[item], self.bundle.titles[item], float(row[item]), reason)
+                    for item, reason in zip(chosen, self.reasons(query, chosen))
                 ]
             )
         return answers
 
-    def reason(self, query: Query, item: int) -> str:
-        """Why ``item``: "because of" only where the sparse term contributed, else by the nearest of what is known."""
+    def reasons(self, query: Query, items: NDArray[np.intp]) -> list[str]:
+        """Why each item: "because of" only where the sparse term contributed, else by the nearest of what is known."""
         if len(query.history):
-            tensors = self.bundle.tensors
-            contributions = [
-                tensors.decay**age * float(tensors.neighbours[past, item])
-                for age, past in enumerate(query.history[::-1])
-            ]
-            best = int(np.argmax(contributions))
-            if (
-                contributions[best] > 0
-                and tensors.neighbour_weight[length_bucket(np.array([len(query.history)]))[0]] > 0
-            ):
-                return f"because of {self._name(int(query.history[::-1][best]))} in your history"
-            nearest = query.history[int(np.argmax(tensors.item_matrix[query.history] @ tensors.item_matrix[item]))]
-            return f"similar to {self._name(int(nearest))}"
+            return self._reasons_by_history(query.history, items)
         if query.interests:
-            return f"matches your interest in {query.interests}"
+            return [f"matches your interest in {query.interests}"] * len(items)
         if any(name in self._attributes for name in query.attributes):
-            return "chosen by newcomers like you"
-        return "popular with newcomers"
+            return ["chosen by newcomers like you"] * len(items)
+        return ["popular with newcomers"] * len(items)
+
+    def _reasons_by_history(self, history: NDArray[np.int32], items: NDArray[np.intp]) -> list[str]:
+        tensors = self.bundle.tensors
+        weight = tensors.neighbour_weight[length_bucket(np.array([len(history)]))[0]]
+        recent = self._recent(history)[::-1]  # latest first, so that among equals the latest is named
+        decays = tensors.decay ** np.arange(len(recent))
+        contributions = weight * tensors.neighbours[recent][:, items].toarray() * decays[:, None]  # [recent, items]
+        similarities = tensors.item_matrix[recent] @ tensors.item_matrix[items].T  # [recent, items]
+        return [
+            f"because of {self._name(recent[cause])} in your history"
+            if largest > 0
+            else f"similar to {self._name(recent[near])}"
+            for cause, largest, near in zip(
+                contributions.argmax(axis=0), contributions.max(axis=0), similarities.argmax(axis=0)
+            )
+        ]
+
+    def _recent(self, history: NDArray[np.int32]) -> NDArray[np.int32]:
+        """The items that scoring reads."""
+        return history[-int(self.bundle.facts["max_history"]) :]
 
     def _name(self, item: int) -> str:
         return self.bundle.titles[item] or self.bundle.item_ids[item]
