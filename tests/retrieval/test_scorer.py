@@ -1,94 +1,18 @@
-"""Scores and reasons of a bundle small enough to compute by hand.
-
-Four items in two dimensions, an encoder that sums its inputs, and a text encoder that knows three words.
-"""
+"""Scores, order and reasons of the bundle in helpers_hand_bundle, computed by hand."""
 
 import numpy as np
-import onnx
-import pyarrow as pa
 import pytest
-from onnx import TensorProto, helper, numpy_helper
-from scipy import sparse
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Whitespace
+from helpers_hand_bundle import ITEMS, POPULARITY, START, A, B, C, D, write_hand_bundle
 
-from longtail.contracts.artifacts import BUNDLE, write_artifact
 from longtail.contracts.errors import UserError
-from longtail.contracts.segments import SegmentRule
-from longtail.retrieval.bundle import LENGTH_BUCKETS, Tensors, bundle_facts, load_bundle, write_tables
+from longtail.retrieval.bundle import load_bundle
 from longtail.retrieval.query import Query
 from longtail.retrieval.scorer import Scorer
-
-A, B, C, D = range(4)
-ITEMS = np.array([[1, 0], [0, 1], [0.6, 0.8], [-1, 0]], dtype=np.float32)
-START = np.array([0.1, 0.2], dtype=np.float32)
-FEMALE = np.array([0.0, -0.5], dtype=np.float32)
-POPULARITY = np.array([1, 0.5, -0.5, -1], dtype=np.float32)
-DECAY = 0.5
-MAX_HISTORY = 3
-WORDS = {"[PAD]": 0, "red": 1, "lamp": 2}
-WORD_VECTORS = np.array([[0, 0, 0], [2, 0, 0], [0, 2, 0]], dtype=np.float32)  # [words, text_dim]
-PROJECTION = np.array([[3, 0], [0, 4], [0, 0]], dtype=np.float32)  # [text_dim, dim]
-
-
-def neighbours():
-    matrix = np.zeros((4, 4), dtype=np.float32)
-    matrix[A, B], matrix[A, C], matrix[B, C] = 0.8, 0.2, 0.5
-    return sparse.csr_array(matrix)
-
-
-def save(nodes, inputs, outputs, constants, path):
-    graph = helper.make_graph(
-        nodes,
-        "encoder",
-        [helper.make_tensor_value_info(name, kind, shape) for name, kind, shape in inputs],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs],
-        [numpy_helper.from_array(value, name) for name, value in constants.items()],
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
-
-
-def write_bundle(path, text=True, exclude_history=True, titles=("Red lamp", "Blue lamp", None, "Chair")):
-    neighbour_weight = np.arange(LENGTH_BUCKETS, dtype=np.float32)  # 0, 1, 2, 3, ...: the bucket's number
-    popularity_weight = np.full(LENGTH_BUCKETS, 0.1, dtype=np.float32)
-    popularity_weight[0] = 2
-    tensors = Tensors(
-        ITEMS, POPULARITY, START, FEMALE[None], PROJECTION, neighbours(), neighbour_weight, popularity_weight, DECAY
-    )
-    items = pa.table(
-        {"item_id": ["a", "b", "c", "d"], "title": list(titles), "attributes": [["x"]] * 4, "train_count": [9, 5, 1, 0]}
-    )
-    facts = bundle_facts(SegmentRule(), exclude_history, MAX_HISTORY, 8, "digest")
-    with write_artifact(path, BUNDLE, facts) as folder:
-        write_tables(folder, tensors, items, ["gender=F"])
-        save(
-            [helper.make_node("ReduceSum", ["inputs", "axes"], ["query"], keepdims=0)],
-            [("inputs", TensorProto.FLOAT, ["n", "length", 2]), ("lengths", TensorProto.INT64, ["n"])],
-            [("query", ["n", 2])],
-            {"axes": np.array([1])},
-            folder / "sequence_encoder.onnx",
-        )
-        if text:
-            save(
-                [
-                    helper.make_node("Gather", ["words", "input_ids"], ["vectors"]),
-                    helper.make_node("ReduceSum", ["vectors", "axes"], ["text_vector"], keepdims=0),
-                ],
-                [("input_ids", TensorProto.INT64, ["n", "t"]), ("attention_mask", TensorProto.INT64, ["n", "t"])],
-                [("text_vector", ["n", 3])],
-                {"axes": np.array([1]), "words": WORD_VECTORS},
-                folder / "text_encoder.onnx",
-            )
-            tokenizer = Tokenizer(WordLevel(WORDS, unk_token="[PAD]"))
-            tokenizer.pre_tokenizer = Whitespace()
-            tokenizer.save(str(folder / "tokenizer.json"))
-    return path
 
 
 @pytest.fixture(scope="module")
 def scorer(tmp_path_factory):
-    return Scorer(load_bundle(write_bundle(tmp_path_factory.mktemp("scorer") / "bundle")), threads=1)
+    return Scorer(load_bundle(write_hand_bundle(tmp_path_factory.mktemp("scorer") / "bundle")), threads=1)
 
 
 def query(*history, attributes=(), interests=None):
@@ -161,13 +85,13 @@ def test_recommendations_are_ordered_and_leave_the_history_out(scorer):
 
 
 def test_history_may_be_recommended_where_repeats_were_kept(tmp_path):
-    scorer = Scorer(load_bundle(write_bundle(tmp_path / "bundle", exclude_history=False)), threads=1)
+    scorer = Scorer(load_bundle(write_hand_bundle(tmp_path / "bundle", exclude_history=False)), threads=1)
     (answer,) = scorer.recommend([query(A)], 4)
     assert [item.item_id for item in answer] == ["a", "b", "c", "d"]  # a = 1.1 + .1
 
 
 def test_equal_scores_are_ordered_by_item_code(tmp_path, monkeypatch):
-    scorer = Scorer(load_bundle(write_bundle(tmp_path / "bundle")), threads=1)
+    scorer = Scorer(load_bundle(write_hand_bundle(tmp_path / "bundle")), threads=1)
     monkeypatch.setattr(scorer, "score", lambda queries: np.zeros((len(queries), 4), np.float32))
     assert [item.item_id for item in scorer.recommend([query(B)], 2)[0]] == ["a", "c"]
 
@@ -202,7 +126,7 @@ def test_k_outside_the_catalogue_is_refused(scorer, k):
 
 
 def test_interests_without_a_text_encoder_are_refused(tmp_path):
-    scorer = Scorer(load_bundle(write_bundle(tmp_path / "bundle", text=False)))
+    scorer = Scorer(load_bundle(write_hand_bundle(tmp_path / "bundle", text=False)))
     with pytest.raises(UserError, match="holds no text encoder"):
         scorer.score([query(interests="red")])
 

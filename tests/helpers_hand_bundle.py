@@ -1,0 +1,82 @@
+"""A bundle small enough to compute by hand.
+
+Four items in two dimensions, an encoder that sums its inputs, and a text encoder that knows two words.
+"""
+
+import numpy as np
+import onnx
+import pyarrow as pa
+from onnx import TensorProto, helper, numpy_helper
+from scipy import sparse
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+
+from longtail.contracts.artifacts import BUNDLE, write_artifact
+from longtail.contracts.segments import SegmentRule
+from longtail.retrieval.bundle import LENGTH_BUCKETS, Tensors, bundle_facts, write_tables
+
+A, B, C, D = range(4)
+ITEMS = np.array([[1, 0], [0, 1], [0.6, 0.8], [-1, 0]], dtype=np.float32)
+START = np.array([0.1, 0.2], dtype=np.float32)
+FEMALE = np.array([0.0, -0.5], dtype=np.float32)
+POPULARITY = np.array([1, 0.5, -0.5, -1], dtype=np.float32)
+DECAY = 0.5
+MAX_HISTORY = 3
+WORDS = {"[PAD]": 0, "red": 1, "lamp": 2}
+WORD_VECTORS = np.array([[0, 0, 0], [2, 0, 0], [0, 2, 0]], dtype=np.float32)  # [words, text_dim]
+PROJECTION = np.array([[3, 0], [0, 4], [0, 0]], dtype=np.float32)  # [text_dim, dim]
+
+
+def neighbours():
+    matrix = np.zeros((4, 4), dtype=np.float32)
+    matrix[A, B], matrix[A, C], matrix[B, C] = 0.8, 0.2, 0.5
+    return sparse.csr_array(matrix)
+
+
+def save(nodes, inputs, outputs, constants, path):
+    graph = helper.make_graph(
+        nodes,
+        "encoder",
+        [helper.make_tensor_value_info(name, kind, shape) for name, kind, shape in inputs],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+
+
+def write_hand_bundle(path, text=True, exclude_history=True, titles=("Red lamp", "Blue lamp", None, "Chair")):
+    neighbour_weight = np.arange(LENGTH_BUCKETS, dtype=np.float32)  # 0, 1, 2, 3, ...: the bucket's number
+    popularity_weight = np.full(LENGTH_BUCKETS, 0.1, dtype=np.float32)
+    popularity_weight[0] = 2
+    tensors = Tensors(
+        ITEMS, POPULARITY, START, FEMALE[None], PROJECTION, neighbours(), neighbour_weight, popularity_weight, DECAY
+    )
+    items = pa.table(
+        {"item_id": ["a", "b", "c", "d"], "title": list(titles), "attributes": [["x"]] * 4, "train_count": [9, 5, 1, 0]}
+    )
+    facts = bundle_facts(SegmentRule(), exclude_history, MAX_HISTORY, 8, "digest")
+    with write_artifact(path, BUNDLE, facts) as folder:
+        write_tables(folder, tensors, items, ["gender=F"])
+        save(
+            [helper.make_node("ReduceSum", ["inputs", "axes"], ["query"], keepdims=0)],
+            [("inputs", TensorProto.FLOAT, ["n", "length", 2]), ("lengths", TensorProto.INT64, ["n"])],
+            [("query", ["n", 2])],
+            {"axes": np.array([1])},
+            folder / "sequence_encoder.onnx",
+        )
+        if text:
+            save(
+                [
+                    helper.make_node("Gather", ["words", "input_ids"], ["vectors"]),
+                    helper.make_node("ReduceSum", ["vectors", "axes"], ["text_vector"], keepdims=0),
+                ],
+                [("input_ids", TensorProto.INT64, ["n", "t"]), ("attention_mask", TensorProto.INT64, ["n", "t"])],
+                [("text_vector", ["n", 3])],
+                {"axes": np.array([1]), "words": WORD_VECTORS},
+                folder / "text_encoder.onnx",
+            )
+            tokenizer = Tokenizer(WordLevel(WORDS, unk_token="[PAD]"))
+            tokenizer.pre_tokenizer = Whitespace()
+            tokenizer.save(str(folder / "tokenizer.json"))
+    return path
