@@ -1,82 +1,157 @@
 """Raw tables -> the Prepared data set."""
 
+import logging
 import os
+import tempfile
+import time
 from pathlib import Path
+from typing import Any
 
-import duckdb
+import narwhals as nw
+import numpy as np
+import pyarrow as pa
 
+from longtail.components.preprocess import catalogue, events, profiles
+from longtail.components.preprocess.layouts import LIST, check_settings, open_table
+from longtail.components.preprocess.rejection import Rejection
 from longtail.contracts.artifacts import PREPARED, write_artifact
+from longtail.contracts.columns import Columns
+from longtail.contracts.errors import UserError
+from longtail.contracts.prepared import Split
+from longtail.contracts.segments import SegmentRule
 from longtail.contracts.settings import PreprocessSettings
+from longtail.tables.engine import Engine, Frame, open_engine
+
+logger = logging.getLogger(__name__)
+
+PROTOCOLS = {"leave_last_out": "leave_last_out (strict)", "global_time": "global_time"}
 
 
 def prepare(
     interactions: str, items: str, users: str | None, output: str | os.PathLike[str], settings: PreprocessSettings
 ) -> None:
-    """First thin version: Parquet tables with the project's own columns, strict leave-last-out."""
-    con = duckdb.connect()
-    con.read_parquet(interactions).create_view("raw_events")
-    con.read_parquet(items).create_view("raw_items")
-    columns = con.read_parquet(items).columns
-    known = {"item_id", "title", "description", "attributes", "image"}
-    numeric = [name for name in columns if name not in known]
-    optional = lambda name, kind: name if name in columns else f"null::{kind}"  # noqa: E731
-    standardised = ", ".join(
-        f'coalesce(("{name}" - avg("{name}") over ()) / nullif(stddev_pop("{name}") over (), 0), 0)::float'
-        for name in numeric
-    )
-    con.execute(f"""create table items as select (row_number() over (order by item_id) - 1)::int as item_code, item_id,
-        {optional("title", "varchar")} as title, {optional("attributes", "varchar[]")} as attributes,
-        concat_ws(' | ', nullif(title, ''), nullif(array_to_string(attributes, ', '), ''),
-                  nullif({optional("description", "varchar")}, '')) as text,
-        [{standardised}]::float[] as numeric from raw_items""")
-    attributes = "[]::varchar[]"
-    source = "select distinct user_id from raw_events"
+    """Write the Prepared data set (contracts/prepared.py) of the given tables to the folder ``output``.
+
+    Raises:
+        UserError: naming the file, column, row or key that cannot be used, and the remedy; nothing is written then.
+    """
+    target = Path(output).absolute()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    check_settings(settings)
+    with (
+        tempfile.TemporaryDirectory(prefix=f".{target.name}.work-", dir=target.parent) as scratch,
+        open_engine(settings.engine, settings.memory_limit_gb, settings.spark_remote, Path(scratch)) as engine,
+    ):
+        _prepare(engine, interactions, items, users, target, settings)
+
+
+def _prepare(
+    engine: Engine, interactions: str, items: str, users: str | None, target: Path, settings: PreprocessSettings
+) -> None:
+    latest = int(time.time()) if settings.latest_timestamp is None else settings.latest_timestamp
+    rejection = Rejection(engine, settings)
+
+    item_reading = open_table(engine, items, "items", settings)
+    item_rows, numeric = catalogue.read_items(engine, item_reading)
+    item_rows = rejection.of_ids(item_reading, item_rows, "items", Columns.ITEM)
+    item_codes = _codes(engine, item_rows.select(Columns.ITEM), Columns.ITEM, Columns.ITEM_CODE)
+
+    user_rows: Frame | None = None
+    left_out: dict[str, int] = {}
     if users:
-        con.read_parquet(users).create_view("raw_users")
-        source = "from raw_users"
-        attributes = (
-            "list_filter(["
-            + ", ".join(
-                f"""case when "{name}" is null then null else '{name}=' || {f'least("{name}" // 10, 6)' if kind in ("BIGINT",) else f'"{name}"'} end"""
-                for name, kind in zip(con.sql(source).columns, map(str, con.sql(source).types))
-                if name not in ("user_id", "zip_code")
-            )
-            + "], lambda x: x is not null)"
-        )
-    con.execute(f"""create table users as select (row_number() over (order by user_id) - 1)::int as user_code, user_id,
-        {attributes} as attributes from ({source})""")
-    con.execute("""create table events as
-        with merged as (select user_code, item_code, min(timestamp)::bigint as timestamp, 1::float as weight
-            from raw_events join users using (user_id) join items using (item_id) group by all),
-        placed as (select *, row_number() over (partition by user_code order by timestamp, item_code) - 1 as position,
-            count(*) over (partition by user_code) as n from merged)
-        select user_code, position::int as position, item_code, timestamp, weight,
-            (case n - position when 1 then 2 when 2 then 1 else 0 end)::tinyint as split
-        from placed order by user_code, position""")
-    vocabulary = con.sql("select distinct unnest(attributes) as a from users order by a").fetchall()
-    count = lambda query: con.sql(f"select count(*) from {query}").fetchall()[0][0]  # noqa: E731
-    facts = {
-        "protocol": "leave_last_out (strict)",
-        "split": {"rule": "leave_last_out"},
-        "segment_rule": {"tail_max": 4, "torso_max": 9},
-        "counts": {
-            "users": count("users"),
-            "items": count("items"),
-            "events": count("events"),
-            "train": count("events where split = 0"),
-        },
-        "rejected": {},
+        user_reading = open_table(engine, users, "users", settings)
+        user_rows, left_out = profiles.read_users(engine, user_reading)
+        user_rows = rejection.of_ids(user_reading, user_rows, "users", Columns.USER)
+
+    event_reading = open_table(engine, interactions, "interactions", settings)
+    raw = event_reading.scan.select(event_reading.columns)
+    user_ids = raw.select(Columns.USER).filter(~nw.col(Columns.USER).is_null()).unique()
+    if user_rows is not None:
+        user_ids = nw.concat([user_ids, user_rows.select(Columns.USER)]).unique()
+    user_codes = _codes(engine, user_ids, Columns.USER, Columns.USER_CODE)
+    checked = events.check(raw, item_codes, settings, latest)
+    coded = engine.keep(events.code(checked, user_codes))
+    rows = rejection.of_events(
+        event_reading,
+        coded,
+        lambda numbered: events.check(numbered, item_codes, settings, latest),
+    )
+    merged = events.merge(coded, settings)
+    cuts: list[float] | None = None
+    if settings.split == "global_time":
+        merged = engine.keep(merged)
+        first_test = 1 - settings.test_share
+        cuts = engine.percentiles(merged, Columns.TIMESTAMP, [first_test - settings.validation_share, first_test])
+    placed = engine.keep(events.split(merged, cuts))
+    counts = _split_counts(engine, placed, interactions, settings)
+    lengths = _history_lengths(engine, placed)
+    rule = SegmentRule.from_quantiles(lengths) if settings.segments == "quantile" else SegmentRule()
+    without_text = catalogue.count_without_text(engine, item_rows)
+    if without_text:
+        logger.warning("%s: %d items have neither title, attributes nor description", items, without_text)
+
+    facts: dict[str, Any] = {
+        "protocol": PROTOCOLS[settings.split],
+        "split": {"rule": settings.split}
+        | ({} if cuts is None else {"validation_from": int(cuts[0]), "test_from": int(cuts[1])}),
+        "segment_rule": {"tail_max": rule.tail_max, "torso_max": rule.torso_max},
+        "counts": counts | {"rows": rows, "users": _count(engine, user_codes), "items": _count(engine, item_codes)},
+        "rejected": rejection.counts,
         "numeric_names": numeric,
-        "user_attributes": [row[0] for row in vocabulary],
+        "user_attributes": _vocabulary(engine, user_rows),
+        "left_out_user_attributes": left_out,
+        "items_without_text": without_text,
         "repeats": settings.repeats,
         "settings": settings.model_dump(mode="json"),
     }
-    with write_artifact(Path(output), PREPARED, facts) as folder:
-        con.sql("from events order by user_code, position").write_parquet(str(folder / "events.parquet"))
-        con.sql("""select items.*, coalesce(n, 0)::bigint as train_count from items left join
-            (select item_code, count(*) as n from events where split = 0 group by all) using (item_code)
-            order by item_code""").write_parquet(str(folder / "items.parquet"))
-        con.sql("from users order by user_code").write_parquet(str(folder / "users.parquet"))
-        con.sql("""select ''::varchar as "table", 0::bigint as row, ''::varchar as reason, ''::varchar as content
-            where false""").write_parquet(str(folder / "rejected.parquet"))
-    con.close()
+    train = placed.filter(nw.col(Columns.SPLIT) == int(Split.TRAIN))
+    train_counts = train.group_by(Columns.ITEM_CODE).agg(train_count=nw.len())
+    item_table = catalogue.item_table(engine, item_codes, item_rows, train_counts, numeric)
+    with write_artifact(target, PREPARED, facts) as folder:
+        engine.write(item_table, folder / "items.parquet", [Columns.ITEM_CODE])
+        engine.write(profiles.user_table(user_codes, user_rows), folder / "users.parquet", [Columns.USER_CODE])
+        engine.write(events.weigh(placed, settings), folder / "events.parquet", [Columns.USER_CODE, Columns.POSITION])
+        rejection.write(folder / "rejected.parquet")
+
+
+def _codes(engine: Engine, ids: Frame, name: str, code: str) -> Frame:
+    """``code``, an int32 rank in sorted order, beside every id."""
+    ranked = ids.with_row_index(code, order_by=name)
+    return engine.keep(ranked.select(nw.col(code).cast(nw.Int32()), name))
+
+
+def _count(engine: Engine, frame: Frame) -> int:
+    return int(engine.collect(frame.select(n=nw.len())).to_pylist()[0]["n"])
+
+
+def _split_counts(engine: Engine, placed: Frame, uri: str, settings: PreprocessSettings) -> dict[str, int]:
+    found = engine.collect(placed.group_by(Columns.SPLIT).agg(n=nw.len())).to_pylist()
+    by_split = {int(row[Columns.SPLIT]): int(row["n"]) for row in found}
+    for split in Split:
+        if not by_split.get(split):
+            remedy = (
+                "each user needs three events to leave one for training, so give users with more events"
+                if settings.split == "leave_last_out"
+                else "the times are too few or too alike; raise the shares or take split: leave_last_out"
+            )
+            raise UserError(f"{uri}: no event is left for {split.name.lower()}; {remedy}")
+    return {"events": sum(by_split.values())} | {split.name.lower(): by_split[split] for split in Split}
+
+
+def _history_lengths(engine: Engine, placed: Frame) -> "np.ndarray[Any, np.dtype[np.int64]]":
+    """Length of the history of every user with a test event. ``[users]``"""
+    test = nw.col(Columns.SPLIT) == int(Split.TEST)
+    users = placed.group_by(Columns.USER_CODE).agg(
+        tests=test.cast(nw.Int64()).sum(), length=(~test).cast(nw.Int64()).sum()
+    )
+    histogram = engine.collect(users.filter(nw.col("tests") > 0).group_by("length").agg(n=nw.len()))
+    table = histogram.select(["length", "n"]).cast(pa.schema([("length", pa.int64()), ("n", pa.int64())]))
+    return np.repeat(table["length"].to_numpy(), table["n"].to_numpy())
+
+
+def _vocabulary(engine: Engine, users: Frame | None) -> list[str]:
+    if users is None:
+        return []
+    attributes = users.select(Columns.ATTRIBUTES).filter(~nw.col(Columns.ATTRIBUTES).is_null()).unique()
+    rows = engine.collect(attributes)[Columns.ATTRIBUTES].to_pylist()
+    return sorted({attribute for row in rows for attribute in row.split(LIST)})

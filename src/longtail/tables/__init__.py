@@ -1,1 +1,1 @@
-"""The table engine: Narwhals expressions on DuckDB or Spark, and reading and writing files and buckets."""
+"""The table engine: where files come from, and who runs the Narwhals expressions over them (DuckDB or Spark)."""

@@ -1,0 +1,126 @@
+"""Interactions -> events: checked, weighed, merged, placed in each user's history, split."""
+
+from collections.abc import Sequence
+
+import narwhals as nw
+
+from longtail.components.preprocess.layouts import RATING
+from longtail.contracts.columns import Columns
+from longtail.contracts.prepared import Split
+from longtail.contracts.settings import PreprocessSettings
+from longtail.tables.engine import Frame
+
+REASON = "reason"
+STRENGTH = "strength"  # of an event that is not a rating
+DISLIKED = "rating below min_rating"
+CHOSEN = (DISLIKED,)  # left out by the user's choice: no fault of the rows
+
+
+def check(raw: Frame, item_codes: Frame, settings: PreprocessSettings, latest: int) -> Frame:
+    """Add ``item_code``, ``strength`` (events) and ``reason`` (null: the row can be used).
+
+    raw: user_id, item_id, timestamp, event, value; item_codes: item_id, item_code.
+    """
+    strength: nw.Expr = nw.when(nw.col(Columns.EVENT).is_null() & nw.col(Columns.VALUE).is_null()).then(nw.lit(1.0))
+    for event, weight in sorted(settings.event_weights.items()):
+        strength = nw.when(nw.col(Columns.EVENT) == event).then(nw.lit(float(weight))).otherwise(strength)
+    known = sorted({*settings.event_weights, RATING})
+    reasons = [
+        (nw.col(Columns.USER).is_null() | nw.col(Columns.ITEM).is_null(), "null id"),
+        (nw.col(Columns.TIMESTAMP).is_null(), "bad timestamp"),
+        (nw.col(Columns.TIMESTAMP) < 0, "negative timestamp"),
+        (nw.col(Columns.TIMESTAMP) > latest, "future timestamp"),
+        (~nw.col(Columns.VALUE).is_null() & ~nw.col(Columns.VALUE).is_finite(), "value is not a number"),
+        (~nw.col(Columns.EVENT).is_null() & ~nw.col(Columns.EVENT).is_in(known), "unknown event"),
+        ((nw.col(Columns.EVENT) == RATING) & nw.col(Columns.VALUE).is_null(), "rating without a value"),
+        (nw.col(Columns.ITEM_CODE).is_null(), "unknown item"),
+    ]
+    if settings.min_rating is not None:
+        reasons.append((_is_rating() & (nw.col(Columns.VALUE) < settings.min_rating), DISLIKED))
+    reason: nw.Expr = nw.lit(None, dtype=nw.String())
+    for condition, name in reversed(reasons):
+        reason = nw.when(condition).then(nw.lit(name)).otherwise(reason)
+    return raw.join(item_codes, on=Columns.ITEM, how="left").with_columns(**{REASON: reason, STRENGTH: strength})
+
+
+def _is_rating() -> nw.Expr:
+    """A value without an event is a rating; a value beside another event (a quantity, a price) is not read."""
+    return (nw.col(Columns.EVENT) == RATING) | (nw.col(Columns.EVENT).is_null() & ~nw.col(Columns.VALUE).is_null())
+
+
+def code(checked: Frame, user_codes: Frame) -> Frame:
+    """Integers in the place of ids: everything after this is joined, grouped and sorted by them."""
+    joined = checked.join(user_codes, on=Columns.USER, how="left")
+    rating = nw.when(_is_rating()).then(nw.col(Columns.VALUE)).alias(Columns.VALUE)
+    return joined.select(Columns.USER_CODE, Columns.ITEM_CODE, Columns.TIMESTAMP, rating, STRENGTH, REASON)
+
+
+def merge(coded: Frame, settings: PreprocessSettings) -> Frame:
+    """One row an event: of a user and an item (``merge``), or of a user, an item and a second (``keep``)."""
+    key = [Columns.USER_CODE, Columns.ITEM_CODE] + ([Columns.TIMESTAMP] if settings.repeats == "keep" else [])
+    aggregates = [nw.col(Columns.VALUE).max(), nw.col(STRENGTH).max()]
+    if settings.repeats == "merge":
+        aggregates.append(nw.col(Columns.TIMESTAMP).min())
+    merged = coded.filter(nw.col(REASON).is_null()).group_by(key).agg(*aggregates)
+    if settings.min_item_count == 0:
+        return merged
+    counts = merged.group_by(Columns.ITEM_CODE).agg(n=nw.len())
+    kept = counts.filter(nw.col("n") >= settings.min_item_count).select(Columns.ITEM_CODE)
+    return merged.join(kept, on=Columns.ITEM_CODE, how="semi")
+
+
+def split(merged: Frame, cuts: Sequence[float] | None) -> Frame:
+    """Add ``position`` and ``split``. ``cuts``: first seconds of validation and test, or None for leave-last-out."""
+    one = merged.with_columns(one=nw.lit(1, dtype=nw.Int64()))
+    order = [Columns.TIMESTAMP, Columns.ITEM_CODE]
+    placed = one.with_columns(
+        **{Columns.POSITION: nw.col("one").cum_sum().over(Columns.USER_CODE, order_by=order) - 1},
+    )
+    if cuts is None:
+        counted = placed.with_columns(n=nw.col("one").sum().over(Columns.USER_CODE))
+        left = nw.col("n") - nw.col(Columns.POSITION)
+        is_test, is_validation = left == 1, left == 2
+    else:
+        counted = placed
+        is_test = nw.col(Columns.TIMESTAMP) >= int(cuts[1])
+        is_validation = nw.col(Columns.TIMESTAMP) >= int(cuts[0])
+    part = (
+        nw.when(is_test)
+        .then(nw.lit(int(Split.TEST)))
+        .otherwise(nw.when(is_validation).then(nw.lit(int(Split.VALIDATION))).otherwise(nw.lit(int(Split.TRAIN))))
+    )
+    return counted.with_columns(
+        **{Columns.SPLIT: part.cast(nw.Int8()), Columns.POSITION: nw.col(Columns.POSITION).cast(nw.Int32())}
+    ).select(
+        Columns.USER_CODE,
+        Columns.POSITION,
+        Columns.ITEM_CODE,
+        Columns.TIMESTAMP,
+        Columns.VALUE,
+        STRENGTH,
+        Columns.SPLIT,
+    )
+
+
+def weigh(events: Frame, settings: PreprocessSettings) -> Frame:
+    """``weight`` in the place of ``value`` and ``strength``: the greater of the rating's and the other events'.
+
+    Ranges of ratings are taken over training events alone; later ratings are clipped to them. A range of one point, or
+    none, gives weight 1.
+    """
+    frame = events
+    rating: nw.Expr = nw.when(~nw.col(Columns.VALUE).is_null()).then(nw.lit(1.0))
+    if settings.rating_scale != "none":
+        rated = events.filter((nw.col(Columns.SPLIT) == int(Split.TRAIN)) & ~nw.col(Columns.VALUE).is_null())
+        bounds = {"low": nw.col(Columns.VALUE).min(), "high": nw.col(Columns.VALUE).max()}
+        if settings.rating_scale == "user":
+            frame = events.join(rated.group_by(Columns.USER_CODE).agg(**bounds), on=Columns.USER_CODE, how="left")
+        else:
+            frame = events.join(rated.select(**bounds), how="cross")
+        width = nw.col("high") - nw.col("low")
+        scaled = ((nw.col(Columns.VALUE) - nw.col("low")) / width).clip(0.0, 1.0)
+        rating = nw.when(~nw.col(Columns.VALUE).is_null() & (width > 0)).then(scaled).otherwise(rating)
+    weight = nw.max_horizontal(rating, nw.col(STRENGTH)).cast(nw.Float32())
+    return frame.with_columns(**{Columns.WEIGHT: weight}).select(
+        Columns.USER_CODE, Columns.POSITION, Columns.ITEM_CODE, Columns.TIMESTAMP, Columns.WEIGHT, Columns.SPLIT
+    )
