@@ -36,24 +36,20 @@ def greatest_difference(
     greatest = 0.0
     for number, (user, prediction) in enumerate(zip(golden, predictions, strict=True)):
         served = {item["item_id"]: item["score"] for item in prediction["items"]}
-        scale = max((abs(score) for score in user["scores"]), default=0.0) or 1.0
-        differences = [abs(a - b) / scale for a, b in zip(served.values(), user["scores"])]
         evaluated = dict(zip(user["expected"], user["scores"]))
-        differences += [abs(score - evaluated[item]) / scale for item, score in served.items() if item in evaluated]
-        greatest = max([greatest, *differences])
-        # an item that was not evaluated may only stand in for one that ties with the last
-        strangers = [item for item in served if item not in evaluated]
-        if len(served) != len(evaluated) or greatest > TOLERANCE or not _tie(strangers, served, user["scores"], scale):
+        scale = max((abs(score) for score in user["scores"]), default=0.0) or 1.0
+        # place by place, and item by item: an item that was not evaluated may only stand in for one that ties with the last
+        pairs = list(zip(served.values(), user["scores"]))
+        pairs += [(score, evaluated.get(item, user["scores"][-1])) for item, score in served.items()]
+        differences = [abs(score - expected) / scale for score, expected in pairs]
+        if len(served) != len(evaluated) or not all(difference <= TOLERANCE for difference in differences):
             raise UserError(
                 f"evaluated user {number} (history {user['history']}): {protocol} answered {_shown(served)}, "
                 f"but the evaluation says {_shown(evaluated)}; bundle and evaluation do not belong together, "
                 "evaluate this bundle again"
             )
+        greatest = max([greatest, *differences])
     return greatest
-
-
-def _tie(strangers: list[str], served: dict[str, float], scores: Sequence[float], scale: float) -> bool:
-    return all(abs(served[item] - scores[-1]) / scale <= TOLERANCE for item in strangers)
 
 
 def _shown(scores: dict[str, float]) -> str:

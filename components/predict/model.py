@@ -74,9 +74,10 @@ class RecommendationModel(Model):
         if isinstance(payload, InferRequest):
             predictions = await self._off_loop(lambda: self._predictions(instances_of_v2(payload)))
             texts = [json.dumps(prediction, ensure_ascii=False).encode() for prediction in predictions]
-            output = InferOutput(OUTPUT_TENSOR, [len(texts)], "BYTES", np.array(texts, dtype=np.object_))
+            output = InferOutput(OUTPUT_TENSOR, [len(texts)], "BYTES")
+            output.set_data_from_numpy(np.array(texts, dtype=np.object_))  # kserve makes it JSON again where asked
             return InferResponse(
-                payload.id,
+                payload.id or "",  # kserve demands a text here, also of a request without an id
                 self.name,
                 [output],
                 use_binary_outputs=payload.use_binary_outputs,

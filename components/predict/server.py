@@ -7,6 +7,7 @@ import argparse
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -84,6 +85,7 @@ def _quiet_kserve() -> None:
     kserve_log.addFilter(without_traceback)
     for name in ("kserve", "kserve.trace", "uvicorn", "uvicorn.access"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", "ORJSONResponse is deprecated")  # kserve's, and not ours to change
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,137 @@
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+from helpers_hand_bundle import write_hand_bundle
+
+from longtail.components.deploy import component
+from longtail.components.deploy.deploy import deploy
+from longtail.components.deploy.smoke import greatest_difference
+from longtail.contracts.artifacts import DEPLOYMENT, EVALUATION, read_artifact, write_artifact
+from longtail.contracts.errors import UserError, find_reported
+from longtail.contracts.settings import DeploySettings
+
+# computed by hand in tests/retrieval/test_scorer.py
+GOLDEN = [
+    {"history": [], "attributes": [], "expected": ["a", "b", "c", "d"], "scores": [2.1, 1.2, -0.78, -2.1]},
+    {"history": ["a"], "attributes": [], "expected": ["b", "c", "d"], "scores": [1.05, 0.97, -1.2]},
+    {"history": [], "attributes": ["gender=F"], "expected": ["a", "b"], "scores": [2.1, 0.7]},
+]
+
+
+def write_evaluation(path, golden):
+    with write_artifact(path, EVALUATION, {}) as folder:
+        (folder / "golden.json").write_text(json.dumps(golden))
+    return str(path)
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    return str(write_hand_bundle(tmp_path / "bundle"))
+
+
+def test_a_bundle_that_answers_as_evaluated_is_deployed(bundle, tmp_path):
+    evaluation, output = write_evaluation(tmp_path / "evaluation", GOLDEN), tmp_path / "service"
+    deploy(bundle, evaluation, str(output), DeploySettings(name="shop", storage_uri="s3://models/shop"))
+    artifact = read_artifact(output, DEPLOYMENT)
+    assert sorted(file.name for file in output.iterdir()) == ["inferenceservice.yaml", "manifest.json", "smoke.json"]
+    assert yaml.safe_load(artifact.file("inferenceservice.yaml").read_text())["metadata"]["name"] == "shop"
+    smoke = json.loads(artifact.file("smoke.json").read_text())
+    assert smoke["golden_users"] == 3
+    assert set(smoke["greatest_relative_difference"]) == {"v1", "v2"}
+    assert all(difference < 1e-6 for difference in smoke["greatest_relative_difference"].values())
+    assert [item["item_id"] for item in smoke["answers"][1]["prediction"]["items"]] == ["b", "c", "d"]
+
+
+def test_answers_that_differ_from_the_evaluated_leave_nothing(bundle, tmp_path):
+    golden = [GOLDEN[0], GOLDEN[1] | {"expected": ["c", "b", "d"]}]
+    evaluation = write_evaluation(tmp_path / "evaluation", golden)
+    with pytest.raises(
+        UserError, match=r"evaluated user 1 \(history \['a'\]\): v1 answered b 1.05.*evaluate this bundle again"
+    ):
+        deploy(bundle, evaluation, str(tmp_path / "service"), DeploySettings())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "evaluation"]
+
+
+def test_only_as_many_users_as_set_are_asked(bundle, tmp_path):
+    wrong = GOLDEN[1] | {"scores": [9, 8, 7]}
+    evaluation = write_evaluation(tmp_path / "evaluation", [GOLDEN[0], wrong])
+    deploy(bundle, evaluation, str(tmp_path / "service"), DeploySettings(golden_users=1))
+    assert json.loads((tmp_path / "service/smoke.json").read_text())["golden_users"] == 1
+
+
+def test_a_tampered_bundle_is_refused_before_anything_starts(bundle, tmp_path):
+    path = tmp_path / "bundle/attributes.json"
+    path.write_text('["gender=M"]')
+    evaluation = write_evaluation(tmp_path / "evaluation", GOLDEN)
+    with pytest.raises(UserError, match=r"attributes.json: differs from its checksum"):
+        deploy(bundle, evaluation, str(tmp_path / "service"), DeploySettings())
+    assert not (tmp_path / "service").exists()
+
+
+def test_an_evaluation_without_users_proves_nothing(bundle, tmp_path):
+    evaluation = write_evaluation(tmp_path / "evaluation", [])
+    with pytest.raises(UserError, match="holds no evaluated users"):
+        deploy(bundle, evaluation, str(tmp_path / "service"), DeploySettings())
+
+
+@dataclass
+class Stored:
+    path: str
+
+
+def run_component(tmp_path, bundle, settings):
+    evaluation = write_evaluation(tmp_path / "evaluation", GOLDEN)
+    output = Stored(str(tmp_path / "outputs/service"))
+    component.deploy.python_func(Stored(bundle), Stored(evaluation), settings, output)
+    return Path(output.path)
+
+
+def test_the_component_deploys(bundle, tmp_path):
+    output = run_component(tmp_path, bundle, DeploySettings(name="shop").canonical())
+    assert yaml.safe_load((output / "inferenceservice.yaml").read_text())["metadata"]["name"] == "shop"
+
+
+def test_the_component_reports_what_a_user_got_wrong(bundle, tmp_path):
+    with pytest.raises(SystemExit) as exit_:
+        run_component(tmp_path, bundle, '{"nam": "shop"}')
+    assert exit_.value.code == 2
+    assert "there is no setting 'nam'" in find_reported(tmp_path)
+
+
+def served(**scores):
+    return [{"items": [{"item_id": item, "score": score} for item, score in scores.items()]}]
+
+
+EVALUATED = [{"history": [], "attributes": [], "expected": ["a", "b", "c"], "scores": [10.0, 5.0, 5.0]}]
+
+
+@pytest.mark.parametrize(
+    ("answer", "difference"),
+    [
+        (served(a=10.0, b=5.0, c=5.0), 0),
+        (served(a=10.0005, b=5.0, c=5.0), 5e-5),
+        (served(a=10.0, c=5.0, b=5.0), 0),  # a tie may be broken the other way
+        (served(a=10.0, b=5.0, d=5.0), 0),  # also against an item below the last place
+    ],
+)
+def test_answers_within_the_tolerance_agree(answer, difference):
+    assert greatest_difference("v1", EVALUATED, answer) == pytest.approx(difference)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        served(a=10.002, b=5.0, c=5.0),
+        served(b=10.0, a=5.0, c=5.0),
+        served(d=10.0, b=5.0, c=5.0),
+        served(a=10.0, b=5.0),
+        served(),
+        served(a=float("nan"), b=5.0, c=5.0),
+    ],
+)
+def test_other_answers_do_not_agree(answer):
+    with pytest.raises(UserError, match="evaluated user 0"):
+        greatest_difference("v1", EVALUATED, answer)

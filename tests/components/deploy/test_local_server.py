@@ -1,0 +1,90 @@
+import os
+import signal
+
+import pytest
+from helpers_hand_bundle import write_hand_bundle
+
+from longtail.components.deploy import local_server
+from longtail.components.deploy.local_server import running_server
+from longtail.components.deploy.smoke import ask_v1
+from longtail.contracts.errors import UserError
+from longtail.contracts.http import call
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return write_hand_bundle(tmp_path_factory.mktemp("local") / "bundle")
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_the_server_lives_as_long_as_the_block_and_bypasses_proxies(bundle, tmp_path, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    with running_server(bundle, "shop", 60, tmp_path / "log") as server:
+        assert server.http_port != server.grpc_port
+        assert call(f"{server.url}/v2/models/shop/ready") == {"name": "shop", "ready": True}
+        assert alive(server.pid)
+    assert not alive(server.pid)
+
+
+def test_a_foreign_package_in_the_working_folder_does_no_harm(bundle, tmp_path, monkeypatch):
+    (tmp_path / "components").mkdir()
+    (tmp_path / "components/__init__.py").write_text("raise SystemExit('the wrong components')")
+    (tmp_path / "numpy.py").write_text("raise SystemExit('the wrong numpy')")
+    monkeypatch.chdir(tmp_path)
+    with running_server(bundle, "shop", 60, tmp_path / "log") as server:
+        assert ask_v1(server.url, "shop", [{}])
+
+
+def test_an_error_in_the_block_stops_the_server_and_stays_itself(bundle, tmp_path):
+    with pytest.raises(KeyError, match="mine"), running_server(bundle, "shop", 60, tmp_path / "log") as server:
+        raise KeyError("mine")
+    assert not alive(server.pid)
+
+
+def test_a_killed_server_is_reported_with_the_signal_and_the_last_line_of_its_log(bundle, tmp_path):
+    with (
+        pytest.raises(
+            RuntimeError, match=r"ended by signal 9 \(9 often means that memory ran out\); its log ends: .*serving"
+        ),
+        running_server(bundle, "shop", 60, tmp_path / "log") as server,
+    ):
+        os.kill(server.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, server.pid, os.WEXITED | os.WNOWAIT)
+        ask_v1(server.url, "shop", [{}])
+
+
+def test_what_the_server_finds_wrong_is_a_user_error(tmp_path):
+    bundle = write_hand_bundle(tmp_path / "bundle")
+    (bundle / "attributes.json").unlink()
+    with (
+        pytest.raises(UserError, match=r"^.*attributes.json: is missing; the artifact is incomplete"),
+        running_server(bundle, "shop", 60, tmp_path / "log"),
+    ):
+        pass
+
+
+def test_a_crash_at_start_is_no_user_error(bundle, tmp_path, monkeypatch):
+    monkeypatch.setattr(local_server, "SERVER_MODULE", "longtail.no_such_module")
+    with (
+        pytest.raises(
+            RuntimeError, match=r"ended with exit code 1; its log ends: .*No module named longtail.no_such_module"
+        ),
+        running_server(bundle, "shop", 60, tmp_path / "log"),
+    ):
+        pass
+
+
+def test_a_server_that_is_not_ready_in_time_is_stopped(bundle, tmp_path):
+    with (
+        pytest.raises(UserError, match=r"not ready within 0 seconds; give deploy.startup_seconds more"),
+        running_server(bundle, "shop", 0, tmp_path / "log"),
+    ):
+        pass
