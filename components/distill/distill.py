@@ -19,7 +19,7 @@ from longtail.contracts.machine import available_cores
 from longtail.contracts.prepared import PreparedDataset
 from longtail.contracts.settings import DistillSettings, FinetuneSettings
 from longtail.modeling.bundling import copy_text_encoder, fit_on_validation, write_bundle
-from longtail.modeling.device import choose_bf16, choose_device, prepare_torch
+from longtail.modeling.device import choose_bf16, choose_device
 from longtail.modeling.sequence_model import SequenceModel, Shape
 from longtail.modeling.sequences import Batch
 from longtail.modeling.training import SoftLabels, TrainingData, train
@@ -42,7 +42,7 @@ def distill(
         raise UserError(
             f"{teacher}: was trained on other events than {prepared} holds; run finetune on this data first"
         )
-    prepare_torch(available_cores())
+    torch.set_num_threads(available_cores())
     device = choose_device(settings.device)
     bf16 = choose_bf16(settings.precision, device)
     features = load_file(artifact.file("text_vectors.safetensors"))["features"]

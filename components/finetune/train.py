@@ -26,7 +26,7 @@ from longtail.contracts.prepared import PreparedDataset
 from longtail.contracts.settings import FinetuneSettings
 from longtail.modeling.adaptation import adapt, adapted_vectors
 from longtail.modeling.bundling import fit_on_validation, write_bundle
-from longtail.modeling.device import choose_bf16, choose_device, prepare_torch
+from longtail.modeling.device import choose_bf16, choose_device
 from longtail.modeling.export import export_text_encoder
 from longtail.modeling.language_model import LanguageModel, UpperLayers, encode_texts, load_language_model
 from longtail.modeling.sequence_model import SequenceModel, Shape
@@ -61,7 +61,7 @@ def finetune(
     key = hashlib.sha256(json.dumps([digest, settings.canonical(), seed]).encode()).hexdigest()[:16]
     folder = (Path(checkpoints) if checkpoints else Path(output).with_name(f"{Path(output).name}.checkpoints")) / key
     folder.mkdir(parents=True, exist_ok=True)
-    prepare_torch(available_cores())
+    torch.set_num_threads(available_cores())
     device = choose_device(settings.device)
     bf16 = choose_bf16(settings.precision, device)
     language_model = load_language_model(settings.language_model, settings.pooling, settings.max_tokens)

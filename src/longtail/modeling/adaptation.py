@@ -11,6 +11,7 @@ from peft import LoraConfig, inject_adapter_in_model
 from scipy import sparse
 from torch import Tensor, nn
 from tqdm import tqdm
+from transformers.pytorch_utils import Conv1D
 
 from longtail.contracts.settings import FinetuneSettings
 from longtail.modeling.checkpoint import load_checkpoint, save_checkpoint
@@ -27,10 +28,12 @@ def add_lora(upper: UpperLayers, rank: int) -> None:
     names = [
         name
         for name, module in upper.backbone.named_modules()
-        if isinstance(module, nn.Linear) and "pooler" not in name and any(part.isdigit() for part in name.split("."))
+        if isinstance(module, (nn.Linear, Conv1D))
+        and "pooler" not in name
+        and any(part.isdigit() for part in name.split("."))
     ]
     inject_adapter_in_model(
-        LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.1, target_modules=names), upper.backbone
+        LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules=names), upper.backbone
     )
     for name, parameter in upper.named_parameters():
         parameter.requires_grad_("lora_" in name)
@@ -91,6 +94,7 @@ def adapt(
     optimizer = torch.optim.AdamW(
         parameters.values(), lr=settings.adapt_learning_rate, weight_decay=settings.weight_decay
     )
+    folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "adaptation.safetensors"
     begin = 0
     if checkpoint.is_file():
@@ -98,7 +102,7 @@ def adapt(
         upper.load_state_dict(tensors, strict=False)
         begin = int(numbers["step"])
         log.info("going on from %s after step %d", checkpoint, begin)
-    upper.train()
+    upper.eval()  # no dropout: on CPUs it costs more than the products do
     steps, running = settings.adapt_steps, 0.0
     for step in tqdm(range(begin, steps), desc="adapt", unit="step", disable=None):
         torch.manual_seed(seed * 1_000_003 + step)
@@ -144,13 +148,13 @@ def pair_loss(
 
 
 def _batch_items(histories: Sequence[NDArray[np.int32]], size: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Items of random whole histories until there are ``size``; each once."""
+    """``size`` items of random whole histories, each once."""
     chosen: dict[int, None] = {}
     for row in rng.permutation(len(histories)):
         chosen.update(dict.fromkeys(histories[row].tolist()))
         if len(chosen) >= size:
             break
-    return np.array(sorted(chosen), dtype=np.int64)
+    return np.array(sorted(list(chosen)[:size]), dtype=np.int64)
 
 
 @torch.no_grad()

@@ -24,14 +24,13 @@ def choose_bf16(precision: str, device: torch.device) -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
-def prepare_torch(threads: int) -> None:
-    """Use ``threads`` CPU threads, and keep freed memory in the process.
+def keep_freed_memory() -> None:
+    """Keep freed blocks in the process (glibc only).
 
     Full-softmax batches free and take back blocks of some 100 MB at every step; giving them to the system each time costs
-    a third of the run in page faults.
+    half of the run in page faults.
     """
-    torch.set_num_threads(threads)
-    with contextlib.suppress(OSError, AttributeError):  # glibc only
+    with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)
         m_trim_threshold, m_mmap_max = -1, -4
         libc.mallopt(m_mmap_max, 0)

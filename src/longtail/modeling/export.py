@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from longtail.modeling.language_model import LanguageModel, UpperLayers, pool
 from longtail.modeling.sequence_model import SequenceEncoder
 
-logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of a torchvision that nobody needs
+for _name in ("torch.onnx", "onnxscript", "onnx_ir"):
+    logging.getLogger(_name).setLevel(logging.ERROR)  # they report every step of their work
 OPSET = 20
 
 

@@ -60,8 +60,8 @@ def pool(states: Tensor, mask: Tensor, pooling: Pooling) -> Tensor:
     elif pooling == "cls":
         pooled = states[:, 0]
     else:
-        last = mask.sum(dim=1).clamp(min=1) - 1
-        pooled = states[torch.arange(len(states), device=states.device), last]
+        last = (mask.sum(dim=1).clamp(min=1) - 1)[:, None, None].expand(-1, 1, states.shape[2])
+        pooled = torch.gather(states, 1, last)[:, 0]
     return F.normalize(pooled.float(), dim=-1)
 
 

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from longtail.contracts.prepared import PreparedDataset, Split
 from longtail.modeling.checkpoint import load_checkpoint, save_checkpoint
+from longtail.modeling.device import keep_freed_memory
 from longtail.modeling.losses import cross_entropy, distillation, label_cross_entropy
 from longtail.modeling.sequence_model import SequenceModel
 from longtail.modeling.sequences import Batch, Sequences, query_vectors
@@ -90,6 +91,7 @@ def train(
     After every epoch the state goes to ``folder/checkpoint.safetensors`` and the curves to ``folder/tensorboard``. A run
     that finds a checkpoint goes on from it, so the folder must belong to one set of data, settings and seed.
     """
+    keep_freed_memory()
     device = model.start.device
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.safetensors"
