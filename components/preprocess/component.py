@@ -8,7 +8,7 @@ IMAGE = os.environ.get("LONGTAIL_TRAIN_IMAGE", "longtail-train:0.1.0")
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def fingerprint(interactions: str, items: str, users: str, digest: dsl.OutputPath(str)):  # type: ignore[valid-type]
+def fingerprint(interactions: str, items: str, users: str, digest: dsl.OutputPath(str)) -> None:  # type: ignore[valid-type]
     """The digest of the input files; ``users`` is "" where there is no such table. Never cached."""
     from pathlib import Path
 

@@ -61,11 +61,13 @@ def merge(coded: Frame, settings: PreprocessSettings) -> Frame:
     aggregates = [nw.col(Columns.VALUE).max(), nw.col(STRENGTH).max()]
     if settings.repeats == "merge":
         aggregates.append(nw.col(Columns.TIMESTAMP).min())
-    merged = coded.filter(nw.col(REASON).is_null()).group_by(key).agg(*aggregates)
-    if settings.min_item_count == 0:
-        return merged
+    return coded.filter(nw.col(REASON).is_null()).group_by(key).agg(*aggregates)
+
+
+def drop_rare(merged: Frame, min_item_count: int) -> Frame:
+    """Without the events of items that have fewer than ``min_item_count``."""
     counts = merged.group_by(Columns.ITEM_CODE).agg(n=nw.len())
-    kept = counts.filter(nw.col("n") >= settings.min_item_count).select(Columns.ITEM_CODE)
+    kept = counts.filter(nw.col("n") >= min_item_count).select(Columns.ITEM_CODE)
     return merged.join(kept, on=Columns.ITEM_CODE, how="semi")
 
 

@@ -81,11 +81,20 @@ def check_settings(settings: PreprocessSettings) -> None:
     known = sorted({name for names in OURS.values() for name in names})
     for name in settings.columns:
         if name not in known:
-            raise UserError(f"columns.{name}: is none of our columns; ours are {', '.join(known)} (ours: yours)")
+            raise UserError(f"columns.{name}: is none of our columns; they are {', '.join(known)}")
     if RATING in settings.event_weights:
         raise UserError(
             f"event_weights.{RATING}: a rating's weight is its value, scaled by rating_scale; take {RATING} out of the list"
         )
+
+
+def check_mapping(readings: Mapping[Table, Reading], settings: PreprocessSettings) -> None:
+    """Every mapped column must be in one of the tables that may have it: a mapping that does nothing is a mistake."""
+    for name, column in settings.columns.items():
+        scans = [reading.scan for table, reading in readings.items() if name in OURS[table]]
+        if scans and not any(column in scan.kinds for scan in scans):
+            found = "; ".join(f"{scan.source.uri} has {', '.join(scan.kinds)}" for scan in scans)
+            raise UserError(f"columns.{name}: there is no column {column!r} ({found}); name one of these")
 
 
 class _Sql:
@@ -212,7 +221,7 @@ def _column(scan: Scan, name: str, table: Table, settings: PreprocessSettings) -
     for candidate in (mapped, name):
         if candidate in scan.kinds:
             return candidate
-    if name in _required(table) or name in settings.columns:
+    if name in _required(table):
         raise UserError(
             f"{scan.source.uri}: has no column {mapped!r} (found: {', '.join(scan.kinds)}); {table} need {name}: rename "
             f"yours, or map it in the settings with columns: {{{name}: YOUR_COLUMN}}"

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from longtail.components.preprocess import catalogue, events, profiles
-from longtail.components.preprocess.layouts import LIST, check_settings, open_table
+from longtail.components.preprocess.layouts import LIST, Table, check_mapping, check_settings, open_table
 from longtail.components.preprocess.rejection import Rejection
 from longtail.contracts.artifacts import PREPARED, write_artifact
 from longtail.contracts.columns import Columns
@@ -51,32 +51,37 @@ def _prepare(
     latest = int(time.time()) if settings.latest_timestamp is None else settings.latest_timestamp
     rejection = Rejection(engine, settings)
 
-    item_reading = open_table(engine, items, "items", settings)
-    item_rows, numeric = catalogue.read_items(engine, item_reading)
-    item_rows = rejection.of_ids(item_reading, item_rows, "items", Columns.ITEM)
+    tables: dict[Table, str | None] = {"interactions": interactions, "items": items, "users": users}
+    readings = {name: open_table(engine, uri, name, settings) for name, uri in tables.items() if uri}
+    check_mapping(readings, settings)
+
+    item_rows, numeric = catalogue.read_items(engine, readings["items"])
+    item_rows = rejection.of_ids(readings["items"], item_rows, "items", Columns.ITEM)
     item_codes = _codes(engine, item_rows.select(Columns.ITEM), Columns.ITEM, Columns.ITEM_CODE)
 
+    raw = readings["interactions"].scan.select(readings["interactions"].columns)
+    user_ids = raw.select(Columns.USER).filter(~nw.col(Columns.USER).is_null()).unique()
     user_rows: Frame | None = None
     left_out: dict[str, int] = {}
-    if users:
-        user_reading = open_table(engine, users, "users", settings)
-        user_rows, left_out = profiles.read_users(engine, user_reading)
-        user_rows = rejection.of_ids(user_reading, user_rows, "users", Columns.USER)
-
-    event_reading = open_table(engine, interactions, "interactions", settings)
-    raw = event_reading.scan.select(event_reading.columns)
-    user_ids = raw.select(Columns.USER).filter(~nw.col(Columns.USER).is_null()).unique()
-    if user_rows is not None:
+    if "users" in readings:
+        user_rows, left_out = profiles.read_users(engine, readings["users"])
+        user_rows = rejection.of_ids(readings["users"], user_rows, "users", Columns.USER)
         user_ids = nw.concat([user_ids, user_rows.select(Columns.USER)]).unique()
     user_codes = _codes(engine, user_ids, Columns.USER, Columns.USER_CODE)
     checked = events.check(raw, item_codes, settings, latest)
     coded = engine.keep(events.code(checked, user_codes))
     rows = rejection.of_events(
-        event_reading,
+        readings["interactions"],
         coded,
         lambda numbered: events.check(numbered, item_codes, settings, latest),
     )
     merged = events.merge(coded, settings)
+    rare = 0
+    if settings.min_item_count:
+        merged = engine.keep(merged)
+        frequent = engine.keep(events.drop_rare(merged, settings.min_item_count))
+        rare = _count(engine, merged) - _count(engine, frequent)
+        merged = frequent
     cuts: list[float] | None = None
     if settings.split == "global_time":
         merged = engine.keep(merged)
@@ -95,7 +100,14 @@ def _prepare(
         "split": {"rule": settings.split}
         | ({} if cuts is None else {"validation_from": int(cuts[0]), "test_from": int(cuts[1])}),
         "segment_rule": {"tail_max": rule.tail_max, "torso_max": rule.torso_max},
-        "counts": counts | {"rows": rows, "users": _count(engine, user_codes), "items": _count(engine, item_codes)},
+        "counts": counts
+        | {
+            "rows": rows,
+            "merged_repeats": rows - sum(rejection.of_interactions.values()) - rare - counts["events"],
+            "events_of_rare_items": rare,
+            "users": _count(engine, user_codes),
+            "items": _count(engine, item_codes),
+        },
         "rejected": rejection.counts,
         "numeric_names": numeric,
         "user_attributes": _vocabulary(engine, user_rows),

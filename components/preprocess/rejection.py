@@ -26,6 +26,7 @@ class Rejection:
         self._settings = settings
         self._frames: list[Frame] = []
         self.counts: dict[str, int] = {}
+        self.of_interactions: dict[str, int] = {}
 
     def of_ids(self, reading: Reading, table: Frame, name: Table, key: str) -> Frame:
         """The table's rows with an id.
@@ -58,6 +59,7 @@ class Rejection:
             raw = reading.scan.select(reading.columns, rows=True)
             self._add("interactions", check(raw).filter(~nw.col(REASON).is_null()), list(reading.columns))
         self._within_limit(reading.scan.source.uri, rows, reasons)
+        self.of_interactions = reasons
         self.counts |= reasons
         return rows
 
