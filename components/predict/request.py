@@ -39,7 +39,9 @@ class Instance(BaseModel):
 
 
 def instances_of_v1(payload: Any) -> list[Instance]:
-    """The instances of a V1 body ``{"instances": [...]}``."""
+    """The instances of a V1 body ``{"instances": [...]}``, also of one sent without a JSON content type."""
+    if isinstance(payload, bytes):
+        payload = _json("the body", payload)
     if not isinstance(payload, dict) or not isinstance(payload.get("instances"), list):
         raise InvalidInput('the body must be {"instances": [{"history": ["item id", ...], "k": 10}, ...]}')
     unknown = sorted(set(payload) - {"instances"})
@@ -60,14 +62,14 @@ def instances_of_v2(request: InferRequest) -> list[Instance]:
         elements = request.inputs[0].as_numpy().ravel()
     except Exception as error:  # noqa: BLE001  (numpy and struct raise many kinds on malformed bytes)
         raise InvalidInput(f"{INPUT_TENSOR}: the data do not fit shape {request.inputs[0].shape} ({error})") from None
-    return _parse([_json(row, element) for row, element in enumerate(elements)], INPUT_TENSOR)
+    return _parse([_json(f"{INPUT_TENSOR}[{row}]", element) for row, element in enumerate(elements)], INPUT_TENSOR)
 
 
-def _json(row: int, element: Any) -> Any:
+def _json(place: str, text: Any) -> Any:
     try:
-        return json.loads(element)
+        return json.loads(text)
     except (ValueError, TypeError, RecursionError) as error:
-        raise InvalidInput(f"{INPUT_TENSOR}[{row}] is not JSON: {error}") from None
+        raise InvalidInput(f"{place} is not JSON: {error}") from None
 
 
 def _parse(rows: list[Any], source: str) -> list[Instance]:

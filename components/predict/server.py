@@ -10,9 +10,13 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from longtail.contracts.errors import EXIT_CODE, UserError
 from longtail.contracts.machine import free_ports, port_in_use
+
+if TYPE_CHECKING:
+    from kserve import Model
 
 log = logging.getLogger(__name__)
 
@@ -29,19 +33,22 @@ def serve(bundle: str | os.PathLike[str], name: str, http_port: int = 0, grpc_po
     chosen = free_ports(2)
     http_port, grpc_port = http_port or chosen[0], grpc_port or chosen[1]
     _check_ports(http_port, grpc_port)
-    os.environ.setdefault(
-        "OPENBLAS_NUM_THREADS", "1"
-    )  # the scoring threads share the cores; numpy must not multiply them
-    from kserve import ModelServer
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # scoring threads share the cores: numpy must not multiply them
+    from longtail.components.predict.model import RecommendationModel  # with numpy, so not before the line above
 
-    from longtail.components.predict.model import RecommendationModel
-
-    _quiet_kserve()
     model = RecommendationModel(name, bundle)
     model.load()
+    log.info("serving %s as %s on http://127.0.0.1:%d (gRPC on %d)", Path(bundle), name, http_port, grpc_port)
+    start(model, http_port, grpc_port)
+
+
+def start(model: "Model", http_port: int, grpc_port: int) -> None:
+    """Serve one loaded model until SIGTERM or SIGINT, by one worker: pods are what multiplies."""
+    from kserve import ModelServer
+
+    _quiet_kserve()
     server = ModelServer(http_port=http_port, grpc_port=grpc_port, workers=1, enable_latency_logging=False)
     server.model_repository_extension = _fixed_models(server.registered_models)
-    log.info("serving %s as %s on http://127.0.0.1:%d (gRPC on %d)", Path(bundle), name, http_port, grpc_port)
     server.start([model])
 
 
@@ -78,6 +85,7 @@ def _quiet_kserve() -> None:
     def without_traceback(record: logging.LogRecord) -> bool:
         if record.exc_info and isinstance(record.exc_info[1], InvalidInput):
             record.msg, record.args, record.exc_info = "refused a request: %s", (record.exc_info[1],), None
+            record.levelno, record.levelname = logging.WARNING, "WARNING"
         return True
 
     kserve_log = logging.getLogger("kserve")

@@ -20,6 +20,12 @@ def test_attributes_as_object_and_as_list_are_the_same():
     assert first.attributes == ["gender=F", "age=25"]
 
 
+def test_a_body_without_a_json_content_type_is_read_all_the_same():
+    assert instances_of_v1(b'{"instances": [{"history": ["a"]}]}') == [Instance(history=["a"])]
+    with pytest.raises(InvalidInput, match="the body is not JSON"):
+        instances_of_v1(b"\xff")
+
+
 def test_v2_elements_are_instances_as_text_or_bytes():
     expected = [Instance(history=["a"], k=3), Instance()]
     assert instances_of_v2(v2(['{"history": ["a"], "k": 3}', "{}"])) == expected

@@ -1,0 +1,128 @@
+"""Requests per second and latency of the model server, against a KServe model that does nothing, in the same run.
+
+    python benchmarks/serving.py --bundle out/bundle --json serving.json
+
+Each client keeps one connection and asks for one user at a time (V1, k = 10). Histories are random items of the bundle.
+"""
+
+import argparse
+import http.client
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from longtail.contracts.errors import UserError
+from longtail.contracts.http import call
+from longtail.contracts.machine import available_cores, free_ports
+from longtail.retrieval.bundle import load_bundle
+
+NAME = "longtail"
+WARM_UP = 50  # requests a client
+NO_OP = """
+import sys
+from kserve import Model
+from longtail.components.predict.server import start
+class NoOp(Model):
+    async def predict(self, payload, headers=None, response_headers=None):
+        return {"predictions": [{} for _ in payload["instances"]]}
+model = NoOp(sys.argv[1])
+model.ready = True
+start(model, int(sys.argv[2]), int(sys.argv[3]))
+"""
+
+
+@contextmanager
+def started(command: list[str], port: int) -> Iterator[None]:
+    """The server's process, from its first answer to the end of the block."""
+    process = subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL)
+    try:
+        while True:
+            try:
+                call(f"http://127.0.0.1:{port}/v2/models/{NAME}/ready")
+                break
+            except UserError:
+                if process.poll() is not None:
+                    raise
+                time.sleep(0.1)
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def bodies_of(bundle: Path, history_length: int, count: int = 512) -> list[bytes]:
+    rng = np.random.default_rng(0)
+    items = load_bundle(bundle).item_ids
+    draws = [[items[code] for code in rng.integers(len(items), size=history_length)] for _ in range(count)]
+    return [json.dumps({"instances": [{"history": draw, "k": min(10, len(items))}]}).encode() for draw in draws]
+
+
+def latencies(port: int, bodies: list[bytes], requests: int) -> list[float]:
+    """Seconds of each request of one client, after its warm-up."""
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    seconds = []
+    for number in range(WARM_UP + requests):
+        begin = time.perf_counter()
+        connection.request(
+            "POST", f"/v1/models/{NAME}:predict", bodies[number % len(bodies)], {"Content-Type": "application/json"}
+        )
+        answer = connection.getresponse()
+        body = answer.read()
+        seconds.append(time.perf_counter() - begin)
+        if answer.status != http.client.OK:
+            raise RuntimeError(f"HTTP {answer.status}: {body[:200]!r}")
+    connection.close()
+    return seconds[WARM_UP:]
+
+
+def measure(command: list[str], bodies: list[bytes], clients: int, requests: int) -> dict[str, float]:
+    http_port, grpc_port = free_ports(2)
+    ports = [str(http_port), str(grpc_port)]
+    with started([argument.format(*ports) for argument in command], http_port), ThreadPoolExecutor(clients) as pool:
+        begin = time.perf_counter()
+        shifted = [bodies[client * 7 :] + bodies[: client * 7] for client in range(clients)]
+        seconds = sorted(chain(*pool.map(lambda own: latencies(http_port, own, requests), shifted)))
+        elapsed = time.perf_counter() - begin
+    return {
+        "requests_per_second": round(clients * (requests + WARM_UP) / elapsed, 1),
+        "p50_ms": round(1000 * statistics.median(seconds), 2),
+        "p99_ms": round(1000 * seconds[int(0.99 * len(seconds))], 2),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bundle", type=Path, required=True)
+    parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--requests", type=int, default=400, help="of each client")
+    parser.add_argument("--json", type=Path, help="file to write the figures to")
+    options = parser.parse_args()
+    real = ["-m", "longtail.components.predict.server", "--bundle", str(options.bundle), "--name", NAME]
+    real += ["--http-port", "{0}", "--grpc-port", "{1}"]
+    cases = {
+        "no-op": (["-c", NO_OP.replace("{", "{{").replace("}", "}}"), NAME, "{0}", "{1}"], 3),
+        **{f"history of {length}": (real, length) for length in (0, 3, 50)},
+    }
+    print(f"{available_cores()} cores, {options.clients} clients, {len(load_bundle(options.bundle).item_ids)} items")
+    print(f"{'':<16}{'requests/s':>12}{'of no-op':>10}{'p50 ms':>10}{'p99 ms':>10}")
+    rows: dict[str, dict[str, float]] = {}
+    for name, (command, length) in cases.items():
+        row = measure(command, bodies_of(options.bundle, length), options.clients, options.requests)
+        row["of_no_op"] = round(row["requests_per_second"] / rows.get("no-op", row)["requests_per_second"], 3)
+        rows[name] = row
+        print(f"{name:<16}{row['requests_per_second']:>12}{row['of_no_op']:>10}{row['p50_ms']:>10}{row['p99_ms']:>10}")
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
