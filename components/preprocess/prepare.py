@@ -85,8 +85,8 @@ def _prepare(
     cuts: list[float] | None = None
     if settings.split == "global_time":
         merged = engine.keep(merged)
-        first_test = 1 - settings.test_share
-        cuts = engine.percentiles(merged, Columns.TIMESTAMP, [first_test - settings.validation_share, first_test])
+        shares = [1 - settings.test_share - settings.validation_share, 1 - settings.test_share]
+        cuts = engine.percentiles(merged, Columns.TIMESTAMP, [round(share, 9) for share in shares])
     placed = engine.keep(events.split(merged, cuts))
     counts = _split_counts(engine, placed, interactions, settings)
     lengths = _history_lengths(engine, placed)

@@ -27,8 +27,9 @@ def read_users(engine: Engine, reading: Reading) -> tuple[Frame, dict[str, int]]
     table = engine.keep(
         reading.scan.select(reading.columns | sql | {n: reading.maybe[n] for n in text} | reading.lists)
     )
-    finite = {name: nw.when(nw.col(name).is_finite()).then(nw.col(name)) for name in numeric}
-    table = table.with_columns(**finite)
+    if numeric:
+        finite = {name: nw.when(nw.col(name).is_finite()).then(nw.col(name)) for name in numeric}
+        table = table.with_columns(**finite)
     distinct = _distinct(engine, table, [*numeric, *text])
     left_out = {name: distinct[name] for name in text if distinct[name] > MOST_VALUES} | dict.fromkeys(
         reading.unused, 0

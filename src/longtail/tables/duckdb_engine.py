@@ -31,6 +31,7 @@ class DuckDbEngine:
     def __init__(self, memory_limit_gb: float, threads: int, folder: Path) -> None:
         self._folder = folder
         self._kept = 0
+        self._origins: dict[str, str] = {}  # file that is read -> file that the user named
         self._con = duckdb.connect(
             config={
                 "memory_limit": f"{memory_limit_gb}GB",
@@ -51,7 +52,8 @@ class DuckDbEngine:
 
     def scan(self, source: Source, optional: Sequence[str] = ()) -> DuckDbScan:
         local = fetch(source, self._folder)
-        with unreadable(source):
+        self._origins |= dict(zip(local.files, source.files))
+        with self._explained():
             sql, kinds = getattr(self, f"_{source.format}")(local, optional)
         return DuckDbScan(self._con, source, sql, kinds)
 
@@ -79,6 +81,25 @@ class DuckDbEngine:
         )
         return f"read_json({common}, columns={{{types}}})", kinds
 
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """What DuckDB cannot read is the user's to mend: its message, cut to file, line and fault."""
+        try:
+            yield
+        except (duckdb.IOException, duckdb.InvalidInputException, duckdb.ConversionException) as error:
+            text = " ".join(str(error).split())
+            read = next((origin for file, origin in self._origins.items() if file in text), None)
+            if read is None:
+                raise
+            for file, origin in self._origins.items():
+                text = text.replace(file, origin)
+            raise UserError(f"{read}: cannot be read: {text.split(' Possible ')[0][:400]}; mend the file") from None
+        except duckdb.OutOfMemoryException as error:
+            raise UserError(
+                f"preprocess: DuckDB ran out of memory or disk ({' '.join(str(error).split())[:300]}); raise "
+                "memory_limit_gb, free disk, or take engine: spark"
+            ) from None
+
     def _describe(self, sql: str) -> list[tuple[str, str]]:
         return [(row[0], row[1]) for row in self._con.sql(f"describe select * from {sql}").fetchall()]
 
@@ -86,13 +107,13 @@ class DuckDbEngine:
         self._kept += 1
         name = f"kept_{self._kept}"
         native: Any = frame.to_native()
-        with unreadable(None):
+        with self._explained():
             native.create(name)
         return _frame(self._con.table(name))
 
     def collect(self, frame: Frame) -> pa.Table:
         native: Any = frame.to_native()
-        with unreadable(None):
+        with self._explained():
             return native.to_arrow_table()
 
     def pack(self, frame: Frame, columns: Sequence[str], name: str) -> Frame:
@@ -108,23 +129,8 @@ class DuckDbEngine:
 
     def write(self, frame: Frame, path: Path, order_by: Sequence[str]) -> None:
         native: Any = frame.to_native()
-        with unreadable(None):
+        with self._explained():
             native.order(", ".join(map(quote, order_by))).write_parquet(str(path), compression="zstd")
-
-
-@contextmanager
-def unreadable(source: Source | None) -> Iterator[None]:
-    """What DuckDB cannot read is the user's to mend; its message names file and line."""
-    try:
-        yield
-    except (duckdb.IOException, duckdb.InvalidInputException, duckdb.ConversionException) as error:
-        place = f"{source.uri}: " if source else ""
-        raise UserError(f"{place}cannot be read: {' '.join(str(error).split())[:500]}") from None
-    except duckdb.OutOfMemoryException as error:
-        raise UserError(
-            f"preprocess: DuckDB ran out of memory or disk ({' '.join(str(error).split())[:300]}); raise "
-            "memory_limit_gb, free disk, or take engine: spark"
-        ) from None
 
 
 def _frame(native: Any) -> Frame:

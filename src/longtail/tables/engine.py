@@ -4,7 +4,6 @@
 nothing else that a stage could see.
 """
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ import narwhals as nw
 import pyarrow as pa
 
 from longtail.contracts.errors import UserError
+from longtail.contracts.machine import available_cores
 from longtail.tables.sources import Source
 
 Frame = nw.LazyFrame[Any]
@@ -82,14 +82,3 @@ def open_engine(
         yield engine
     finally:
         engine.close()
-
-
-def available_cores() -> int:
-    """Cores this process may use: its CPU affinity, and the control group's quota where there is one."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    limit = Path("/sys/fs/cgroup/cpu.max")
-    if limit.is_file():
-        quota, period = limit.read_text().split()
-        if quota != "max":
-            cores = min(cores, max(1, int(quota) // int(period)))
-    return cores

@@ -123,17 +123,16 @@ def fetch(source: Source, folder: Path) -> Source:
 def first_line(file: str) -> str:
     with reaching(file), open_file(file) as stream:
         try:
-            lines: Any = gzip.GzipFile(fileobj=stream) if file.endswith(".gz") else stream
+            lines: Any = gzip.GzipFile(fileobj=stream) if file.endswith(".gz") else io.BufferedReader(stream)
             line: bytes = lines.readline(1 << 20)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise UserError(f"{file}: is no complete gzip file ({error}); copy it again") from None
     return line.decode("utf-8-sig", errors="replace").rstrip("\r\n")
 
 
-def open_file(file: str) -> io.BufferedIOBase:
+def open_file(file: str) -> Any:
     filesystem, path = fsspec.core.url_to_fs(file)
-    stream: io.BufferedIOBase = filesystem.open(path, "rb")
-    return stream
+    return filesystem.open(path, "rb")
 
 
 @contextmanager
@@ -148,15 +147,12 @@ def reaching(uri: str) -> Iterator[None]:
     except FileNotFoundError:
         raise UserError(f"{uri}: no such file; give an existing file, folder or glob") from None
     except Exception as error:  # every bucket library has exceptions of its own
-        if not _is_bucket(uri) and not isinstance(error, OSError | ValueError):
+        is_bug = isinstance(error, TypeError | AttributeError | NameError | AssertionError)
+        if is_bug or not ("://" in uri or isinstance(error, OSError | ValueError)):
             raise
         raise UserError(
             f"{uri}: cannot be read ({type(error).__name__}: {error}); check path, credentials and endpoint"
         ) from None
-
-
-def _is_bucket(uri: str) -> bool:
-    return "://" in uri
 
 
 def _is_data(relative: str) -> bool:

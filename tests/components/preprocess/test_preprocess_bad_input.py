@@ -1,0 +1,115 @@
+"""What a user can get wrong: one message that names file, row or key and the remedy; nothing is left behind."""
+
+import gzip
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from longtail.contracts.errors import UserError
+from longtail.contracts.prepared import PreparedDataset
+
+EVENTS = [{"user_id": "u", "item_id": item, "timestamp": n} for n, item in enumerate("abc")]
+ITEMS = [{"item_id": name, "title": name} for name in "abc"]
+
+
+def renamed(table: list[dict[str, Any]], **names: str) -> list[dict[str, Any]]:
+    return [{names.get(key, key): value for key, value in row.items()} for row in table]
+
+
+def with_values(table: list[dict[str, Any]], **values: Any) -> list[dict[str, Any]]:
+    return [row | values for row in table]
+
+
+@pytest.mark.parametrize(
+    ("tables", "settings", "message"),
+    [
+        (
+            {"interactions": renamed(EVENTS, timestamp="time")},
+            {},
+            "interactions.parquet: has no column 'timestamp' (found: user_id, item_id, time); interactions need timestamp: "
+            "rename yours, or map it in the settings with columns: {timestamp: YOUR_COLUMN}",
+        ),
+        ({"items": renamed(ITEMS, item_id="sku")}, {}, "items.parquet: has no column 'item_id' (found: sku, title)"),
+        ({"users": [{"customer": "u"}]}, {}, "users.parquet: has no column 'user_id' (found: customer)"),
+        ({}, {"columns": {"event": "action"}}, "columns.event: there is no column 'action'"),
+        ({}, {"columns": {"colour": "x"}}, "columns.colour: is none of our columns; they are attributes, description"),
+        ({}, {"event_weights": {"rating": 2}}, "event_weights.rating: a rating's weight is its value"),
+        ({"interactions": with_values(EVENTS, timestamp=[1])}, {}, "column 'timestamp' holds lists or records"),
+        ({"items": with_values(ITEMS, title={"en": "x"})}, {}, "column 'title' holds lists or records"),
+        (
+            {"interactions": with_values(EVENTS, timestamp="yesterday")},
+            {},
+            "interactions.parquet: 3 of 3 rows cannot be used (bad timestamp: 3), for example row 0 "
+            "[user_id=u, item_id=a]; that is above max_rejected_share 0.1",
+        ),
+        ({"interactions": with_values(EVENTS, timestamp=1.7e12)}, {}, "(future timestamp: 3)"),
+        ({"interactions": with_values(EVENTS, timestamp=-5)}, {}, "(negative timestamp: 3)"),
+        ({"interactions": with_values(EVENTS, timestamp=float("nan"))}, {}, "(bad timestamp: 3)"),
+        ({"interactions": with_values(EVENTS, item_id="zzz")}, {}, "(unknown item: 3), for example row 0"),
+        ({"items": [*ITEMS, ITEMS[1]]}, {}, "items.parquet: item_id occurs more than once: 'b' (2 times)"),
+        ({"users": [{"user_id": "u"}] * 2}, {}, "users.parquet: user_id occurs more than once: 'u' (2 times)"),
+        (
+            {"items": [*ITEMS, {"item_id": None, "title": "x"}]},
+            {},
+            "items.parquet: 1 of 4 rows cannot be used (null id: 1)",
+        ),
+        ({"interactions": pa.table({"user_id": [], "item_id": [], "timestamp": []})}, {}, "has no rows"),
+        ({"items": pa.table({"item_id": []})}, {}, "has no rows"),
+        ({}, {"split": "global_time", "test_share": 0.01}, "no event is left for validation; the times"),
+    ],
+)
+def test_one_message_and_nothing_left(run, tmp_path: Path, tables, settings, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        run(**({"interactions": EVENTS, "items": ITEMS} | tables), **settings)
+    assert {path.suffix for path in tmp_path.iterdir()} == {".parquet"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("events.csv", b"", "events.csv: is empty"),
+        ("events.csv", b"user_id,item_id,timestamp\n", "events.csv: has no rows"),
+        (
+            "events.csv",
+            b"user_id,item_id,timestamp\nu,a,1,what,is,this\n",
+            "events.csv: cannot be read: .*CSV Error on Line: 2",
+        ),
+        ("events.csv", b"user_id,item_id,timestamp\n\xff\xfe\xff,a,1\n", "events.csv: cannot be read"),
+        ("events.csv.gz", gzip.compress(os.urandom(4000).hex().encode())[:3000], "events.csv.gz"),
+        ("events.parquet", b"PAR1 and then nothing", "events.parquet: cannot be read"),
+        ("events.jsonl", b"no json\n" * 9, "events.jsonl: has no column 'user_id'"),
+    ],
+)
+def test_files_that_are_broken(run, tmp_path: Path, name: str, content: bytes, message: str):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        run(str(tmp_path / name), ITEMS)
+    assert not (tmp_path / "prepared").exists()
+
+
+def test_truncated_parquet(run, tmp_path: Path):
+    whole = tmp_path / "whole.parquet"
+    pq.write_table(pa.Table.from_pylist(EVENTS), whole)
+    (tmp_path / "cut.parquet").write_bytes(whole.read_bytes()[:-20])
+    with pytest.raises(UserError, match="cut.parquet: cannot be read"):
+        run(str(tmp_path / "cut.parquet"), ITEMS)
+
+
+def test_broken_json_lines_are_rejected_one_by_one(run, tmp_path: Path):
+    lines = [f'{{"user_id": "u", "item_id": "{item}", "timestamp": {n}}}' for n, item in enumerate("abc")]
+    (tmp_path / "events.jsonl").write_text("\n".join([*lines[:2], '{"user_id": "u", "it', lines[2]]) + "\n")
+    prepared = run(str(tmp_path / "events.jsonl"), ITEMS, max_rejected_share=0.3)
+    assert prepared.facts["rejected"] == {"null id": 1}
+    assert prepared.item_codes.tolist() == [0, 1, 2]
+
+
+def test_a_failed_run_leaves_the_former_result(run, tmp_path: Path):
+    before = run(EVENTS, ITEMS).train_digest()
+    with pytest.raises(UserError):
+        run(with_values(EVENTS, item_id="zzz"), ITEMS)
+    assert PreparedDataset(tmp_path / "prepared").train_digest() == before

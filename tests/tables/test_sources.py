@@ -1,0 +1,99 @@
+"""Files behind URIs: local paths, globs, folders, buckets."""
+
+import gzip
+from pathlib import Path
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from longtail.contracts.errors import UserError
+from longtail.tables.sources import csv_columns, fetch, find
+
+
+def test_a_folder_is_its_data_files_in_order(tmp_path: Path):
+    for name in ("b.csv", "a.csv", "_SUCCESS", ".hidden.csv"):
+        (tmp_path / name).write_text("x,y\n")
+    assert [Path(file).name for file in find(str(tmp_path)).files] == ["a.csv", "b.csv"]
+
+
+def test_a_glob_finds_compressed_files(tmp_path: Path):
+    for name in ("part-2.jsonl.gz", "part-1.jsonl.gz"):
+        (tmp_path / name).write_bytes(gzip.compress(b"{}\n"))
+    (tmp_path / "other.csv").write_text("x\n")
+    source = find(f"{tmp_path}/part-*.jsonl.gz")
+    assert source.format == "jsonl"
+    assert [Path(file).name for file in source.files] == ["part-1.jsonl.gz", "part-2.jsonl.gz"]
+
+
+@pytest.mark.parametrize(("line", "delimiter"), [("a,b;c,d", ","), ("a;b;c", ";"), ("a\tb\tc", "\t"), ("a|b", "|")])
+def test_delimiter_of_the_header_line(tmp_path: Path, line: str, delimiter: str):
+    (tmp_path / "t.csv").write_text(line + "\n")
+    assert find(str(tmp_path / "t.csv")).delimiter == delimiter
+
+
+def test_header_with_quotes_and_byte_order_mark(tmp_path: Path):
+    (tmp_path / "t.csv").write_bytes('﻿user_id,"item, id"\r\n'.encode())
+    assert csv_columns(find(str(tmp_path / "t.csv"))) == ("user_id", "item, id")
+
+
+@pytest.mark.parametrize(
+    ("files", "uri", "message"),
+    [
+        ({}, "t.csv", "no such file; give an existing file, folder or glob"),
+        ({}, "*.csv", "no such file"),
+        ({"t.csv": b""}, "t.csv", "t.csv: is empty"),
+        ({"t.xlsx": b"x"}, "t.xlsx", "is not a table that can be read"),
+        ({"a.csv": b"x\n", "b.parquet": b"x"}, "", "give one format of"),
+        ({"t.csv.gz": gzip.compress(b"a,b\n1,2\n" * 99)[:12]}, "t.csv.gz", "is no complete gzip file"),
+        ({"t.csv.gz": b"a,b\n"}, "t.csv.gz", "is no complete gzip file"),
+        ({"a.csv": b"x,y\n", "b.csv": b"y,x\n"}, "", "b.csv: has another header line than"),
+        ({"a.csv": b"x,,y\n"}, "", "has an empty or repeated name"),
+    ],
+)
+def test_what_cannot_be_read_says_why(tmp_path: Path, files: dict[str, bytes], uri: str, message: str):
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        csv_columns(find(str(tmp_path / uri)))
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch):
+    """An S3 server on a free loopback port, with the bucket ``shop``."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "any",
+        "AWS_SECRET_ACCESS_KEY": "any",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "NO_PROXY": "127.0.0.1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    client = boto3.client("s3")
+    client.create_bucket(Bucket="shop")
+    yield client
+    server.stop()
+
+
+def test_a_bucket_is_listed_and_fetched(bucket, tmp_path: Path):
+    for name in ("log/b.csv", "log/a.csv"):
+        bucket.put_object(Bucket="shop", Key=name, Body=f"x,y\n{name},1\n".encode())
+    source = find("s3://shop/log")
+    assert source.files == ("s3://shop/log/a.csv", "s3://shop/log/b.csv")
+    assert find("s3://shop/log/*.csv").files == source.files
+    assert [Path(file).read_text() for file in fetch(source, tmp_path).files] == [
+        "x,y\nlog/a.csv,1\n",
+        "x,y\nlog/b.csv,1\n",
+    ]
+    with pytest.raises(UserError, match=r"s3://shop/nothing\.csv: no such file"):
+        find("s3://shop/nothing.csv")
+    with pytest.raises(UserError, match="s3://elsewhere/"):
+        find("s3://elsewhere/log.csv")
+
+
+def test_an_unknown_protocol_says_so():
+    with pytest.raises(UserError, match=r"nosuch://x/y\.csv: .*[Pp]rotocol"):
+        find("nosuch://x/y.csv")
