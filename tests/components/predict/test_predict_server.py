@@ -108,6 +108,12 @@ def test_v2_and_grpc_answer_as_v1_does(server):
     assert ask_grpc(server, texts, raw=True) == expected
 
 
+@pytest.mark.parametrize(("given", "returned"), [({"id": "7"}, "7"), ({}, "")])
+def test_v2_returns_the_id_of_the_request(server, given, returned):
+    tensor = {"name": "request", "datatype": "BYTES", "shape": [1], "data": ["{}"]}
+    assert call(f"{server.url}/v2/models/shop/infer", {"inputs": [tensor], **given})["id"] == returned
+
+
 def test_v2_metadata_names_the_tensors(server):
     metadata = call(f"{server.url}/v2/models/shop")
     assert metadata["inputs"] == [{"name": "request", "datatype": "BYTES", "shape": [-1]}]
