@@ -239,9 +239,9 @@ def _events(
     looked = np.flatnonzero((kind == 3) & (rng.random(len(user)) < 0.25))  # some purchases show the view before them
     user, item = np.append(user, user[looked]), np.append(item, item[looked])
     seconds, kind = np.append(seconds, seconds[looked] - 30), np.append(kind, np.zeros(len(looked), dtype=np.int64))
-    order = np.lexsort((item, seconds, user))
     names = np.array(["view", "click", "cart", "purchase"])
     item_ids = np.array(catalogue.table.column(Columns.ITEM).to_pylist())
+    order = np.lexsort((item_ids[item], seconds, user))
     return pa.table(
         {
             Columns.USER: pa.array(np.array(user_ids)[user[order]]),
