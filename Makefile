@@ -1,0 +1,33 @@
+# make            what can be made
+# Variables: PYTHON (3.11 to 3.13), VENV, TORCH_INDEX_URL (an index with CPU or CUDA builds of torch), PIP_FLAGS
+VENV ?= .venv
+TESTS ?=
+export VENV PYTHON TORCH_INDEX_URL PIP_FLAGS
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-fast lint clean
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
+
+setup:  ## make .venv and install everything (once; an interrupted set-up is repaired)
+	@bash scripts/setup.sh
+
+demo: setup  ## the whole pipeline on a demo shop: report, served recommendations
+	@"$(VENV)/bin/longtail" demo
+
+test: setup  ## every test, with ruff, mypy and import-linter among them
+	@"$(VENV)/bin/python" -m pytest $(TESTS)
+
+test-fast: setup  ## all but the slow tests
+	@"$(VENV)/bin/python" -m pytest -m "not slow" $(TESTS)
+
+lint: setup  ## format, lint, types, layers
+	@"$(VENV)/bin/ruff" format .
+	@"$(VENV)/bin/ruff" check .
+	@"$(VENV)/bin/mypy"
+	@"$(VENV)/bin/lint-imports"
+
+clean:  ## remove .venv, caches and build outputs; runs stay
+	@rm -rf "$(VENV)" build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
