@@ -93,8 +93,8 @@ def read_artifact(path: str | os.PathLike[str], kind: Format) -> Artifact:
     try:
         manifest = json.loads(manifest_path.read_text())
         found = Format(manifest["format"], manifest["version"])
-        files: dict[str, str] = manifest["files"]
-        facts: dict[str, Any] = manifest["facts"]
+        files: dict[str, str] = dict(manifest["files"].items())
+        facts: dict[str, Any] = dict(manifest["facts"].items())
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{manifest_path}: is not a readable manifest ({error}); make the artifact anew") from None
     if found != kind:

@@ -1,14 +1,18 @@
 """Spark: a local session, or a cluster through Spark Connect (whose server must see the same paths)."""
 
 import os
+import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import narwhals as nw
 import pyarrow as pa
 import pyarrow.parquet as pq
+from py4j.protocol import Py4JError  # type: ignore[import-untyped]
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession, functions, types
 
 from longtail.contracts.errors import UserError
@@ -31,6 +35,7 @@ class SparkScan:
 class SparkEngine:
     def __init__(self, memory_limit_gb: float, threads: int, remote: str | None, folder: Path) -> None:
         self._remote, self._folder = remote, folder
+        self._origins: dict[str, str] = {}  # file that is read -> file that the user named
         if remote:
             builder = SparkSession.builder.remote(remote)
         else:
@@ -60,27 +65,47 @@ class SparkEngine:
             files = [file.replace("s3://", "s3a://", 1) if file.startswith("s3://") else file for file in source.files]
         else:
             files = list(fetch(source, self._folder).files)
+        self._origins |= dict(zip(files, source.files))
+        with self._explained():
+            native = self._open(source, files, optional)
+        return SparkScan(native, source, {field.name: _kind(field.dataType) for field in native.schema.fields})
+
+    def _open(self, source: Source, files: list[str], optional: Sequence[str]) -> Any:
         reader = self._spark.read
         if source.format == "parquet":
-            native = reader.option("mergeSchema", True).parquet(*files)
-        elif source.format == "jsonl":
+            return reader.option("mergeSchema", True).parquet(*files)
+        if source.format == "jsonl":
             native = reader.option("primitivesAsString", True).json(files)
             for name in optional:
                 if name not in native.columns:
                     native = native.withColumn(name, functions.lit(None).cast("string"))
-            native = native.drop("_corrupt_record")
-        else:
-            schema = types.StructType([types.StructField(name, types.StringType()) for name in csv_columns(source)])
-            native = reader.csv(
-                files,
-                schema=schema,
-                header=source.header is None,
-                sep=source.delimiter,
-                quote='"',
-                escape='"',
-                encoding="ISO-8859-1" if source.encoding == "latin-1" else source.encoding,
+            return native.drop("_corrupt_record")
+        schema = types.StructType([types.StructField(name, types.StringType()) for name in csv_columns(source)])
+        return reader.csv(
+            files,
+            schema=schema,
+            header=source.header is None,
+            sep=source.delimiter,
+            quote='"',
+            escape='"',
+            encoding="ISO-8859-1" if source.encoding == "latin-1" else source.encoding,
+        )
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """A file that Spark cannot read is the user's to mend; all else keeps its traceback."""
+        try:
+            yield
+        except (PySparkException, Py4JError) as error:
+            found = re.search(
+                r"\[FAILED_READ_FILE[.A-Z_]*\] Encountered error while reading file (\S+?)\.?\s", str(error)
             )
-        return SparkScan(native, source, {field.name: _kind(field.dataType) for field in native.schema.fields})
+            if found is None:
+                raise
+            file = found[1].removeprefix("file:").replace("///", "/")
+            raise UserError(
+                f"{self._origins.get(file, file)}: cannot be read by Spark; mend or replace the file"
+            ) from None
 
     def keep(self, frame: Frame) -> Frame:
         native: Any = frame.to_native()
@@ -88,7 +113,8 @@ class SparkEngine:
 
     def collect(self, frame: Frame) -> pa.Table:
         native: Any = frame.to_native()
-        return native.toArrow()
+        with self._explained():
+            return native.toArrow()
 
     def pack(self, frame: Frame, columns: Sequence[str], name: str) -> Frame:
         native: Any = frame.to_native()
@@ -102,13 +128,17 @@ class SparkEngine:
         chosen = [
             functions.expr(f"percentile_disc({share}) within group (order by {quote(column)})") for share in shares
         ]
-        return [float(value) for value in native.agg(*[c.alias(f"p{i}") for i, c in enumerate(chosen)]).collect()[0]]
+        with self._explained():
+            row = native.agg(*[column.alias(f"p{i}") for i, column in enumerate(chosen)]).collect()[0]
+        return [float(value) for value in row]
 
     def write(self, frame: Frame, path: Path, order_by: Sequence[str]) -> None:
         """Spark writes sorted parts; they are joined in order, row group by row group."""
         native: Any = frame.to_native()
         parts = path.with_name(f".{path.name}.parts")
-        native.orderBy(*[functions.col(quote(name)).asc_nulls_last() for name in order_by]).write.parquet(str(parts))
+        keys = [functions.col(quote(name)).asc_nulls_last() for name in order_by]
+        with self._explained():
+            native.orderBy(*keys).write.parquet(str(parts))
         files = sorted(parts.glob("*.parquet"))
         schema = pq.read_schema(files[0]).remove_metadata()
         with pq.ParquetWriter(path, schema, compression="zstd") as writer:

@@ -1,7 +1,6 @@
 """Tables to prepare, and the engines that prepare them."""
 
 import importlib.util
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -53,12 +52,3 @@ def _written(path: Path, table: Any) -> Any:
         return None if table is None else str(table)
     pq.write_table(table if isinstance(table, pa.Table) else pa.Table.from_pylist(table), path)
     return str(path)
-
-
-def rejected(prepared: PreparedDataset) -> list[dict[str, Any]]:
-    return pq.read_table(prepared.artifact.file("rejected.parquet")).to_pylist()
-
-
-def jsonl(path: Path, rows: list[dict[str, Any]]) -> Path:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path

@@ -96,7 +96,7 @@ def test_truncated_parquet(run, tmp_path: Path):
     whole = tmp_path / "whole.parquet"
     pq.write_table(pa.Table.from_pylist(EVENTS), whole)
     (tmp_path / "cut.parquet").write_bytes(whole.read_bytes()[:-20])
-    with pytest.raises(UserError, match="cut.parquet: cannot be read"):
+    with pytest.raises(UserError, match=r"cut\.parquet: cannot be read"):
         run(str(tmp_path / "cut.parquet"), ITEMS)
 
 

@@ -1,0 +1,82 @@
+"""Artifacts are whole or absent, and a reader says what is wrong with them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from longtail.contracts.artifacts import BUNDLE, PREPARED, read_artifact, sha256, write_artifact
+from longtail.contracts.errors import UserError
+
+
+@pytest.fixture
+def artifact(tmp_path: Path) -> Path:
+    with write_artifact(tmp_path / "made", PREPARED, {"n": 1}) as folder:
+        (folder / "deep").mkdir()
+        (folder / "deep" / "a.txt").write_text("abc")
+    return tmp_path / "made"
+
+
+def test_what_was_written_is_read(artifact: Path):
+    read = read_artifact(artifact, PREPARED)
+    assert read.facts == {"n": 1}
+    assert read.file("deep/a.txt").read_text() == "abc"
+    manifest = json.loads((artifact / "manifest.json").read_text())
+    # SHA-256 of "abc", from FIPS 180-2
+    assert manifest["files"] == {"deep/a.txt": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}
+    assert sha256(artifact / "deep" / "a.txt") == manifest["files"]["deep/a.txt"]
+
+
+def test_facts_may_be_filled_while_writing(tmp_path: Path):
+    facts: dict[str, int] = {}
+    with write_artifact(tmp_path / "made", PREPARED, facts):
+        facts["late"] = 2
+    assert read_artifact(tmp_path / "made", PREPARED).facts == {"late": 2}
+
+
+def test_a_failed_writer_leaves_the_former_artifact_and_no_other(artifact: Path):
+    with pytest.raises(RuntimeError), write_artifact(artifact, PREPARED, {}) as folder:
+        (folder / "half.txt").write_text("x")
+        raise RuntimeError
+    assert [path.name for path in artifact.parent.iterdir()] == ["made"]
+    assert read_artifact(artifact, PREPARED).facts == {"n": 1}
+
+
+def test_a_second_writer_replaces_the_whole(artifact: Path):
+    with write_artifact(artifact, PREPARED, {"n": 2}) as folder:
+        (folder / "b.txt").write_text("b")
+    assert sorted(path.name for path in artifact.iterdir()) == ["b.txt", "manifest.json"]
+
+
+def edit(artifact: Path, **changes: object) -> None:
+    manifest = artifact / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | changes))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda path: (path / "deep/a.txt").write_text("ab"), r"a\.txt: differs from its checksum; it was truncated"),
+        (lambda path: (path / "deep/a.txt").unlink(), r"a\.txt: is missing; the artifact is incomplete"),
+        (lambda path: (path / "manifest.json").unlink(), r"made: has no manifest\.json, so it is no longtail/prepared"),
+        (lambda path: (path / "manifest.json").write_text("{"), "is not a readable manifest"),
+        (lambda path: (path / "manifest.json").write_text("[]"), "is not a readable manifest"),
+        (lambda path: edit(path, files=[]), "is not a readable manifest"),
+        (
+            lambda path: edit(path, version=99),
+            "is longtail/prepared version 99, but longtail/prepared version 1 is needed",
+        ),
+        (lambda path: edit(path, files={"../../etc/passwd": "0"}), "a file outside the artifact"),
+    ],
+)
+def test_damage_is_named(artifact: Path, damage, message: str):
+    damage(artifact)
+    with pytest.raises(UserError, match=message):
+        read_artifact(artifact, PREPARED)
+
+
+def test_another_kind_or_nothing_is_named(artifact: Path, tmp_path: Path):
+    with pytest.raises(UserError, match="is longtail/prepared version 1, but longtail/bundle version 1 is needed"):
+        read_artifact(artifact, BUNDLE)
+    with pytest.raises(UserError, match="nowhere: no such folder; a longtail/bundle artifact was expected"):
+        read_artifact(tmp_path / "nowhere", BUNDLE)
