@@ -53,6 +53,8 @@ def distill(
     torch.manual_seed(seed)
     n_attributes = len(data.facts["user_attributes"])
     student = SequenceModel(shape, torch.from_numpy(features), taught.text_dim, n_attributes).to(device)
+    if settings.dim == taught.shape.dim:
+        start_from_teacher(student, taught)
     soft_labels = SoftLabels(TeacherLogits(taught), settings.soft_label_weight, settings.soft_label_temperature)
     key = hashlib.sha256(json.dumps([digest, settings.canonical(), seed, _identity(artifact)]).encode()).hexdigest()[
         :16
@@ -74,6 +76,16 @@ def distill(
         validation_ndcg=score,
     )
     shutil.rmtree(folder)
+
+
+def start_from_teacher(student: SequenceModel, teacher: SequenceModel) -> None:
+    """Give the student the teacher's item vectors and its lowest blocks: it then needs few epochs (DistilBERT, section 2)."""
+    inherited = {
+        name: value
+        for name, value in teacher.state_dict().items()
+        if not name.startswith("encoder.blocks") or int(name.split(".")[2]) < student.shape.blocks
+    }
+    student.load_state_dict(inherited)
 
 
 def load_teacher(artifact: Artifact, features: NDArray[np.float32], device: torch.device) -> SequenceModel:

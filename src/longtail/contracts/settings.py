@@ -116,7 +116,7 @@ class FinetuneSettings(Settings):
     dropout: float = Field(0.5, ge=0, lt=1, description="Dropout on inputs and in blocks.")
     temperature: float = Field(0.07, gt=0, description="Temperature of the cosine scores.")
     max_history: int = Field(50, ge=1, description="Latest items of a history that are read.")
-    epochs: int = Field(9, ge=1, description="Passes over the training sequences at most.")
+    epochs: int = Field(7, ge=1, description="Passes over the training sequences at most.")
     patience: int = Field(2, ge=1, description="Epochs without a better validation NDCG@10 before training stops.")
     batch_positions: int = Field(
         2048, ge=16, description="Training positions a step; sequences are bucketed by length."
@@ -147,12 +147,12 @@ class DistillSettings(Settings):
     heads: int = Field(4, ge=1, description="Attention heads a block; dim must be a multiple.")
     dropout: float = Field(0.5, ge=0, lt=1, description="Dropout on inputs and in blocks.")
     temperature: float = Field(0.07, gt=0, description="Temperature of the cosine scores.")
-    epochs: int = Field(6, ge=1, description="Passes over the training sequences at most.")
+    epochs: int = Field(4, ge=1, description="Passes over the training sequences at most.")
     patience: int = Field(2, ge=1, description="Epochs without a better validation NDCG@10 before training stops.")
     batch_positions: int = Field(
         2048, ge=16, description="Training positions a step; sequences are bucketed by length."
     )
-    learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate of AdamW.")
+    learning_rate: float = Field(5e-4, gt=0, description="Peak learning rate of AdamW.")
     weight_decay: float = Field(0.01, ge=0, description="Weight decay of AdamW.")
     warmup_share: float = Field(0.05, ge=0, lt=1, description="Share of the steps over which the learning rate rises.")
     soft_label_weight: float = Field(
