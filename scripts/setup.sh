@@ -106,7 +106,7 @@ finished() {
     [ $code -eq 0 ] || printf 'error: set-up did not finish; the lines above say why, and running make again repairs it\n' >&2
 }
 trap finished EXIT
-if [ -t 1 ]; then QUIET=""; else QUIET="--quiet"; fi
+if [ -t 1 ]; then QUIET=""; else QUIET="-qq"; fi
 
 say "1/4 virtual environment in $VENV"
 "$PYTHON" -m venv "$VENV"
