@@ -60,7 +60,10 @@ class PreparedDataset:
         self.artifact: Artifact = read_artifact(path, PREPARED)
         self.facts: dict[str, Any] = dict(self.artifact.facts)
         events = pq.read_table(self.artifact.file("events.parquet"))
-        column = lambda name, kind: events.column(name).to_numpy().astype(kind, copy=False)  # noqa: E731
+
+        def column(name: str, kind: Any) -> Any:
+            return events.column(name).to_numpy().astype(kind, copy=False)
+
         self.user_codes: NDArray[np.int32] = column(Columns.USER_CODE, np.int32)  # [events]
         self.item_codes: NDArray[np.int32] = column(Columns.ITEM_CODE, np.int32)  # [events]
         self.timestamps: NDArray[np.int64] = column(Columns.TIMESTAMP, np.int64)  # [events]
