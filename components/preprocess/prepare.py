@@ -75,19 +75,7 @@ def _prepare(
         coded,
         lambda numbered: events.check(numbered, item_codes, settings, latest),
     )
-    merged = events.merge(coded, settings)
-    rare = 0
-    if settings.min_item_count:
-        merged = engine.keep(merged)
-        frequent = engine.keep(events.drop_rare(merged, settings.min_item_count))
-        rare = _count(engine, merged) - _count(engine, frequent)
-        merged = frequent
-    cuts: list[float] | None = None
-    if settings.split == "global_time":
-        merged = engine.keep(merged)
-        shares = [1 - settings.test_share - settings.validation_share, 1 - settings.test_share]
-        cuts = engine.percentiles(merged, Columns.TIMESTAMP, [round(share, 9) for share in shares])
-    placed = engine.keep(events.split(merged, cuts))
+    placed, cuts, rare = _place(engine, coded, settings)
     counts = _split_counts(engine, placed, interactions, settings)
     lengths = _history_lengths(engine, placed)
     rule = SegmentRule.from_quantiles(lengths) if settings.segments == "quantile" else SegmentRule()
@@ -124,6 +112,23 @@ def _prepare(
         engine.write(profiles.user_table(user_codes, user_rows), folder / "users.parquet", [Columns.USER_CODE])
         engine.write(events.weigh(placed, settings), folder / "events.parquet", [Columns.USER_CODE, Columns.POSITION])
         rejection.write(folder / "rejected.parquet")
+
+
+def _place(engine: Engine, coded: Frame, settings: PreprocessSettings) -> tuple[Frame, list[float] | None, int]:
+    """Events with position and split, the cut-offs of global_time, and the number of events that rare items lost."""
+    merged = events.merge(coded, settings)
+    rare = 0
+    if settings.min_item_count:
+        merged = engine.keep(merged)
+        frequent = engine.keep(events.drop_rare(merged, settings.min_item_count))
+        rare = _count(engine, merged) - _count(engine, frequent)
+        merged = frequent
+    cuts: list[float] | None = None
+    if settings.split == "global_time":
+        merged = engine.keep(merged)
+        shares = [1 - settings.test_share - settings.validation_share, 1 - settings.test_share]
+        cuts = engine.percentiles(merged, Columns.TIMESTAMP, [round(share, 9) for share in shares])
+    return engine.keep(events.split(merged, cuts)), cuts, rare
 
 
 def _codes(engine: Engine, ids: Frame, name: str, code: str) -> Frame:

@@ -15,6 +15,12 @@ from longtail.contracts.settings import PreprocessSettings
 from longtail.tables.engine import ROW, Engine, Frame
 
 NULL_ID = "null id"
+REMEDIES = {  # for the most frequent reason
+    "bad timestamp": "give timestamps as seconds since 1970",
+    "future timestamp": "give timestamps as seconds, not milliseconds, since 1970",
+    "unknown event": "name your events and their weights in event_weights",
+    "unknown item": "give the items table a row for every item",
+}
 SCHEMA = pa.schema([("table", pa.string()), (ROW, pa.int64()), (REASON, pa.string()), ("content", pa.string())])
 
 
@@ -92,15 +98,19 @@ class Rejection:
         if share <= limit:
             return
         listed = ", ".join(f"{reason}: {count}" for reason, count in faults.items())
+        remedy = REMEDIES.get(
+            max(faults, key=lambda reason: faults[reason]), "map the right columns with the setting columns"
+        )
         raise UserError(
             f"{uri}: {sum(faults.values())} of {rows} rows cannot be used ({listed}){self._example()}; that is above "
-            f"max_rejected_share {limit:g}: mend the rows, map the right columns, or raise the limit"
+            f"max_rejected_share {limit:g}: {remedy}, mend the rows, or raise the limit"
         )
 
     def _example(self) -> str:
         if not self._frames:
             return ""
-        first = self._frames[-1].sort(ROW, "content", nulls_last=True).head(1)
+        faults = self._frames[-1].filter(~nw.col(REASON).is_in(list(CHOSEN)))
+        first = faults.sort(ROW, "content", nulls_last=True).head(1)
         row = self._engine.collect(first).to_pylist()[0]
         place = "" if row[ROW] is None else f" row {row[ROW]}"
         return f", for example{place} [{row['content']}]"
