@@ -1,0 +1,103 @@
+"""A small Prepared data set written directly, and the teacher that belongs to it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from helpers_bundle import write_tiny_bundle
+from safetensors.numpy import save_file
+
+from longtail.contracts.artifacts import PREPARED, TEACHER, write_artifact
+from longtail.contracts.prepared import PreparedDataset, Split
+
+Event = tuple[int, int, Split]  # item code, timestamp, split
+
+
+def leave_last_out(sequence: Sequence[int]) -> list[Event]:
+    """A sequence's events; the last is the test target, the one before it (of three or more) validates."""
+    count = len(sequence)
+    split = lambda place: Split.TEST if place == count - 1 else Split.VALIDATION if place == count - 2 else Split.TRAIN  # noqa: E731
+    return [(item, 100 + place, split(place)) for place, item in enumerate(sequence)]
+
+
+def write_tiny_prepared(
+    path: Path,
+    users: Sequence[Sequence[Event]] | None = None,
+    *,
+    n_items: int = 30,
+    n_users: int = 60,
+    seed: int = 0,
+    train_counts: np.ndarray | None = None,
+    **facts: Any,
+) -> Path:
+    """Write it from each user's events, oldest first (without them: random ones, every tenth user is cold)."""
+    rng = np.random.default_rng(seed)
+    if users is None:
+        lengths = [1 if user % 10 == 0 else int(rng.integers(2, 14)) for user in range(n_users)]
+        users = [leave_last_out(rng.permutation(n_items)[:length].tolist()) for length in lengths]
+    rows = [
+        (user, place, item, time, int(split))
+        for user, events in enumerate(users)
+        for place, (item, time, split) in enumerate(events)
+    ]
+    columns = [np.array(column) for column in zip(*rows)]
+    counts = np.bincount(columns[2][columns[4] == Split.TRAIN], minlength=n_items)
+    known = {
+        "protocol": "leave-last-out",
+        "split": {"rule": "leave_last_out"},
+        "segment_rule": {"tail_max": 4, "torso_max": 9},
+        "counts": {"events": len(rows), "users": len(users), "items": n_items},
+        "rejected": {"interactions: user_id is empty": 2},
+        "numeric_names": [],
+        "user_attributes": ["gender=F", "gender=M"],
+        "repeats": "merge",
+        "settings": {},
+    }
+    with write_artifact(path, PREPARED, known | facts) as folder:
+        items = {
+            "item_code": np.arange(n_items, dtype=np.int32),
+            "item_id": [f"i{code:03d}" for code in range(n_items)],
+            "title": [f"Item {code}" for code in range(n_items)],
+            "text": [f"kind{code % 5} colour{code % 3} name{code}" for code in range(n_items)],
+            "attributes": [[f"kind{code % 5}"] for code in range(n_items)],
+            "numeric": pa.array([[]] * n_items, pa.list_(pa.float32())),
+            "train_count": counts.astype(np.int64) if train_counts is None else train_counts,
+        }
+        pq.write_table(pa.table(items), folder / "items.parquet")
+        people = {
+            "user_code": np.arange(len(users), dtype=np.int32),
+            "user_id": [f"u{user:03d}" for user in range(len(users))],
+            "attributes": [["gender=F" if user % 2 else "gender=M"] for user in range(len(users))],
+        }
+        pq.write_table(pa.table(people), folder / "users.parquet")
+        kinds = (np.int32, np.int32, np.int32, np.int64, np.int8)
+        names = ("user_code", "position", "item_code", "timestamp", "split")
+        events = {name: column.astype(kind) for name, column, kind in zip(names, columns, kinds)}
+        pq.write_table(pa.table(events | {"weight": np.ones(len(rows), np.float32)}), folder / "events.parquet")
+    return path
+
+
+def write_tiny_teacher(path: Path, prepared: Path, seed: int = 1) -> Path:
+    """A teacher whose scorer is a random bundle and whose text vectors are random unit rows [items, 6]."""
+    data = PreparedDataset(prepared)
+    vectors = np.random.default_rng(seed).normal(size=(len(data.item_ids), 6)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    with write_artifact(path, TEACHER, {"train_digest": data.train_digest()}) as folder:
+        save_file({"frozen": vectors}, folder / "text_vectors.safetensors")
+        write_bundle_for(folder / "scorer", data, seed)
+    return path
+
+
+def write_bundle_for(path: Path, data: PreparedDataset, seed: int, **more: Any) -> Path:
+    """A random bundle of the data set's catalogue."""
+    return write_tiny_bundle(
+        path,
+        seed=seed,
+        item_ids=data.item_ids,
+        train_counts=data.train_counts,
+        train_digest=data.train_digest(),
+        **more,
+    )
