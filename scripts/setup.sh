@@ -16,6 +16,9 @@ TORCH=torch==2.13.0
 say() { printf 'set-up: %s\n' "$*"; }
 fail() { printf 'error: %s\n' "$*" >&2; exit 2; }
 
+# A killed process that nobody has waited for yet is not alive.
+alive() { kill -0 "$1" 2>/dev/null && ! grep -qs '^State:.*zombie' "/proc/$1/status"; }
+
 # A Python that fits, or one line that says how to get it.
 find_python() {
     local candidate version seen="" candidates=(python3 python3.13 python3.12 python3.11)
@@ -84,7 +87,7 @@ PYTHONPATH=src PYTHONDONTWRITEBYTECODE=1 "$PYTHON" -m longtail.contracts.preflig
 if [ -e "$VENV" ]; then
     [ -e "$VENV/pyvenv.cfg" ] || [ -e "$UNFINISHED" ] || fail "$VENV is there but is no virtual environment; remove it, or choose another: make setup VENV=FOLDER"
     other=$(cat "$UNFINISHED" 2>/dev/null || true)
-    if [ -n "$other" ] && kill -0 "$other" 2>/dev/null; then
+    if [ -n "$other" ] && alive "$other"; then
         fail "another set-up (process $other) is at work in $VENV; wait for it to end, or remove $UNFINISHED if it is none"
     fi
     version='import sys; print(sys.version)'
