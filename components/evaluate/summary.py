@@ -1,0 +1,68 @@
+"""The evaluation as a table for the terminal."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from longtail.components.evaluate.reading import (
+    NONE,
+    Columns,
+    best,
+    by_revealed,
+    by_segment,
+    difference,
+    interval,
+    judged,
+    label,
+    number,
+    ordered,
+    span,
+    strongest_baseline,
+    value,
+)
+
+_FIRST, _OTHER = 18, 13  # width of the columns
+
+
+def segment_table(evaluation: Mapping[str, Any]) -> str:
+    """NDCG@10 of every system by revealed history, then by segment of users; plain text of about 85 columns."""
+    data = evaluation["data"]
+    history = "histories excluded" if evaluation["exclude_history"] else "histories not excluded"
+    lines = [
+        f"NDCG@10 over all {data['items']:,} items, {history}; * best; {evaluation['confidence']:.0%} intervals over users.",
+        "Last rows: the student minus the strongest baseline of the column; unclear: the interval holds 0.",
+        "",
+        f"Revealed history: the same {evaluation['revealed_users']:,} users and targets, only the last k items shown",
+    ]
+    revealed = {f"k={k}": entries for k, entries in by_revealed(evaluation).items()}
+    lines += _table(revealed, users=False)
+    lines += ["", "Segment of users, by the length of the whole history"]
+    lines += _table(by_segment(evaluation), users=True)
+    gate = evaluation["gate"]
+    lines += ["", f"Gate: {'passed' if gate['passed'] else 'FAILED'}", *(f"  {reason}" for reason in gate["reasons"])]
+    return "\n".join(lines)
+
+
+def _table(columns: Columns, users: bool) -> list[str]:
+    if not columns:
+        return [f"  {NONE} (no user has a history that long)"]
+    entries = list(columns.values())
+    systems = ordered(entries[0])
+    lines = [_row("", list(columns))]
+    if users:
+        lines.append(_row("users", [f"{entry['student']['users']:,}" for entry in entries]))
+    winners = [best(entry) for entry in entries]
+    for system in systems:
+        marks = ["*" if system in winner else " " for winner in winners]
+        lines.append(_row(label(system), [number(value(e[system])) + mark for e, mark in zip(entries, marks)], pad=""))
+        if system == "student":
+            lines.append(_row("  interval", [span(interval(e[system])) for e in entries]))
+    rivals = [strongest_baseline(entry) for entry in entries]
+    minus = [difference(e[rival]) if rival else {} for e, rival in zip(entries, rivals)]
+    lines.append(_row("- best baseline", [number(value(m), signed=True) for m in minus]))
+    lines.append(_row("  student is", [judged(e[rival]) if rival else NONE for e, rival in zip(entries, rivals)]))
+    return lines
+
+
+def _row(first: str, cells: list[str], pad: str = " ") -> str:
+    """``pad`` keeps the place of the mark."""
+    return (first.ljust(_FIRST) + "".join((cell + pad).rjust(_OTHER) for cell in cells)).rstrip()

@@ -1,0 +1,91 @@
+import re
+
+import pytest
+from helpers_evaluation import SYSTEMS, entry, evaluation
+
+from longtail.components.evaluate.reading import best, judged, number, span, strongest_baseline
+from longtail.components.evaluate.summary import segment_table
+
+
+def cells(table: str, first: str) -> list[list[str]]:
+    """The cells of every line that starts with ``first``."""
+    return [re.split(r"\s{2,}", line[len(first) :].strip()) for line in table.splitlines() if line.startswith(first)]
+
+
+@pytest.fixture
+def table() -> str:
+    return segment_table(evaluation())
+
+
+def test_revealed_histories_come_first(table):
+    assert table.index("k=0") < table.index("torso")
+    assert cells(table, "student ")[0] == [".0068*", ".0542", ".0576", ".0610", ".0644"]
+    assert "the same 20,000 users" in table
+
+
+def test_segments_with_interval_and_empty_segment(table):
+    segments = cells(table, "student ")[1]
+    assert segments == [".0678", "–", ".0678", ".0678", ".0500"]
+    assert cells(table, "  interval")[1] == [".0658-.0698", "–", ".0658-.0698", ".0658-.0698", ".0480-.0520"]
+    assert cells(table, "users")[0] == ["22,363", "0", "7,123", "11,000", "4,240"]
+
+
+def test_every_system_has_a_line_and_the_best_is_marked(table):
+    assert [len(cells(table, name)) for name in ("teacher", "popularity", "item CF", "TF-IDF", "frozen text")] == [
+        2
+    ] * 5
+    assert cells(table, "teacher")[1] == [".0681*", "–", ".0681*", ".0681*", ".0681*"]
+
+
+def test_student_against_the_strongest_baseline(table):
+    assert cells(table, "- best baseline")[1] == ["+.0114", "–", "+.0114", "+.0114", "-.0064"]
+    assert cells(table, "  student is")[1] == ["better", "–", "better", "better", "worse"]
+
+
+def test_says_what_was_measured_and_why_the_gate_failed():
+    result = evaluation(passed=False) | {"exclude_history": False}
+    table = segment_table(result)
+    assert table.splitlines()[0].startswith("NDCG@10 over all 12,101 items, histories not excluded;")
+    assert "Gate: FAILED\n  Over all users the student" in table
+
+
+def test_no_user_has_a_long_enough_history():
+    result = evaluation() | {"revealed": {str(k): {s: entry(s, 0) for s in SYSTEMS} for k in range(2)}}
+    assert cells(segment_table(result), "student ")[0] == ["–", "–"]
+
+
+def test_champion_and_an_unnamed_system_get_a_line():
+    result = evaluation()
+    for name in ("champion", "novelty"):
+        result["systems"][name] = {segment: entry("item_cf", 5) for segment in ("all", "cold", "tail", "torso", "head")}
+    table = segment_table(result)
+    assert len(cells(table, "champion")) == len(cells(table, "novelty")) == 1
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"), [(0.001, 0.002, "better"), (-0.002, -0.001, "worse"), (-0.001, 0.001, "unclear")]
+)
+def test_judged_by_the_interval_of_the_paired_difference(low, high, expected):
+    assert judged({"student_minus": {"ndcg@10": 0.0, "ndcg@10_interval": [low, high]}}) == expected
+
+
+def test_nothing_is_judged_without_a_difference():
+    assert judged(entry("student", 5)) == judged(entry("item_cf", 0)) == "–"
+
+
+def test_strongest_baseline_is_neither_student_nor_teacher_nor_champion():
+    entries = {
+        name: {"ndcg@10": x} for name, x in [("student", 0.9), ("teacher", 0.8), ("champion", 0.7), ("tfidf", 0.1)]
+    }
+    assert strongest_baseline(entries) == "tfidf"
+    assert strongest_baseline({"tfidf": {"users": 0, "ndcg@10": None}}) is None
+
+
+def test_values_that_print_alike_are_both_best():
+    assert best({"a": {"ndcg@10": 0.12341}, "b": {"ndcg@10": 0.12339}, "c": {"ndcg@10": 0.1}}) == ["a", "b"]
+
+
+def test_numbers_as_text():
+    assert [number(x) for x in (0.0676, 0.0, 1.0, None, 0.99999)] == [".0676", ".0000", "1.0000", "–", "1.0000"]
+    assert [number(x, signed=True) for x in (0.0112, -0.5)] == ["+.0112", "-.5000"]
+    assert (span((0.01, 0.02)), span((-0.01, 0.02), signed=True)) == (".0100-.0200", "-.0100 to +.0200")
