@@ -1,0 +1,138 @@
+"""The evaluation as one HTML page that opens offline: verdict first, then what stands behind it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from longtail.components.evaluate import reading
+from longtail.components.evaluate.plots import revealed_plot, segment_plot
+from longtail.components.evaluate.reading import (
+    Columns,
+    best,
+    by_revealed,
+    by_segment,
+    difference,
+    interval,
+    judged,
+    label,
+    number,
+    ordered,
+    span,
+    strongest_baseline,
+    value,
+)
+from longtail.contracts.segments import ALL
+
+_METRICS = ("recall", "precision", "f1", "hitrate", "ndcg", "mrr")
+_BEYOND = ("diversity@10", "coverage@10", "long_tail_share@10")
+
+
+def render_report(evaluation: Mapping[str, Any]) -> str:
+    """HTML of the content of evaluation.json."""
+    segments, revealed = by_segment(evaluation), by_revealed(evaluation)
+    page = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    page.filters.update(number=number, label=label, share=_share, thousands=lambda count: f"{count:,}")
+    return page.get_template("report.html").render(
+        evaluation=evaluation,
+        data=evaluation["data"],
+        fails=_whom_it_fails(segments),
+        gain=_how_much_better(segments[ALL]),
+        revealed_plot=revealed_plot(revealed),
+        segment_plot=segment_plot(segments),
+        headings=[f"k = {k}" for k in revealed],
+        revealed=_scores(revealed),
+        segments=_scores(segments),
+        revealed_differences=_differences(revealed),
+        segment_differences=_differences(segments),
+        sizes={segment: entries["student"]["users"] for segment, entries in segments.items()},
+        metrics=[f"{metric}@{k}" for metric in _METRICS for k in evaluation["cutoffs"]],
+        by_segment=segments,
+        systems=ordered(evaluation["systems"]),
+        beyond=_BEYOND,
+        best=best,
+        settings=json.dumps(evaluation["settings"], indent=2, sort_keys=True),
+    )
+
+
+def _scores(columns: Columns) -> dict[str, list[dict[str, Any]]]:
+    """Rows of a table: system -> a cell for each column."""
+    systems = ordered(next(iter(columns.values()), {}))
+    winners = {heading: best(entries) for heading, entries in columns.items()}
+    return {
+        system: [
+            {
+                "text": number(value(entries[system])),
+                "span": span(interval(entries[system])),
+                "best": system in winners[heading],
+            }
+            for heading, entries in columns.items()
+        ]
+        for system in systems
+    }
+
+
+def _differences(columns: Columns) -> dict[str, list[dict[str, Any]]]:
+    """Student minus every other system: system -> a cell for each column."""
+    systems = ordered(next(iter(columns.values()), {}))
+    return {
+        system: [
+            {
+                "text": number(value(difference(entries[system])), signed=True),
+                "span": span(interval(difference(entries[system])), signed=True),
+                "judged": judged(entries[system]),
+            }
+            for entries in columns.values()
+        ]
+        for system in systems
+        if system != "student"
+    }
+
+
+def _whom_it_fails(segments: Columns) -> list[str]:
+    """Sentences: who finds least, who gains nothing over the strongest baseline, whom the data does not show."""
+    groups = {name: entries for name, entries in segments.items() if name != ALL}
+    hits = {name: value(entries["student"], "hitrate@10") for name, entries in groups.items()}
+    known = {name: hit for name, hit in hits.items() if hit is not None}
+    sentences = []
+    if known:
+        weakest = min(known, key=known.__getitem__)
+        sentences.append(
+            f"{weakest.capitalize()} users are served worst: {_share(1 - known[weakest])} of them do not find "
+            "what they took next among ten recommendations."
+        )
+    for outcome, meaning in (("worse", "is worse than"), ("unclear", "is not clearly better than")):
+        for name, entries in groups.items():
+            rival = strongest_baseline(entries)
+            if rival and judged(entries[rival]) == outcome:
+                sentences.append(f"For {name} users it {meaning} {label(rival)}.")
+    empty = [name for name in groups if name not in known]
+    if empty:
+        sentences.append(f"No test user is {' or '.join(empty)}: see revealed histories for users with little history.")
+    return sentences
+
+
+def _how_much_better(entries: Mapping[str, reading.Entry]) -> dict[str, Any] | None:
+    """The student against the strongest baseline over all users; none without users."""
+    rival = strongest_baseline(entries)
+    if rival is None:
+        return None
+    student, other = value(entries["student"]), value(entries[rival])
+    relative = f"{(student - other) / other:+.0%}" if student is not None and other else ""
+    return {
+        "rival": rival,
+        "relative": relative,
+        "student": number(student),
+        "other": number(other),
+        "difference": number(value(difference(entries[rival])), signed=True),
+        "span": span(interval(difference(entries[rival])), signed=True),
+        "judged": judged(entries[rival]),
+    }
+
+
+def _share(found: float | None) -> str:
+    return reading.NONE if found is None else f"{found:.1%}"
