@@ -5,6 +5,7 @@ from pathlib import Path
 
 import boto3
 import pytest
+import s3fs
 from moto.server import ThreadedMotoServer
 
 from longtail.contracts.errors import UserError
@@ -72,6 +73,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch):
         "NO_PROXY": "127.0.0.1",
     }.items():
         monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()  # one of another test would ask that test's server
     client = boto3.client("s3")
     client.create_bucket(Bucket="shop")
     yield client

@@ -8,6 +8,7 @@ from typing import Any
 import boto3
 import numpy as np
 import pytest
+import s3fs
 from moto.server import ThreadedMotoServer
 
 
@@ -120,6 +121,7 @@ def test_tables_in_a_bucket(run, monkeypatch: pytest.MonkeyPatch):
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.setenv(name, "any")
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        s3fs.S3FileSystem.clear_instance_cache()  # one of another test would ask that test's server
         client = boto3.client("s3")
         client.create_bucket(Bucket="shop-events")
         for part, item in enumerate("abc"):
