@@ -37,7 +37,7 @@ def revealed_plot(columns: Columns) -> Markup:
     parts = []
     for tick in _ticks(highest):
         parts.append(f'<line class="grid" x1="{left}" x2="{_WIDTH - right}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>')
-        parts.append(_text(left - 8, y(tick) + 4, number(tick), "end"))
+        parts.append(_text(left - 8, y(tick) + 4, number(tick) if tick else "0", "end"))
     parts += [_text(x(i), height - bottom + 20, k, "middle") for i, k in enumerate(headings)]
     parts.append(_text((left + _WIDTH - right) / 2, height - 6, "items revealed (k)", "middle"))
     ends = {}
@@ -64,7 +64,7 @@ def segment_plot(columns: Columns) -> Markup:
     """NDCG@10 with intervals: a panel for each group of users, a row for each system."""
     headings = list(columns)
     systems = ordered(columns[headings[0]])
-    left, gap, top, row = 136, 22, 34, 26
+    left, gap, top, row = 136, 28, 34, 26
     highest = _highest(columns)
     panel = (_WIDTH - left) / len(headings) - gap
     bottom = top + row * len(systems)
@@ -76,9 +76,9 @@ def segment_plot(columns: Columns) -> Markup:
         parts.append(
             f'<text class="panel" x="{start:.1f}" y="18">{escape(heading)}<tspan> {users:,} users</tspan></text>'
         )
-        for tick in _ticks(highest, 3):
+        for tick in _ticks(highest, 4):
             parts.append(f'<line class="grid" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{top}" y2="{bottom}"/>')
-            parts.append(_text(x(tick), bottom + 18, number(tick), "middle"))
+            parts.append(_text(x(tick), bottom + 18, number(tick) if tick else "0", "middle"))
         if users == 0:
             parts.append(_text(start + panel / 2, (top + bottom) / 2, "no such user", "middle"))
         for i, system in enumerate(systems):

@@ -85,8 +85,9 @@ def number(found: float | None, signed: bool = False) -> str:
     """``.0676``; ``+.0112`` where signed; a dash for what is not known."""
     if found is None:
         return NONE
+    found = round(found, 4) + 0.0  # no minus before a zero
     text = f"{found:+.4f}" if signed else f"{found:.4f}"
-    return text.replace("0.", ".", 1) if abs(found) < 0.99995 else text
+    return text.replace("0.", ".", 1) if abs(found) < 1 else text
 
 
 def span(bounds: tuple[float, float] | None, signed: bool = False) -> str:

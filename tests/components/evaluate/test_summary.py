@@ -87,5 +87,5 @@ def test_values_that_print_alike_are_both_best():
 
 def test_numbers_as_text():
     assert [number(x) for x in (0.0676, 0.0, 1.0, None, 0.99999)] == [".0676", ".0000", "1.0000", "–", "1.0000"]
-    assert [number(x, signed=True) for x in (0.0112, -0.5)] == ["+.0112", "-.5000"]
+    assert [number(x, signed=True) for x in (0.0112, -0.5, -0.00001)] == ["+.0112", "-.5000", "+.0000"]
     assert (span((0.01, 0.02)), span((-0.01, 0.02), signed=True)) == (".0100-.0200", "-.0100 to +.0200")

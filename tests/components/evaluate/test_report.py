@@ -1,0 +1,170 @@
+import re
+from html.parser import HTMLParser
+
+import pytest
+from helpers_evaluation import SYSTEMS, entry, evaluation
+
+from longtail.components.evaluate.plots import revealed_plot, segment_plot
+from longtail.components.evaluate.reading import by_revealed, by_segment
+from longtail.components.evaluate.report import render_report
+
+VOID = {"meta", "link", "br", "img"}
+
+
+class Page(HTMLParser):
+    """Text, attribute values and table rows of a page; fails on tags that do not nest."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.texts: list[str] = []
+        self.rows: list[list[str]] = []
+        self.feed(html)
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.attributes += [(name, found or "") for name, found in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_startendtag(self, tag, attrs):
+        self.attributes += [(name, found or "") for name, found in attrs]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+        if {"td", "th"} & set(self.open):
+            self.rows[-1][-1] += f" {data}" if self.open[-1] == "small" else data
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.texts))
+
+
+@pytest.fixture(scope="module")
+def page() -> Page:
+    return Page(render_report(evaluation()))
+
+
+def test_verdict_comes_first_with_its_reasons():
+    passed, failed = (Page(render_report(evaluation(found))).text for found in (True, False))
+    assert "Yes: the gate passed" in passed and "No: the gate failed" in failed
+    assert passed.index("gate passed") < passed.index("better than item CF <by .0287>") < passed.index("Revealed")
+
+
+def test_page_loads_nothing_from_elsewhere(page):
+    assert not [found for name, found in page.attributes if name in ("src", "href", "srcset", "xlink:href")]
+    assert not re.search(r"url\(|@import|https?://", render_report(evaluation()))
+
+
+def test_texts_of_the_data_are_escaped():
+    result = evaluation()
+    result["data"]["rejected"] = {"<script>alert(1)</script>": 4}
+    result["systems"] = {name.replace("tfidf", "<b>"): found for name, found in result["systems"].items()}
+    result["revealed"] = {
+        k: {name.replace("tfidf", "<b>"): found for name, found in entries.items()}
+        for k, entries in result["revealed"].items()
+    }
+    html = render_report(result)
+    assert "<script>" not in html and "<b>" not in html
+    assert "&lt;script&gt;alert(1)" in html and "&lt;b&gt;" in html
+
+
+def test_revealed_table_before_segments(page):
+    student = [row for row in page.rows if row[0] == "student" and len(row) == 6]
+    assert student[0][1:3] == [".0068 .0048-.0088", ".0542 .0522-.0562"]
+    assert student[1] == [
+        "student",
+        *[".0678 .0658-.0698", "–", ".0678 .0658-.0698", ".0678 .0658-.0698"],
+        ".0500 .0480-.0520",
+    ]
+    assert "The same 20,000 users and targets" in page.text
+
+
+def test_paired_differences_with_interval(page):
+    differences = [row for row in page.rows if row[0] == "CF+TF-IDF+text" and len(row) == 6][3]
+    assert differences[1:3] == ["+.0114 +.0104 to +.0124", "–"]
+    assert differences[5] == "-.0064 -.0074 to -.0054"
+
+
+def test_says_how_much_better_and_whom_it_fails(page):
+    assert "+20%" in page.text and "NDCG@10 .0678 against .0564 of CF+TF-IDF+text" in page.text
+    # hit rate of heads: 1.5 * .05; of all others 1.5 * .0678
+    assert "Head users are served worst: 92.5% of them" in page.text
+    assert "For head users it is worse than CF+TF-IDF+text." in page.text
+    assert "No test user is cold" in page.text
+
+
+def test_every_metric_of_every_segment_and_system(page):
+    header = [
+        "metric",
+        "student",
+        "teacher",
+        "popularity",
+        "item CF",
+        "TF-IDF",
+        "frozen text",
+        "CF+TF-IDF",
+        "CF+TF-IDF+text",
+    ]
+    assert page.rows.count(header) == 5
+    assert sum(row[0] == "mrr@20" for row in page.rows) == 5
+    assert ["mrr@20"] + ["–"] * 8 in page.rows  # nobody is cold
+
+
+def test_beyond_accuracy_rejected_rows_protocol_settings(page):
+    assert ["student", ".7100", "62.0%", "33.0%"] in page.rows
+    assert ["unknown item", "17"] in page.rows and ["bad timestamp", "3"] in page.rows
+    for text in ("leave-last-out, full catalogue", '"gate_metric": "ndcg"', "seed 7", "training events come before"):
+        assert text in page.text
+
+
+def test_nobody_to_measure_and_nothing_rejected():
+    result = evaluation()
+    result["systems"] = {
+        s: {segment: entry(s, 0) for segment in ("all", "cold", "tail", "torso", "head")}
+        | {"beyond": dict.fromkeys(("diversity@10", "coverage@10", "long_tail_share@10"))}
+        for s in SYSTEMS
+    }
+    result["revealed"] = {"0": {s: entry(s, 0) for s in SYSTEMS}}
+    result["data"]["rejected"] = {}
+    text = Page(render_report(result)).text
+    assert "There is no user to measure on." in text
+    assert "No test user is cold or tail or torso or head" in text
+    assert "Rejected rows None." in text
+
+
+def test_without_revealed_histories():
+    assert "No user has a history that long." in Page(render_report(evaluation() | {"revealed": {}})).text
+
+
+def points(svg: str, system: str, count: int) -> list[list[float]]:
+    group = next(part for part in svg.split("<g ")[1:] if f"<title>{system}" in part)
+    found = re.search(r'polyline class="line" points="([^"]+)"', group)
+    assert found
+    pairs = [[float(x) for x in pair.split(",")] for pair in found.group(1).split()]
+    assert len(pairs) == count
+    return pairs
+
+
+def test_revealed_plot_puts_higher_scores_higher_on_one_scale():
+    svg = str(revealed_plot(by_revealed(evaluation())))
+    student, tfidf = points(svg, "student", 5), points(svg, "TF-IDF", 5)
+    assert [x for x, _ in student] == [x for x, _ in tfidf]
+    zero, top = 400 - 44, 16
+    height = [(zero - y) / (zero - top) for _, y in student]
+    highest = (0.0681 * 0.95 + 0.002) * 1.05  # the teacher's upper bound at k = 4, and 5 % of air
+    assert height == pytest.approx([0.0678 * s / highest for s in (0.1, 0.8, 0.85, 0.9, 0.95)], abs=0.001)
+
+
+def test_segment_plot_leaves_empty_segments_empty():
+    svg = str(segment_plot(by_segment(evaluation())))
+    assert svg.count('class="whisker"') == 4 * len(SYSTEMS)
+    assert svg.count("no such user") == 1
