@@ -37,7 +37,7 @@ def revealed_plot(columns: Columns) -> Markup:
     parts = []
     for tick in _ticks(highest):
         parts.append(f'<line class="grid" x1="{left}" x2="{_WIDTH - right}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>')
-        parts.append(_text(left - 8, y(tick) + 4, number(tick) if tick else "0", "end"))
+        parts.append(_text(left - 8, y(tick) + 4, _tick(tick), "end"))
     parts += [_text(x(i), height - bottom + 20, k, "middle") for i, k in enumerate(headings)]
     parts.append(_text((left + _WIDTH - right) / 2, height - 6, "items revealed (k)", "middle"))
     ends = {}
@@ -78,7 +78,7 @@ def segment_plot(columns: Columns) -> Markup:
         )
         for tick in _ticks(highest, 4):
             parts.append(f'<line class="grid" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{top}" y2="{bottom}"/>')
-            parts.append(_text(x(tick), bottom + 18, number(tick) if tick else "0", "middle"))
+            parts.append(_text(x(tick), bottom + 18, _tick(tick), "middle"))
         if users == 0:
             parts.append(_text(start + panel / 2, (top + bottom) / 2, "no such user", "middle"))
         for i, system in enumerate(systems):
@@ -106,6 +106,10 @@ def _svg(height: float, title: str, parts: list[str]) -> Markup:
 
 def _text(x: float, y: float, text: str, anchor: str) -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _tick(score: float) -> str:
+    return f"{score:g}".replace("0.", ".", 1)
 
 
 def _points(pairs: list[tuple[float, float]]) -> str:
