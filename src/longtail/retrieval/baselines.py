@@ -1,0 +1,89 @@
+"""The classic systems that a learned one has to beat. Who has no history gets zeros from all but popularity."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from longtail.contracts.prepared import PreparedDataset
+from longtail.retrieval.neighbours import cosine_cooccurrence, tfidf_vectors
+from longtail.retrieval.query import Query, System
+
+RECENCY = 0.7  # weight of a history's item for each step back
+MIXTURES = {"cf_tfidf": ("item_cf", "tfidf"), "cf_tfidf_text": ("item_cf", "tfidf", "frozen_text")}
+
+
+class Popularity:
+    """Every item's number of training events."""
+
+    def __init__(self, train_counts: NDArray[np.integer]) -> None:
+        self._counts = train_counts.astype(np.float32)
+
+    def score(self, queries: Sequence[Query]) -> NDArray[np.float32]:
+        return np.tile(self._counts, (len(queries), 1))
+
+
+class ItemSimilarity:
+    """Recency-weighted sum over the history of a sparse item-to-item similarity [items, items]."""
+
+    def __init__(self, similarity: sparse.csr_array) -> None:
+        self._similarity = similarity
+
+    def score(self, queries: Sequence[Query]) -> NDArray[np.float32]:
+        return _dense(recency_matrix(queries, self._similarity.shape[0]) @ self._similarity)
+
+
+class SparseProfile:
+    """Dot product of items with the recency-weighted sum of the history's sparse rows [items, terms]."""
+
+    def __init__(self, vectors: sparse.csr_array) -> None:
+        self._vectors, self._transposed = vectors, sparse.csr_array(vectors.T)
+
+    def score(self, queries: Sequence[Query]) -> NDArray[np.float32]:
+        return _dense(recency_matrix(queries, self._vectors.shape[0]) @ self._vectors @ self._transposed)
+
+
+class DenseProfile:
+    """Dot product of items with the recency-weighted sum of the history's dense rows [items, dim]."""
+
+    def __init__(self, vectors: NDArray[np.float32]) -> None:
+        self._vectors = vectors
+
+    def score(self, queries: Sequence[Query]) -> NDArray[np.float32]:
+        history = recency_matrix(queries, len(self._vectors))
+        if history.nnz == 0:
+            return np.zeros((len(queries), len(self._vectors)), dtype=np.float32)
+        return np.asarray((history @ self._vectors) @ self._vectors.T, dtype=np.float32)
+
+
+def baselines(prepared: PreparedDataset, text_vectors: NDArray[np.float32]) -> dict[str, System]:
+    """The systems that MIXTURES combine, and popularity. text_vectors [items, dim]: of the unadapted language model."""
+    return {
+        "popularity": Popularity(prepared.train_counts),
+        "item_cf": ItemSimilarity(cosine_cooccurrence(prepared.train_sequences(), len(prepared.item_ids))),
+        "tfidf": SparseProfile(tfidf_vectors(prepared.item_texts)),
+        "frozen_text": DenseProfile(text_vectors),
+    }
+
+
+def standardised(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mean 0 and deviation 1 in every row; a constant row becomes zeros. ``[queries, items]``"""
+    centred = scores - scores.mean(axis=1, keepdims=True)
+    deviation = np.sqrt(np.einsum("qi,qi->q", centred, centred) / scores.shape[1])
+    constant = scores.max(axis=1) == scores.min(axis=1)
+    centred *= np.where(constant, 0.0, 1 / np.where(constant, 1.0, deviation))[:, None].astype(np.float32)
+    return np.asarray(centred, dtype=np.float32)
+
+
+def recency_matrix(queries: Sequence[Query], n_items: int) -> sparse.csr_array:
+    """RECENCY ** steps back of every item of the histories; repeated items add up. ``[queries, items]``"""
+    lengths = [len(query.history) for query in queries]
+    rows = np.repeat(np.arange(len(queries)), lengths)
+    items = np.concatenate([*(query.history for query in queries), np.zeros(0, np.int32)])
+    weights = np.concatenate([*(RECENCY ** np.arange(length - 1, -1, -1.0) for length in lengths), np.zeros(0)])
+    return sparse.csr_array((weights.astype(np.float32), (rows, items)), shape=(len(queries), n_items))
+
+
+def _dense(matrix: sparse.csr_array) -> NDArray[np.float32]:
+    return np.asarray(matrix.toarray(), dtype=np.float32)
