@@ -7,6 +7,7 @@ to one stage does not re-run the others.
 import json
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -241,21 +242,47 @@ _Loader.add_implicit_resolver(
 )
 
 
-def load_settings(path: str | os.PathLike[str] | None) -> RunSettings:
-    """Read a YAML settings file; without one, the defaults.
+def load_settings(path: str | os.PathLike[str] | None, overrides: Sequence[str] = ()) -> RunSettings:
+    """Read a YAML settings file; without one, the defaults. ``overrides``: ``stage.key=value``, the value in YAML.
 
     Raises:
         UserError: naming file, key and remedy.
     """
-    if path is None:
-        return RunSettings()
+    document = {} if path is None else read_yaml(path)
+    for override in overrides:
+        document = _override(document, override)
+    source = " with ".join([*([str(path)] if path else []), *(["--set"] if overrides else [])])
+    return parse(RunSettings, document, source or "settings")
+
+
+def read_yaml(path: str | os.PathLike[str]) -> Any:
+    """The document of a YAML file, an empty mapping where the file is empty."""
     try:
-        document: Any = yaml.load(Path(path).read_text(), Loader=_Loader)  # noqa: S506  (a SafeLoader)
+        document = yaml.load(Path(path).read_text(), Loader=_Loader)  # noqa: S506  (a SafeLoader)
+        return {} if document is None else document
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); give --config an existing YAML file") from None
+        raise UserError(f"{path}: cannot be read ({error.strerror}); give an existing YAML file") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from None
-    return parse(RunSettings, document if document is not None else {}, str(path))
+
+
+def _override(document: Any, override: str) -> Any:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise UserError(f"--set {override}: is not of the form stage.key=value, for example --set finetune.epochs=3")
+    try:
+        value = yaml.load(text, Loader=_Loader)  # noqa: S506  (a SafeLoader)
+    except yaml.YAMLError as error:
+        raise UserError(f"--set {override}: the value is not valid YAML: {' '.join(str(error).split())}") from None
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return _merged(document, value)
+
+
+def _merged(below: Any, above: Any) -> Any:
+    if isinstance(below, dict) and isinstance(above, dict):
+        return below | {key: _merged(below.get(key), value) for key, value in above.items()}
+    return above
 
 
 def from_json(kind: type[AnySettings], text: str) -> AnySettings:

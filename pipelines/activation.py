@@ -1,0 +1,104 @@
+"""The pipeline: two tables in, an evaluated and served recommender out.
+
+    fingerprint -> preprocess -> finetune -> distill -> evaluate -> (the gate passed?) deploy
+
+The fingerprint of the input data is never cached and is part of preprocess' cache key, so new data behind an unchanged
+URI does the work again. Deploy acts on the world outside, so it is never cached either.
+"""
+
+import os
+from typing import NamedTuple
+
+from kfp import compiler, dsl
+from kfp.dsl import PipelineTask
+from kfp.dsl.graph_component import GraphComponent
+
+from longtail.components.deploy.component import deploy
+from longtail.components.distill.component import distill
+from longtail.components.evaluate.component import evaluate
+from longtail.components.finetune.component import finetune
+from longtail.components.preprocess.component import fingerprint, preprocess
+from longtail.contracts.settings import RunSettings
+from longtail.pipelines.resources import Resources, apply
+
+
+class Results(NamedTuple):
+    """What the pipeline hands out beside the service."""
+
+    prepared: dsl.Dataset
+    teacher: dsl.Model
+    bundle: dsl.Model
+    evaluation: dsl.Artifact
+
+
+def build_pipeline(resources: Resources | None = None) -> GraphComponent:
+    """The pipeline; ``resources`` go onto its tasks (None: none, for local runs, which would ignore them)."""
+    defaults = RunSettings()
+
+    def ask(task: PipelineTask, name: str) -> PipelineTask:
+        if resources is not None:
+            apply(task, getattr(resources, name))
+        return task
+
+    @dsl.pipeline(name="longtail-activation", description="From interaction logs to a served recommender.")
+    def activation(
+        interactions: str,
+        items: str,
+        users: str = "",
+        preprocess_settings: str = defaults.preprocess.canonical(),
+        finetune_settings: str = defaults.finetune.canonical(),
+        distill_settings: str = defaults.distill.canonical(),
+        evaluate_settings: str = defaults.evaluate.canonical(),
+        deploy_settings: str = defaults.deploy.canonical(),
+        seed: int = defaults.seed,
+        champion: str = "",
+        checkpoints: str = "",
+    ) -> Results:
+        digest = ask(fingerprint(interactions=interactions, items=items, users=users), "fingerprint")
+        digest.set_caching_options(False)
+        prepared = ask(
+            preprocess(
+                interactions=interactions,
+                items=items,
+                users=users,
+                digest=digest.outputs["digest"],
+                settings=preprocess_settings,
+            ),
+            "preprocess",
+        ).outputs["prepared"]
+        teacher = ask(
+            finetune(prepared=prepared, settings=finetune_settings, seed=seed, checkpoints=checkpoints), "finetune"
+        ).outputs["teacher"]
+        bundle = ask(
+            distill(prepared=prepared, teacher=teacher, settings=distill_settings, seed=seed), "distill"
+        ).outputs["bundle"]
+        evaluated = ask(
+            evaluate(
+                prepared=prepared,
+                teacher=teacher,
+                bundle=bundle,
+                settings=evaluate_settings,
+                seed=seed,
+                champion=champion,
+            ),
+            "evaluate",
+        )
+        # the unnamed output: kfp.local 2.17 finds no named one in a condition, and then silently takes it as False
+        with dsl.If(evaluated.outputs["Output"] == True, name="gate-passed"):  # noqa: E712  (kfp overloads ==)
+            served = ask(
+                deploy(bundle=bundle, evaluation=evaluated.outputs["evaluation"], settings=deploy_settings), "deploy"
+            )
+            served.set_caching_options(False)
+        return Results(prepared, teacher, bundle, evaluated.outputs["evaluation"])
+
+    return activation
+
+
+def local_pipeline() -> GraphComponent:
+    """The pipeline as the local runner executes it."""
+    return build_pipeline()
+
+
+def compile_pipeline(path: str | os.PathLike[str], resources: Resources | None = None) -> None:
+    """Write the pipeline as YAML for a cluster; the default resources where none are given."""
+    compiler.Compiler().compile(build_pipeline(resources or Resources()), package_path=os.fspath(path))

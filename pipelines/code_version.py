@@ -1,0 +1,47 @@
+"""A digest of the code that makes results: cached results of other code, or other libraries, must not be taken."""
+
+import hashlib
+import os
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import longtail
+
+LIBRARIES = (
+    "numpy",
+    "scipy",
+    "pandas",
+    "duckdb",
+    "narwhals",
+    "torch",
+    "transformers",
+    "peft",
+    "tokenizers",
+    "onnxruntime",
+)
+OUTSIDE = "pipelines"  # how stages are run, not what they compute
+
+
+def code_digest() -> str:
+    """SHA-256 over the installed package's files, without ``pipelines``, and the versions of what it computes with."""
+    digest = hashlib.sha256(sys.version.encode())
+    for name in LIBRARIES:
+        digest.update(f"{name} {metadata.version(name)}\n".encode())
+    root = Path(longtail.__file__).parent
+    for folder, names, files in os.walk(root, followlinks=True):
+        names[:] = sorted(name for name in names if name != "__pycache__" and Path(folder, name) != root / OUTSIDE)
+        for name in sorted(files):
+            path = Path(folder, name)
+            digest.update(f"{path.relative_to(root)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def folder_digest(folder: Path) -> str:
+    """SHA-256 over names and bytes of all files below a folder."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with path.open("rb") as stream:
+            content = hashlib.file_digest(stream, "sha256").digest()
+        digest.update(f"{path.relative_to(folder)}\0".encode() + content)
+    return digest.hexdigest()

@@ -1,0 +1,161 @@
+"""Runs the pipeline on this machine and leaves its results in one folder.
+
+The folder holds evaluation.json, per_user.parquet, report.html, bundle/, prepared/, inferenceservice.yaml (where the gate
+passed) and run.log. Below ``.work`` lie the tasks' own folders, kfp's cache and the checkpoints of killed runs.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from longtail.contracts.artifacts import BUNDLE, read_artifact
+from longtail.contracts.errors import UserError
+from longtail.contracts.settings import RunSettings
+from longtail.pipelines.code_version import code_digest, folder_digest
+from longtail.pipelines.parameters import STAGES, arguments
+from longtail.pipelines.runner import run_pipeline
+
+PIPELINE = "longtail.pipelines.activation:local_pipeline"
+EVALUATION_FILES = ("evaluation.json", "per_user.parquet", "report.html")
+MANIFEST_FILE = "inferenceservice.yaml"
+
+
+@dataclass(frozen=True)
+class RunInputs:
+    """What a run reads, and the folder it fills. champion: a bundle, or the folder of an earlier run."""
+
+    interactions: str
+    items: str
+    users: str | None
+    settings: RunSettings
+    out: Path
+    champion: str | None = None
+
+
+def run_local(inputs: RunInputs, pipeline: str = PIPELINE) -> None:
+    """Run the pipeline and replace the results in ``out``; a failed run leaves the former ones and only writes run.log.
+
+    Raises:
+        UserError: a fault in data, settings or environment, also one that a task reported; or another run at work in
+            the same folder.
+        StageFailed: any other failure of a stage.
+    """
+    out = inputs.out.absolute()
+    work = out / ".work"
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {inputs.out}: cannot be made ({error.strerror}); choose another folder") from None
+    with _only_run(inputs.out, work) as held:
+        root = work / "tasks" / f"{time.time_ns()}"
+        outputs, _ = run_pipeline(
+            pipeline,
+            _arguments(inputs, work),
+            STAGES,
+            root,
+            work / "cache",
+            out / "run.log",
+            _image(inputs.settings),
+            held,
+        )
+        _publish(outputs, root, out, work)
+        _prune(work / "tasks", outputs)
+
+
+@contextmanager
+def _only_run(shown: Path, work: Path) -> Iterator[int]:
+    """Hold the folder's lock. The worker inherits it, so that it also holds where this process alone is killed."""
+    with (work / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(
+                f"--out {shown}: another run is at work in this folder; wait for it to end, or choose another"
+            ) from None
+        yield lock.fileno()
+
+
+def _arguments(inputs: RunInputs, work: Path) -> dict[str, str | int]:
+    return arguments(
+        _place(inputs.interactions),
+        _place(inputs.items),
+        _place(inputs.users) if inputs.users else None,
+        inputs.settings,
+        _champion(inputs.champion, work) if inputs.champion else None,
+        str(work / "checkpoints"),
+    )
+
+
+def _place(uri: str) -> str:
+    if not uri:
+        raise UserError("an input is named by an empty text; give the path or address of the table")
+    return uri if "://" in uri else os.path.abspath(uri)  # noqa: PTH100  (keeps globs, and links as they are)
+
+
+def _champion(given: str, work: Path) -> str:
+    """A link to the champion's bundle that is named by its content, so that another content is another cache key."""
+    folder = Path(given)
+    if (folder / "bundle").is_dir():
+        folder = folder / "bundle"
+    read_artifact(folder, BUNDLE)
+    link = work / "champions" / folder_digest(folder)[:16]
+    link.parent.mkdir(exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(folder.resolve())
+    return str(link)
+
+
+def _image(settings: RunSettings) -> str:
+    """The images' name holds what kfp's cache keys would otherwise miss: our code, and a local language model's files."""
+    digest = hashlib.sha256(code_digest().encode())
+    model = Path(settings.finetune.language_model)
+    if model.is_dir():
+        digest.update(folder_digest(model).encode())
+    return f"longtail-train:{digest.hexdigest()[:16]}"
+
+
+def _publish(outputs: Mapping[str, Any], root: Path, out: Path, work: Path) -> None:
+    """Gather all results beside the old ones, then put each in place by a rename."""
+    fresh, old = work / "fresh", work / "old"
+    for folder in (fresh, old):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+    for name in ("prepared", "bundle"):
+        shutil.copytree(outputs[name], fresh / name, copy_function=_link)
+    for name in EVALUATION_FILES:
+        _link(Path(outputs["evaluation"]) / name, fresh / name)
+    for served in root.rglob(MANIFEST_FILE):  # deploy is never cached, so its result is of this run
+        _link(served, fresh / MANIFEST_FILE)
+    for name in ("prepared", "bundle", *EVALUATION_FILES, MANIFEST_FILE):
+        if (out / name).exists():
+            (out / name).rename(old / name)
+        if (fresh / name).exists():
+            (fresh / name).rename(out / name)
+    shutil.rmtree(old)
+    shutil.rmtree(fresh)
+
+
+def _link(source: str | Path, target: str | Path) -> None:
+    """A hard link: artifacts never change once written. A copy where the disk has no links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _prune(tasks: Path, outputs: Mapping[str, Any]) -> None:
+    """Remove the folders of tasks whose results are not among the latest; kfp takes their cache entries as missing."""
+    kept = [Path(path).resolve() for path in outputs.values() if isinstance(path, str)]
+    for task in tasks.glob("*/*/*"):  # run / pipeline / task
+        if task.is_dir() and not any(task.resolve() in path.parents for path in kept):
+            shutil.rmtree(task)
+    for run in tasks.iterdir():
+        if not any(path for path in run.rglob("*") if path.is_file()):
+            shutil.rmtree(run)

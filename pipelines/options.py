@@ -1,0 +1,36 @@
+"""Options that several commands share."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from longtail.contracts.settings import RunSettings, load_settings
+
+Interactions = Annotated[
+    str, typer.Option(help="Interactions: Parquet, CSV(.gz) or JSON Lines; a path, folder, glob, s3:// or gs://.")
+]
+Items = Annotated[str, typer.Option(help="Items: item_id, and title, attributes or description.")]
+Users = Annotated[str | None, typer.Option(help="Users: user_id and attributes.", show_default=False)]
+Config = Annotated[Path | None, typer.Option(help="YAML file of settings.", show_default=False)]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="STAGE.KEY=VALUE", help="One setting, over the file's; may be repeated."),
+]
+Format = Annotated[
+    str | None, typer.Option(help="Layout of the input: longtail, movielens or amazon-2023.", show_default=False)
+]
+Champion = Annotated[
+    str | None,
+    typer.Option(help="Bundle (or run folder) in service now; the gate compares the student with it."),
+]
+Bundle = Annotated[Path, typer.Option(help="Folder of a Student bundle, for example runs/latest/bundle.")]
+Output = Annotated[Path, typer.Option(help="Folder to write; replaced when the stage has succeeded.")]
+Prepared = Annotated[Path, typer.Option(help="Folder that preprocess wrote.")]
+Teacher = Annotated[Path, typer.Option(help="Folder that finetune wrote.")]
+
+
+def read_settings(config: Path | None, overrides: Sequence[str] | None, layout: str | None = None) -> RunSettings:
+    """Settings of file and --set, with --format on top."""
+    return load_settings(config, [*(overrides or []), *([f"preprocess.format={layout}"] if layout else [])])

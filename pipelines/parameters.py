@@ -1,0 +1,25 @@
+"""The pipeline's stages and parameters, without importing kfp."""
+
+from longtail.contracts.settings import RunSettings
+
+STAGES = ("fingerprint", "preprocess", "finetune", "distill", "evaluate", "deploy")
+
+
+def arguments(
+    interactions: str,
+    items: str,
+    users: str | None,
+    settings: RunSettings,
+    champion: str | None = None,
+    checkpoints: str | None = None,
+) -> dict[str, str | int]:
+    """The pipeline's parameters; what is absent is "", since kfp has no optional text."""
+    return {
+        "interactions": interactions,
+        "items": items,
+        "users": users or "",
+        **{f"{stage}_settings": getattr(settings, stage).canonical() for stage in STAGES if stage != "fingerprint"},
+        "seed": settings.seed,
+        "champion": champion or "",
+        "checkpoints": checkpoints or "",
+    }

@@ -1,0 +1,82 @@
+"""What each stage asks of the cluster: fixed when the pipeline is compiled, and apart from the stages' settings."""
+
+import os
+from typing import Literal
+
+from kfp import kubernetes
+from kfp.dsl import PipelineTask
+from pydantic import Field, model_validator
+
+from longtail.contracts.settings import Settings, parse, read_yaml
+
+QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|[kKMGT]i?)?$"
+
+
+class Toleration(Settings):
+    """Lets a pod run on nodes with this taint."""
+
+    key: str = Field(description="Key of the taint, for example nvidia.com/gpu.")
+    operator: Literal["Equal", "Exists"] = Field("Exists", description="Equal compares the value too.")
+    value: str | None = Field(None, description="Value of the taint, with operator Equal.")
+    effect: Literal["NoExecute", "NoSchedule", "PreferNoSchedule"] | None = Field(
+        None, description="Effect of the taint; none tolerates every effect."
+    )
+
+
+class StageResources(Settings):
+    """Requests of one stage's pod."""
+
+    cpu: str | None = Field(None, pattern=QUANTITY, description="CPU request and limit, for example 4 or 500m.")
+    memory: str | None = Field(None, pattern=QUANTITY, description="Memory request and limit, for example 16Gi.")
+    accelerator: str | None = Field(None, description="Resource name of the accelerator, for example nvidia.com/gpu.")
+    accelerator_count: int = Field(0, ge=0, description="Accelerators; 0 trains on CPU.")
+    node_selector: dict[str, str] = Field(default_factory=dict, description="Labels that the node must have.")
+    tolerations: tuple[Toleration, ...] = Field((), description="Taints that the pod accepts.")
+    shared_memory: str | None = Field(
+        None, pattern=QUANTITY, description="Size of /dev/shm, which data-loader workers need; none keeps 64Mi."
+    )
+    retries: int = Field(0, ge=0, description="Times that a failed task is started again.")
+
+    @model_validator(mode="after")
+    def _accelerator_is_whole(self) -> "StageResources":
+        if (self.accelerator is None) != (self.accelerator_count == 0):
+            raise ValueError("accelerator and accelerator_count go together; give both, or neither")
+        return self
+
+
+class Resources(Settings):
+    """Resources of all stages."""
+
+    fingerprint: StageResources = StageResources(cpu="1", memory="1Gi")
+    preprocess: StageResources = StageResources(cpu="4", memory="8Gi")
+    finetune: StageResources = StageResources(cpu="4", memory="16Gi", shared_memory="2Gi", retries=2)
+    distill: StageResources = StageResources(cpu="4", memory="16Gi", shared_memory="2Gi")
+    evaluate: StageResources = StageResources(cpu="4", memory="8Gi")
+    deploy: StageResources = StageResources(cpu="1", memory="2Gi")
+
+
+def apply(task: PipelineTask, wanted: StageResources) -> None:
+    """Put the requests on the task."""
+    if wanted.cpu:
+        task.set_cpu_request(wanted.cpu).set_cpu_limit(wanted.cpu)
+    if wanted.memory:
+        task.set_memory_request(wanted.memory).set_memory_limit(wanted.memory)
+    if wanted.accelerator:
+        task.set_accelerator_type(wanted.accelerator).set_accelerator_limit(wanted.accelerator_count)
+    for key, value in wanted.node_selector.items():
+        kubernetes.add_node_selector(task, key, value)
+    for toleration in wanted.tolerations:
+        kubernetes.add_toleration(task, **toleration.model_dump(exclude_none=True))
+    if wanted.shared_memory:
+        kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit=wanted.shared_memory)  # noqa: S108
+    if wanted.retries:
+        task.set_retry(num_retries=wanted.retries, backoff_duration="60s", backoff_factor=2.0)
+
+
+def load_resources(path: str | os.PathLike[str] | None) -> Resources:
+    """Read a YAML file of resources; without one, the defaults.
+
+    Raises:
+        UserError: naming file, key and remedy.
+    """
+    return Resources() if path is None else parse(Resources, read_yaml(path), str(path))

@@ -1,0 +1,122 @@
+"""A pipeline of the real one's shape whose stages take no time: to test how runs are run.
+
+What a stage should do is said by its settings slice, in fields that it really has.
+"""
+
+import os
+from typing import NamedTuple
+
+from kfp import dsl
+
+IMAGE = os.environ.get("LONGTAIL_TRAIN_IMAGE", "longtail-train:0.1.0")
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def fingerprint(interactions: str, items: str, users: str) -> str:
+    from longtail.components.preprocess.fingerprint import fingerprint as digest_of
+
+    return digest_of([uri for uri in (interactions, items, users) if uri])
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def preprocess(interactions: str, digest: str, settings: str, prepared: dsl.Output[dsl.Dataset]) -> None:
+    from pathlib import Path
+
+    from longtail.contracts.errors import UserError, reported
+
+    with reported(prepared.path):
+        text = Path(interactions).read_text()
+        if "bad" in text:
+            raise UserError(f"{interactions}: row 1 is bad; mend it")
+    folder = Path(prepared.path)
+    folder.mkdir(parents=True)
+    (folder / "events.txt").write_text(text)
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def finetune(
+    prepared: dsl.Input[dsl.Dataset], settings: str, seed: int, checkpoints: str, teacher: dsl.Output[dsl.Model]
+) -> None:
+    import logging
+    import os
+    import signal
+    from pathlib import Path
+
+    logging.info("learning from %s", prepared.path)
+    text = (Path(prepared.path) / "events.txt").read_text()
+    if "too big" in text:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if "bug" in text:
+        raise RuntimeError("a fault of ours")
+    folder = Path(teacher.path)
+    folder.mkdir(parents=True)
+    (folder / "learnt.txt").write_text(f"{text} seed {seed}")
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def distill(
+    prepared: dsl.Input[dsl.Dataset],
+    teacher: dsl.Input[dsl.Model],
+    settings: str,
+    seed: int,
+    bundle: dsl.Output[dsl.Model],
+) -> None:
+    import shutil
+
+    shutil.copytree(teacher.path, bundle.path)
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def evaluate(bundle: dsl.Input[dsl.Model], settings: str, champion: str, evaluation: dsl.Output[dsl.Artifact]) -> bool:
+    from pathlib import Path
+
+    text = (Path(bundle.path) / "learnt.txt").read_text()
+    folder = Path(evaluation.path)
+    folder.mkdir(parents=True)
+    for name in ("evaluation.json", "per_user.parquet", "report.html"):
+        (folder / name).write_text(text)
+    return "worse" not in text
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def deploy(bundle: dsl.Input[dsl.Model], settings: str, service: dsl.Output[dsl.Artifact]) -> None:
+    from pathlib import Path
+
+    folder = Path(service.path)
+    folder.mkdir(parents=True)
+    (folder / "inferenceservice.yaml").write_text((Path(bundle.path) / "learnt.txt").read_text())
+
+
+class Results(NamedTuple):
+    prepared: dsl.Dataset
+    teacher: dsl.Model
+    bundle: dsl.Model
+    evaluation: dsl.Artifact
+
+
+@dsl.pipeline(name="stub")
+def stub(
+    interactions: str,
+    items: str,
+    users: str,
+    preprocess_settings: str,
+    finetune_settings: str,
+    distill_settings: str,
+    evaluate_settings: str,
+    deploy_settings: str,
+    seed: int,
+    champion: str,
+    checkpoints: str,
+) -> Results:
+    digest = fingerprint(interactions=interactions, items=items, users=users).set_caching_options(False)
+    prepared = preprocess(interactions=interactions, digest=digest.output, settings=preprocess_settings).output
+    teacher = finetune(prepared=prepared, settings=finetune_settings, seed=seed, checkpoints=checkpoints).output
+    bundle = distill(prepared=prepared, teacher=teacher, settings=distill_settings, seed=seed).output
+    evaluated = evaluate(bundle=bundle, settings=evaluate_settings, champion=champion)
+    with dsl.If(evaluated.outputs["Output"] == True):  # noqa: E712
+        deploy(bundle=bundle, settings=deploy_settings).set_caching_options(False)
+    return Results(prepared, teacher, bundle, evaluated.outputs["evaluation"])
+
+
+def build():
+    return stub
