@@ -35,7 +35,8 @@ def recommend(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Recommend items to a known user, or to a new one by history, interests or attributes."""
-    if (run is None) == (bundle is None):
+    folder = bundle if run is None else run / "bundle"
+    if folder is None or (run is not None and bundle is not None):
         raise UserError("recommend: give --run or --bundle, one of the two")
     if user is not None and (history is not None or run is None):
         raise UserError("recommend: --user looks the history up in --run; give it without --history and --bundle")
@@ -46,7 +47,7 @@ def recommend(
     from longtail.retrieval.query import Query
     from longtail.retrieval.scorer import Scorer
 
-    loaded = load_bundle(bundle if run is None else run / "bundle")
+    loaded = load_bundle(folder)
     scorer = Scorer(loaded)
     ids = [text.strip() for text in history.split(",") if text.strip()] if history else []
     attributes = list(attribute or [])

@@ -24,7 +24,7 @@ def submit(
         UserError: the inputs are out of the cluster's reach, or its API cannot be reached or refuses.
     """
     import kfp
-    import kfp_server_api
+    import kfp_server_api  # type: ignore[import-untyped]
     import urllib3
 
     _check_reachable(arguments)
