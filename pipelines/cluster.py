@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from longtail.contracts.errors import UserError
+from longtail.contracts.http import call
 from longtail.pipelines.activation import compile_pipeline
 from longtail.pipelines.resources import Resources
 
@@ -28,6 +29,7 @@ def submit(
     import urllib3
 
     _check_reachable(arguments)
+    _check_api(host, token)
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # its retries; the error that we raise says it once
     with tempfile.TemporaryDirectory(prefix="longtail-submit-") as folder:
         package = Path(folder) / "activation.yaml"
@@ -43,10 +45,7 @@ def submit(
                 "check --host, --namespace, and the token in KFP_TOKEN"
             ) from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise UserError(
-                f"{host}: the pipelines API cannot be reached ({_cause(error)}); check --host, "
-                "or forward it: kubectl -n kubeflow port-forward svc/ml-pipeline-ui 8080:80"
-            ) from None
+            raise UserError(f"{host}: the pipelines API stopped answering ({_cause(error)}); try again") from None
     return f"{host.rstrip('/')}/#/runs/details/{run.run_id}"
 
 
@@ -57,6 +56,18 @@ def _check_reachable(arguments: Mapping[str, str | int]) -> None:
             raise UserError(
                 f"--{name} {uri}: is a path on this machine, which the cluster cannot read; upload it and give s3:// or gs://"
             )
+
+
+def _check_api(host: str, token: str | None) -> None:
+    """kfp's client asks five times, five seconds apart, and logs a traceback each time."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    try:
+        call(f"{host.rstrip('/')}/apis/v2beta1/healthz", timeout_seconds=30.0, headers=headers)
+    except UserError as error:
+        raise UserError(
+            f"{error}; check --host and the token in KFP_TOKEN, "
+            "or forward the API: kubectl -n kubeflow port-forward svc/ml-pipeline-ui 8080:80"
+        ) from None
 
 
 def _cause(error: Exception) -> str:

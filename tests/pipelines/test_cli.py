@@ -9,9 +9,21 @@ from helpers_prepared import write_tiny_prepared
 from longtail.contracts.prepared import PreparedDataset
 from longtail.pipelines import cli
 
-COMMANDS = (
-    ["run", "compile", "submit", "serve", "recommend", "report", "demo-data", "demo", "preprocess", "finetune", "distill", "evaluate", "deploy"]
-)
+COMMANDS = [
+    "run",
+    "compile",
+    "submit",
+    "serve",
+    "recommend",
+    "report",
+    "demo-data",
+    "demo",
+    "preprocess",
+    "finetune",
+    "distill",
+    "evaluate",
+    "deploy",
+]
 HEAVY = ("numpy", "torch", "kfp", "kserve", "pyarrow", "transformers")
 
 

@@ -3,6 +3,7 @@
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,7 +12,9 @@ from longtail.contracts.errors import UserError
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
-def call(url: str, document: Any = None, timeout_seconds: float = 60.0) -> Any:
+def call(
+    url: str, document: Any = None, timeout_seconds: float = 60.0, headers: Mapping[str, str] | None = None
+) -> Any:
     """GET ``url``, or POST ``document`` to it as JSON; the answer's JSON.
 
     Raises:
@@ -21,7 +24,7 @@ def call(url: str, document: Any = None, timeout_seconds: float = 60.0) -> Any:
         raise UserError(f"{url}: is no address of a server; it starts with http:// or https://")
     proxies = [urllib.request.ProxyHandler({})] if urlsplit(url).hostname in LOOPBACK else []
     body = None if document is None else json.dumps(document).encode()
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310  (checked above)
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json", **(headers or {})})  # noqa: S310  (checked above)
     try:
         with urllib.request.build_opener(*proxies).open(request, timeout=timeout_seconds) as answer:
             return json.loads(answer.read())

@@ -1,0 +1,138 @@
+"""The compiled pipeline's structure, not its bytes."""
+
+import pytest
+import yaml
+
+from longtail.contracts.errors import UserError
+from longtail.contracts.settings import FinetuneSettings, from_json, load_settings
+from longtail.pipelines.activation import compile_pipeline
+from longtail.pipelines.parameters import STAGES, arguments
+from longtail.pipelines.resources import Resources, StageResources, Toleration, load_resources
+
+TRAINING = StageResources(
+    cpu="8",
+    memory="32Gi",
+    accelerator="nvidia.com/gpu",
+    accelerator_count=1,
+    node_selector={"pool": "gpu"},
+    tolerations=(Toleration(key="nvidia.com/gpu", effect="NoSchedule"),),
+    shared_memory="4Gi",
+    retries=3,
+)
+
+
+def compiled(folder, resources=None):
+    path = folder / "activation.yaml"
+    compile_pipeline(path, resources)
+    pipeline, *platforms = yaml.safe_load_all(path.read_text())
+    return pipeline, (platforms[0]["platforms"]["kubernetes"]["deploymentSpec"]["executors"] if platforms else {})
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory):
+    return compiled(tmp_path_factory.mktemp("default"))[0]
+
+
+def tasks_of(pipeline):
+    """All tasks, those under the gate included."""
+    tasks = dict(pipeline["root"]["dag"]["tasks"])
+    gate = next(name for name in tasks if name.startswith("condition"))
+    inner = pipeline["components"][tasks[gate]["componentRef"]["name"]]["dag"]["tasks"]
+    return tasks | inner
+
+
+def producers(task):
+    inputs = task["inputs"]
+    return {
+        given["taskOutputArtifact"]["producerTask"]
+        for given in inputs.get("artifacts", {}).values()
+        if "taskOutputArtifact" in given
+    } | {
+        given["taskOutputParameter"]["producerTask"]
+        for given in inputs.get("parameters", {}).values()
+        if "taskOutputParameter" in given
+    }
+
+
+def test_stages_feed_each_other_in_order(pipeline):
+    tasks = tasks_of(pipeline)
+    assert set(STAGES) <= set(tasks)
+    assert producers(tasks["preprocess"]) == {"fingerprint"}
+    assert producers(tasks["finetune"]) == {"preprocess"}
+    assert producers(tasks["distill"]) == {"preprocess", "finetune"}
+    assert producers(tasks["evaluate"]) == {"preprocess", "finetune", "distill"}
+
+
+def test_deploy_runs_only_where_the_gate_says_true(pipeline):
+    tasks = pipeline["root"]["dag"]["tasks"]
+    assert "deploy" not in tasks
+    gate = next(task for name, task in tasks.items() if name.startswith("condition"))
+    assert gate["triggerPolicy"]["condition"] == "inputs.parameter_values['pipelinechannel--evaluate-Output'] == true"
+    assert producers(gate) == {"distill", "evaluate"}
+
+
+def test_everything_but_fingerprint_and_deploy_is_cached(pipeline):
+    cached = {
+        name: task.get("cachingOptions", {}).get("enableCache", False) for name, task in tasks_of(pipeline).items()
+    }
+    assert {name for name in STAGES if not cached[name]} == {"fingerprint", "deploy"}
+
+
+def test_preprocess_is_keyed_by_the_digest(pipeline):
+    digest = pipeline["root"]["dag"]["tasks"]["preprocess"]["inputs"]["parameters"]["digest"]
+    assert digest == {"taskOutputParameter": {"outputParameterKey": "digest", "producerTask": "fingerprint"}}
+
+
+def test_each_stage_is_handed_its_own_slice_only(pipeline):
+    for stage in STAGES[1:-1]:
+        parameters = pipeline["root"]["dag"]["tasks"][stage]["inputs"]["parameters"]
+        assert parameters["settings"] == {"componentInputParameter": f"{stage}_settings"}
+
+
+def test_components_have_at_most_twelve_parameters_and_install_nothing(pipeline):
+    for name, component in pipeline["components"].items():
+        if "executorLabel" in component:
+            assert len(component.get("inputDefinitions", {}).get("parameters", {})) <= 12, name
+    for executor in pipeline["deploymentSpec"]["executors"].values():
+        assert "pip install" not in str(executor["container"]["command"])
+
+
+def test_parameters_are_those_that_the_command_gives(pipeline):
+    declared = pipeline["root"]["inputDefinitions"]["parameters"]
+    given = arguments("s3://b/log", "s3://b/items", None, load_settings(None, ["finetune.epochs=3"]))
+    assert set(given) == set(declared)
+    assert {name for name, facts in declared.items() if not facts.get("isOptional")} == {"interactions", "items"}
+    assert from_json(FinetuneSettings, given["finetune_settings"]).epochs == 3
+    assert from_json(FinetuneSettings, declared["finetune_settings"]["defaultValue"]) == FinetuneSettings()
+
+
+def test_resources_are_put_on_the_task(tmp_path):
+    pipeline, kubernetes = compiled(tmp_path, Resources(finetune=TRAINING))
+    executor = pipeline["deploymentSpec"]["executors"]["exec-finetune"]["container"]["resources"]
+    assert executor["resourceCpuRequest"] == executor["resourceCpuLimit"] == "8"
+    assert executor["resourceMemoryRequest"] == executor["resourceMemoryLimit"] == "32Gi"
+    assert executor["accelerator"]["resourceType"] == "nvidia.com/gpu"
+    assert executor["accelerator"]["resourceCount"] == "1"
+    assert kubernetes["exec-finetune"]["nodeSelector"] == {"labels": {"pool": "gpu"}}
+    assert kubernetes["exec-finetune"]["tolerations"] == [
+        {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+    ]
+    mount = kubernetes["exec-finetune"]["emptyDirMounts"][0]
+    assert (mount["mountPath"], mount["medium"], mount["sizeLimit"]) == ("/dev/shm", "Memory", "4Gi")
+    assert pipeline["root"]["dag"]["tasks"]["finetune"]["retryPolicy"]["maxRetryCount"] == 3
+    assert "accelerator" not in pipeline["deploymentSpec"]["executors"]["exec-distill"]["container"]["resources"]
+
+
+def test_resources_file(tmp_path):
+    path = tmp_path / "resources.yaml"
+    path.write_text("finetune: {accelerator: nvidia.com/gpu, accelerator_count: 2, memory: 32Gi}")
+    assert load_resources(path).finetune.accelerator_count == 2
+    path.write_text("finetune: {memory: lots}")
+    with pytest.raises(UserError, match=r"resources\.yaml: finetune\.memory: .*\(given: 'lots'\)"):
+        load_resources(path)
+    path.write_text("finetune: {accelerator: nvidia.com/gpu}")
+    with pytest.raises(UserError, match="accelerator and accelerator_count go together"):
+        load_resources(path)
+    path.write_text("train: {cpu: 4}")
+    with pytest.raises(UserError, match="there is no setting 'train'; known here: deploy, distill, evaluate, fine"):
+        load_resources(path)
