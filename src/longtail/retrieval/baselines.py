@@ -59,9 +59,12 @@ class DenseProfile:
 
 def baselines(prepared: PreparedDataset, text_vectors: NDArray[np.float32]) -> dict[str, System]:
     """The systems that MIXTURES combine, and popularity. text_vectors [items, dim]: of the unadapted language model."""
+    n_items = len(prepared.item_ids)
+    # an item is as similar to itself here as it is in the text systems, or MIXTURES would compare unlike deviations
+    cosine = cosine_cooccurrence(prepared.train_sequences(), n_items) + sparse.eye_array(n_items, dtype=np.float32)
     return {
         "popularity": Popularity(prepared.train_counts),
-        "item_cf": ItemSimilarity(cosine_cooccurrence(prepared.train_sequences(), len(prepared.item_ids))),
+        "item_cf": ItemSimilarity(sparse.csr_array(cosine)),
         "tfidf": SparseProfile(tfidf_vectors(prepared.item_texts)),
         "frozen_text": DenseProfile(text_vectors),
     }

@@ -3,17 +3,25 @@
 import numpy as np
 from numpy.typing import NDArray
 
+_BLOCK = 128  # scores; the k-th greatest maximum of the blocks bounds the k-th greatest score from below
+
 
 def top_items(scores: NDArray[np.floating], k: int, excluded: NDArray[np.integer]) -> NDArray[np.intp]:
     """Codes of the best ``k`` items, best first; ties go to the smaller code. Fewer where too many are excluded.
 
     scores [items]; excluded: item codes that may not be chosen.
     """
-    allowed = np.array(scores, dtype=np.float64)
+    allowed = np.array(scores)
     allowed[excluded] = -np.inf
-    count = min(k, int(np.isfinite(allowed).sum()))
-    if count == 0:
-        return np.zeros(0, dtype=np.intp)
-    threshold = np.partition(allowed, len(allowed) - count)[len(allowed) - count]
-    candidates = np.flatnonzero(allowed >= threshold)
-    return candidates[np.lexsort((candidates, -allowed[candidates]))][:count]
+    candidates = np.flatnonzero(allowed >= _lower_bound(allowed, k))  # ascending, so that a stable sort settles ties
+    best = candidates[np.argsort(-allowed[candidates], kind="stable")][:k]
+    return best[allowed[best] > -np.inf]
+
+
+def _lower_bound(scores: NDArray[np.floating], k: int) -> float:
+    """A number that at least ``k`` scores reach, much faster than a partition where scores are tied."""
+    blocks = len(scores) // _BLOCK
+    if blocks < k:
+        return -np.inf
+    greatest = scores[: blocks * _BLOCK].reshape(blocks, _BLOCK).max(axis=1)
+    return float(np.partition(greatest, blocks - k)[blocks - k])
