@@ -1,0 +1,39 @@
+"""The KFP component of stage 4."""
+
+import os
+from typing import NamedTuple
+
+from kfp import dsl
+
+IMAGE = os.environ.get("LONGTAIL_TRAIN_IMAGE", "longtail-train:0.1.0")
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def evaluate(
+    prepared: dsl.Input[dsl.Dataset],
+    teacher: dsl.Input[dsl.Model],
+    bundle: dsl.Input[dsl.Model],
+    settings: str,
+    seed: int,
+    champion: str,
+    evaluation: dsl.Output[dsl.Artifact],
+    metrics: dsl.Output[dsl.Metrics],
+) -> NamedTuple("Outputs", [("passed", bool)]):  # type: ignore[valid-type]
+    """Measure student, teacher and baselines, and decide the gate. champion: bundle in service, "" = none."""
+    import json
+    from pathlib import Path
+    from typing import NamedTuple
+
+    from longtail.components.evaluate.evaluate import evaluate as stage
+    from longtail.contracts.errors import reported
+    from longtail.contracts.settings import EvaluateSettings, from_json
+
+    with reported(evaluation.path):
+        chosen = from_json(EvaluateSettings, settings)
+        passed = stage(prepared.path, teacher.path, bundle.path, evaluation.path, chosen, seed, champion or None)
+    student = json.loads((Path(evaluation.path) / "evaluation.json").read_text())["systems"]["student"]
+    for segment in ("all", "cold", "tail", "torso", "head"):
+        if student[segment]["users"]:
+            metrics.log_metric(f"student_{segment}_ndcg_at_10", student[segment]["ndcg@10"])
+    outputs = NamedTuple("Outputs", [("passed", bool)])  # noqa: UP014  (the body's types must be plain)
+    return outputs(passed)  # type: ignore[call-arg,return-value]

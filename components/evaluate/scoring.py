@@ -1,0 +1,63 @@
+"""Runs every system over the test users and keeps what the metrics need: ranks of the targets, and top lists."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from longtail.contracts.prepared import PreparedDataset, Targets
+from longtail.metrics.ranking import TargetRanks, rank_targets
+from longtail.retrieval.baselines import MIXTURES, standardised
+from longtail.retrieval.query import Query, System, queries_of
+from longtail.retrieval.top import top_items
+
+log = logging.getLogger(__name__)
+BATCH = 512  # users scored at once: 512 x 12,000 items x 4 bytes are 25 MB a system
+LIST_SIZE = 10
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """One system's answers. lists [users, LIST_SIZE]: item codes of the best items, -1 where there are fewer."""
+
+    ranks: TargetRanks
+    lists: NDArray[np.int64]
+
+
+def rank_all(
+    systems: Mapping[str, System], prepared: PreparedDataset, targets: Targets, last: int | None = None
+) -> dict[str, Ranked]:
+    """Rank the whole catalogue for every user by every system and every mixture of them.
+
+    The history is cut to its ``last`` items where given; what is shown of it is excluded unless repeats were kept.
+    """
+    queries = queries_of(prepared, targets, last)
+    names = [*systems, *MIXTURES]
+    ranks: dict[str, list[NDArray[np.int64]]] = {name: [] for name in names}
+    lists = {name: np.full((len(queries), LIST_SIZE), -1, dtype=np.int64) for name in names}
+    what = "whole histories" if last is None else f"histories cut to {last}"
+    for begin in tqdm(range(0, len(queries), BATCH), desc=what, unit="batch", disable=None, leave=False):
+        batch = queries[begin : begin + BATCH]
+        scores = {name: system.score(batch) for name, system in systems.items()}
+        parts = {name: standardised(scores[name]) for name in {part for mix in MIXTURES.values() for part in mix}}
+        scores |= {name: sum(parts[part] for part in mix) for name, mix in MIXTURES.items()}  # type: ignore[misc]
+        for name in names:
+            if prepared.exclude_history:
+                exclude(scores[name], batch)
+            for row, user in enumerate(range(begin, begin + len(batch))):
+                ranks[name].append(rank_targets(scores[name][row], targets.items[user]))
+                if last is None:
+                    best = top_items(scores[name][row], LIST_SIZE, queries[user].history[:0])
+                    lists[name][user, : len(best)] = best
+    log.info("evaluate: %d users ranked by %d systems (%s)", len(queries), len(names), what)
+    users = np.repeat(np.arange(len(queries)), [len(items) for items in targets.items])
+    return {name: Ranked(TargetRanks(np.concatenate(ranks[name]), users, len(queries)), lists[name]) for name in names}
+
+
+def exclude(scores: NDArray[np.float32], queries: Sequence[Query]) -> None:
+    """Set the items of each history to -inf, in place."""
+    rows = np.repeat(np.arange(len(queries)), [len(query.history) for query in queries])
+    scores[rows, np.concatenate([query.history for query in queries])] = -np.inf

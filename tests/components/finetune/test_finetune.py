@@ -1,0 +1,91 @@
+"""Finetune and distill on a tiny shop with a tiny random language model: the real functions, real files."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers_prepared import write_tiny_prepared
+from longtail.components.distill.distill import distill
+from longtail.components.finetune.train import finetune
+from longtail.contracts.artifacts import TEACHER, read_artifact
+from longtail.contracts.errors import UserError
+from longtail.contracts.prepared import PreparedDataset
+from longtail.contracts.settings import DistillSettings, FinetuneSettings
+from longtail.retrieval.bundle import load_bundle
+from longtail.retrieval.query import Query
+from longtail.retrieval.scorer import Scorer
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    write_tiny_prepared(folder / "prepared")
+    settings = FinetuneSettings(
+        language_model=str(tiny_encoder),
+        adapt_steps=3,
+        adapt_batch=8,
+        dim=16,
+        heads=2,
+        epochs=2,
+        batch_positions=64,
+        neighbours=5,
+    )
+    finetune(folder / "prepared", folder / "teacher", settings, seed=1)
+    distill(
+        folder / "prepared",
+        folder / "teacher",
+        folder / "bundle",
+        DistillSettings(dim=16, heads=2, epochs=2, batch_positions=64, neighbours=5),
+        seed=1,
+    )
+    return folder
+
+
+def test_both_bundles_score_without_torch(trained: Path) -> None:
+    prepared = PreparedDataset(trained / "prepared")
+    for path in (trained / "teacher" / "scorer", trained / "bundle"):
+        bundle = load_bundle(path)
+        assert bundle.item_ids == prepared.item_ids
+        assert bundle.facts["train_digest"] == prepared.train_digest()
+        scores = Scorer(bundle).score([Query(np.array([0, 1], np.int32)), Query(np.zeros(0, np.int32))])
+        assert scores.shape == (2, len(prepared.item_ids)) and np.isfinite(scores).all()
+
+
+def test_the_artifacts_are_whole_and_no_checkpoint_is_left(trained: Path) -> None:
+    assert read_artifact(trained / "teacher", TEACHER).facts["seed"] == 1
+    assert [path.name for path in (trained / "teacher" / "tensorboard").iterdir()][0].startswith("events")
+    assert not any((trained / "teacher.checkpoints").iterdir())
+
+
+def test_stated_interests_change_a_newcomers_answer(trained: Path) -> None:
+    scorer = Scorer(load_bundle(trained / "bundle"))
+    nothing = np.zeros(0, np.int32)
+    without, red, oil = scorer.score([Query(nothing), Query(nothing, (), "red lip"), Query(nothing, (), "hair oil")])
+    assert not np.allclose(without, red, atol=1e-4)
+    assert not np.allclose(red, oil, atol=1e-4)
+
+
+def test_the_student_learns_from_a_teacher_of_the_same_data_only(trained: Path, tmp_path: Path) -> None:
+    write_tiny_prepared(tmp_path / "other", seed=9)
+    with pytest.raises(UserError, match="other events"):
+        distill(tmp_path / "other", trained / "teacher", tmp_path / "bundle", DistillSettings(), 0)
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_same_seed_same_result(trained: Path, tmp_path: Path) -> None:
+    settings = DistillSettings(dim=16, heads=2, epochs=2, batch_positions=64, neighbours=5)
+    distill(trained / "prepared", trained / "teacher", tmp_path / "bundle", settings, seed=1)
+    one, other = load_bundle(trained / "bundle").tensors, load_bundle(tmp_path / "bundle").tensors
+    assert np.array_equal(one.item_matrix, other.item_matrix)
+    assert np.array_equal(one.neighbour_weight, other.neighbour_weight)
+
+
+def test_more_adapted_layers_than_there_are_is_one_clear_error(
+    trained: Path, tiny_encoder: Path, tmp_path: Path
+) -> None:
+    settings = FinetuneSettings(language_model=str(tiny_encoder), adapted_layers=9, dim=16, heads=2)
+    with pytest.raises(UserError, match="adapted_layers"):
+        finetune(trained / "prepared", tmp_path / "teacher", settings)
+    assert not (tmp_path / "teacher").exists()
