@@ -72,10 +72,11 @@ def baselines(prepared: PreparedDataset, text_vectors: NDArray[np.float32]) -> d
 
 def standardised(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     """Mean 0 and deviation 1 in every row; a constant row becomes zeros. ``[queries, items]``"""
-    centred = scores - scores.mean(axis=1, keepdims=True)
-    deviation = np.sqrt(np.einsum("qi,qi->q", centred, centred) / scores.shape[1])
-    constant = scores.max(axis=1) == scores.min(axis=1)
-    centred *= np.where(constant, 0.0, 1 / np.where(constant, 1.0, deviation))[:, None].astype(np.float32)
+    mean = scores.mean(axis=1, keepdims=True)
+    centred = scores - mean
+    deviation = np.sqrt(np.einsum("qi,qi->q", centred, centred) / scores.shape[1])[:, None]
+    constant = deviation <= 1e-6 * np.abs(mean)  # what is left then is rounding
+    centred *= np.where(constant, 0.0, 1 / np.where(constant, 1.0, deviation)).astype(np.float32)
     return np.asarray(centred, dtype=np.float32)
 
 
