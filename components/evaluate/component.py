@@ -1,7 +1,6 @@
 """The KFP component of stage 4."""
 
 import os
-from typing import NamedTuple
 
 from kfp import dsl
 
@@ -18,11 +17,13 @@ def evaluate(
     champion: str,
     evaluation: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
-) -> NamedTuple("Outputs", [("passed", bool)]):  # type: ignore[valid-type]
-    """Measure student, teacher and baselines, and decide the gate. champion: bundle in service, "" = none."""
+) -> bool:
+    """Measure student, teacher and baselines; returns the gate. champion: bundle in service, "" = none.
+
+    The gate is the unnamed output, since kfp.local takes a named one in a condition as False.
+    """
     import json
     from pathlib import Path
-    from typing import NamedTuple
 
     from longtail.components.evaluate.evaluate import evaluate as stage
     from longtail.contracts.errors import reported
@@ -35,5 +36,4 @@ def evaluate(
     for segment in ("all", "cold", "tail", "torso", "head"):
         if student[segment]["users"]:
             metrics.log_metric(f"student_{segment}_ndcg_at_10", student[segment]["ndcg@10"])
-    outputs = NamedTuple("Outputs", [("passed", bool)])  # noqa: UP014  (the body's types must be plain)
-    return outputs(passed)  # type: ignore[call-arg,return-value]
+    return passed
