@@ -40,13 +40,13 @@ def run_demo(out: Path, overrides: Sequence[str] = ()) -> None:
     prepared = PreparedDataset(out / "prepared")
     tail, cold = _tail_user(prepared), _cold_user(prepared)
     _ask_server(out, prepared, tail, cold)
-    typer.echo(
-        f"""
-Next:
-  longtail recommend --run {out} --interests "a gift for a coffee lover"     any new user, no server needed
-  longtail serve --bundle {out / "bundle"}                                   the same server, until you stop it
-  longtail run --interactions YOURS --items YOURS --out runs/mine            your own data"""
+    nexts = (
+        (f'longtail recommend --run {out} --interests "a gift for a coffee lover"', "any new user, without a server"),
+        (f"longtail serve --bundle {out / 'bundle'}", "the same server, until you stop it"),
+        ("longtail run --interactions YOURS --items YOURS --out runs/mine", "your own data"),
     )
+    width = max(len(words) for words, _ in nexts)
+    typer.echo("\nNext:\n" + "\n".join(f"  {words:<{width}}  # {what}" for words, what in nexts))
 
 
 def _write_shop(folder: Path) -> dict[str, str]:

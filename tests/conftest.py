@@ -7,7 +7,23 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, GPT2Config, GPT2Model, PreTrainedTokenizerFast
 
-WORDS = "red blue green lip eye nail hair brush cream soap oil set kit soft bright".split()
+WORDS = [
+    "red",
+    "blue",
+    "green",
+    "lip",
+    "eye",
+    "nail",
+    "hair",
+    "brush",
+    "cream",
+    "soap",
+    "oil",
+    "set",
+    "kit",
+    "soft",
+    "bright",
+]
 
 
 def save_tokenizer(folder: Path, with_cls: bool) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+
 from longtail.contracts.errors import UserError
 from longtail.contracts.settings import FinetuneSettings
 from longtail.modeling.adaptation import adapt, adapted_vectors, pair_matrix
@@ -95,5 +96,5 @@ def test_an_interrupted_adaptation_ends_as_an_uninterrupted_one(tiny_encoder: Pa
 
 
 def test_a_model_that_cannot_be_had_is_one_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="finetune.language_model"):
+    with pytest.raises(UserError, match=r"finetune\.language_model"):
         load_language_model(str(tmp_path), "auto", 16)

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+
 from longtail.modeling.losses import contrastive, cross_entropy, distillation, label_cross_entropy
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+
 from longtail.modeling.export import export_sequence_encoder
 from longtail.modeling.sequence_model import SequenceEncoder, SequenceModel, Shape
 from longtail.modeling.sequences import Sequences, query_vectors

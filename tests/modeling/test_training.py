@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from longtail.contracts.settings import FinetuneSettings
 from longtail.modeling import training
 from longtail.modeling.sequence_model import SequenceModel, Shape

@@ -1,8 +1,9 @@
 """The terms that validation should choose are known by construction."""
 
 import numpy as np
-from longtail.retrieval.fitting import fit_terms, history_matrix
 from scipy import sparse
+
+from longtail.retrieval.fitting import fit_terms, history_matrix
 
 N_ITEMS = 40
 

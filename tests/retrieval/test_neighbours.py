@@ -1,7 +1,8 @@
 import numpy as np
-from longtail.retrieval.neighbours import cosine_cooccurrence, keep_top, tfidf_similarity, tfidf_vectors
 from scipy import sparse
 from sklearn.metrics.pairwise import cosine_similarity
+
+from longtail.retrieval.neighbours import cosine_cooccurrence, keep_top, tfidf_similarity, tfidf_vectors
 
 
 def test_cooccurrence_by_hand() -> None:

@@ -103,7 +103,7 @@ class FinetuneSettings(Settings):
     )
     lora_rank: int = Field(32, ge=1, description="Rank of the LoRA matrices.")
     adapt_steps: int = Field(
-        300, ge=0, description="Steps of text adaptation (about 1 s each on 2 cores). Bounds the work."
+        200, ge=0, description="Steps of text adaptation (about 1 s each on 2 cores). Bounds the work."
     )
     adapt_batch: int = Field(256, ge=8, description="Items a step, taken from whole user histories.")
     adapt_learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate of the LoRA matrices.")
@@ -120,7 +120,7 @@ class FinetuneSettings(Settings):
     epochs: int = Field(7, ge=1, description="Passes over the training sequences at most.")
     patience: int = Field(2, ge=1, description="Epochs without a better validation NDCG@10 before training stops.")
     batch_positions: int = Field(
-        2048, ge=16, description="Training positions a step; sequences are bucketed by length."
+        1024, ge=16, description="Training positions a step; sequences are bucketed by length."
     )
     learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate of AdamW.")
     weight_decay: float = Field(0.01, ge=0, description="Weight decay of AdamW.")
@@ -151,7 +151,7 @@ class DistillSettings(Settings):
     epochs: int = Field(4, ge=1, description="Passes over the training sequences at most.")
     patience: int = Field(2, ge=1, description="Epochs without a better validation NDCG@10 before training stops.")
     batch_positions: int = Field(
-        2048, ge=16, description="Training positions a step; sequences are bucketed by length."
+        1024, ge=16, description="Training positions a step; sequences are bucketed by length."
     )
     learning_rate: float = Field(5e-4, gt=0, description="Peak learning rate of AdamW.")
     weight_decay: float = Field(0.01, ge=0, description="Weight decay of AdamW.")

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 def log_popularity(prepared: PreparedDataset) -> NDArray[np.float32]:
     """Log of the training counts, standardised. ``[items]``"""
     logs = np.log1p(prepared.train_counts.astype(np.float64))
-    return ((logs - logs.mean()) / max(float(logs.std()), 1e-9)).astype(np.float32)
+    return np.asarray((logs - logs.mean()) / max(float(logs.std()), 1e-9), dtype=np.float32)
 
 
 def fit_on_validation(model: SequenceModel, prepared: PreparedDataset, neighbours: int, seed: int) -> Fit:
@@ -73,15 +73,14 @@ def write_bundle(
         **facts,
     )
     model = model.cpu().eval()
-    array = lambda tensor: tensor.detach().float().numpy()  # noqa: E731
     with write_artifact(path, BUNDLE, recorded) as folder, torch.no_grad():
         n_attributes = len(prepared.facts["user_attributes"])
         tensors = Tensors(
-            item_matrix=array(model.item_vectors()),
+            item_matrix=_array(model.item_vectors()),
             log_popularity=log_popularity(prepared),
-            start=array(model.start),
-            attribute_matrix=array(model.attributes.weight)[:n_attributes],
-            text_projection=array(model.project.weight)[:, : model.text_dim].T,
+            start=_array(model.start),
+            attribute_matrix=_array(model.attributes.weight)[:n_attributes],
+            text_projection=_array(model.project.weight)[:, : model.text_dim].T,
             neighbours=fit.neighbours,
             neighbour_weight=fit.neighbour_weight,
             popularity_weight=fit.popularity_weight,
@@ -104,3 +103,7 @@ def copy_text_encoder(source: Path, folder: Path) -> None:
     """Take the text encoder of another bundle."""
     for name in ("text_encoder.onnx", "tokenizer.json"):
         shutil.copyfile(source / name, folder / name)
+
+
+def _array(tensor: torch.Tensor) -> NDArray[np.float32]:
+    return np.asarray(tensor.detach().float().numpy(), dtype=np.float32)

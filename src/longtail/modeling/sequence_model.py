@@ -40,7 +40,8 @@ class RelativeAttention(nn.Module):
         bias = bias.masked_fill(distance < 0, float("-inf"))  # [heads, length, length]
         weights = torch.softmax((q @ k.transpose(-1, -2)).float() / math.sqrt(dim // self.heads) + bias, dim=-1)
         weights = F.dropout(weights, self.dropout, self.training).to(v.dtype)
-        return self.project_out((weights @ v).transpose(1, 2).reshape(batch, length, dim))
+        mixed: Tensor = self.project_out((weights @ v).transpose(1, 2).reshape(batch, length, dim))
+        return mixed
 
 
 class Block(nn.Module):
@@ -60,7 +61,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:  # [batch, length, dim] -> the same
         x = x + self.dropout(self.attention(self.norm_attention(x)))
-        return x + self.dropout(self.feed(self.norm_feed(x)))
+        fed: Tensor = x + self.dropout(self.feed(self.norm_feed(x)))
+        return fed
 
 
 class SequenceEncoder(nn.Module):
@@ -108,11 +110,13 @@ class SequenceModel(nn.Module):
 
     def starts(self, attributes: Tensor, offsets: Tensor) -> Tensor:
         """First input of each sequence, from flat attribute codes and each user's offset. ``[batch, dim]``"""
-        return self.start + self.attributes(attributes, offsets)
+        first: Tensor = self.start + self.attributes(attributes, offsets)
+        return first
 
     def forward(self, vectors: Tensor, histories: Tensor, starts: Tensor) -> Tensor:
         """Query vectors after the start and after every item. ``[batch, 1 + length, dim]``
 
         vectors: ``item_vectors()``; histories [batch, length] item codes, padding at the end; starts [batch, dim].
         """
-        return self.encoder(torch.cat([starts[:, None], vectors[histories]], dim=1))
+        queries: Tensor = self.encoder(torch.cat([starts[:, None], vectors[histories]], dim=1))
+        return queries

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from longtail.retrieval.bundle import LENGTH_BUCKETS, LENGTH_EDGES, length_bucket
-from longtail.retrieval.neighbours import keep_top
+from longtail.retrieval.neighbours import SparseRows, keep_top
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ CHUNK = 1000
 class Fit:
     """What validation chose. neighbours [items, items]; weights [LENGTH_BUCKETS]; ndcg: bucket -> validation NDCG@10."""
 
-    neighbours: sparse.csr_array
+    neighbours: SparseRows
     decay: float
     neighbour_weight: NDArray[np.float32]
     popularity_weight: NDArray[np.float32]
@@ -83,8 +83,8 @@ def fit_terms(
         if len(rows) == 0:
             continue
         rows = np.sort(rng.choice(rows, min(sample, len(rows)), replace=False))
-        cut = [histories[row] if shown is None else histories[row][lengths[row] - shown :] for row in rows]
-        chosen = np.array([targets[row][0] for row in rows], dtype=np.int64)
+        cut = [histories[row] if shown is None else histories[row][lengths[row] - shown :] for row in rows.tolist()]
+        chosen = np.array([targets[row][0] for row in rows.tolist()], dtype=np.int64)
         cases[bucket] = _Case(encode(cut, rows), cut, chosen)
     terms = (cooccurrence, lexical)
     evaluator = _Evaluator(item_matrix, log_popularity, exclude_history)

@@ -1,14 +1,17 @@
 """Item-to-item similarities: co-occurrence in histories and shared words. Baselines and the student's sparse term."""
 
 from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+SparseRows: TypeAlias = Any  # sparse.csr_array of two dimensions: scipy's stubs cannot tell it from one of one
 
-def cosine_cooccurrence(sequences: Sequence[NDArray[np.integer]], n_items: int) -> sparse.csr_array:
+
+def cosine_cooccurrence(sequences: Sequence[NDArray[np.integer]], n_items: int) -> SparseRows:
     """Cosine between items' sets of users; zero diagonal. ``[items, items]``
 
     sequences: item codes of each user's training events.
@@ -18,7 +21,7 @@ def cosine_cooccurrence(sequences: Sequence[NDArray[np.integer]], n_items: int) 
     incidence = sparse.csr_array((np.ones(len(items), np.float32), (users, items)), shape=(len(sequences), n_items))
     incidence.sum_duplicates()
     incidence.data[:] = 1.0
-    counts = np.asarray(incidence.sum(axis=0)).ravel()
+    counts: NDArray[np.float32] = np.asarray(incidence.sum(axis=0)).ravel()
     scale = sparse.diags_array(1.0 / np.sqrt(np.maximum(counts, 1.0)))
     similarity = sparse.csr_array(scale @ (incidence.T @ incidence) @ scale)
     similarity.setdiag(0.0)
@@ -26,7 +29,7 @@ def cosine_cooccurrence(sequences: Sequence[NDArray[np.integer]], n_items: int) 
     return similarity.astype(np.float32)
 
 
-def tfidf_vectors(texts: Sequence[str]) -> sparse.csr_array:
+def tfidf_vectors(texts: Sequence[str]) -> SparseRows:
     """Unit TF-IDF rows over words and pairs of words. ``[items, terms]``; no terms where no text holds a word."""
     try:
         return sparse.csr_array(
@@ -36,7 +39,7 @@ def tfidf_vectors(texts: Sequence[str]) -> sparse.csr_array:
         return sparse.csr_array((len(texts), 0), dtype=np.float32)
 
 
-def keep_top(matrix: sparse.csr_array, count: int) -> sparse.csr_array:
+def keep_top(matrix: SparseRows, count: int) -> SparseRows:
     """The ``count`` greatest entries of each row; ties go to the smaller column."""
     matrix = sparse.csr_array(matrix)
     kept = np.zeros(len(matrix.data), dtype=bool)
@@ -48,7 +51,7 @@ def keep_top(matrix: sparse.csr_array, count: int) -> sparse.csr_array:
     return sparse.csr_array((matrix.data[kept], (rows, matrix.indices[kept])), shape=matrix.shape)
 
 
-def tfidf_similarity(texts: Sequence[str], count: int, chunk: int = 1000) -> sparse.csr_array:
+def tfidf_similarity(texts: Sequence[str], count: int, chunk: int = 1000) -> SparseRows:
     """Cosine of TF-IDF rows, the ``count`` greatest of each row; zero diagonal. ``[items, items]``"""
     vectors = tfidf_vectors(texts)
     rows = []

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers_prepared import write_tiny_prepared
+
 from longtail.components.distill.distill import distill
 from longtail.components.finetune.train import finetune
 from longtail.contracts.artifacts import TEACHER, read_artifact
@@ -55,7 +56,7 @@ def test_both_bundles_score_without_torch(trained: Path) -> None:
 
 def test_the_artifacts_are_whole_and_no_checkpoint_is_left(trained: Path) -> None:
     assert read_artifact(trained / "teacher", TEACHER).facts["seed"] == 1
-    assert [path.name for path in (trained / "teacher" / "tensorboard").iterdir()][0].startswith("events")
+    assert next(path.name for path in (trained / "teacher" / "tensorboard").iterdir()).startswith("events")
     assert not any((trained / "teacher.checkpoints").iterdir())
 
 
