@@ -1,6 +1,7 @@
 """The command `longtail`. Heavy imports lie inside the commands, so that --help is quick."""
 
 import logging
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -181,6 +182,7 @@ cli_stages.add_to(app)
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; a user's fault ends it with one line and exit code 2, a failed stage with 1."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that a run's processes are ended too
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         app(arguments)

@@ -1,8 +1,10 @@
 """How runs are run: with a stub pipeline of the real one's shape, under the real runner."""
 
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -165,6 +167,34 @@ def test_two_runs_in_one_folder_are_refused(shop):
     finally:
         holder.communicate()
     run_local(inputs(shop), STUB)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+def test_ended_command_ends_its_tasks(shop, sign):
+    (shop / "log.csv").write_text("slow")
+    script = (
+        "import sys\nfrom longtail.pipelines import cli, local\n"
+        "local.run_local.__defaults__ = (sys.argv[1],)\ncli.main(sys.argv[2:])"
+    )
+    words = ["run", "--interactions", shop / "log.csv", "--items", shop / "items.csv", "--out", shop / "out"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, STUB, *map(str, words)], stderr=subprocess.PIPE, text=True
+    )
+    pid = shop / "out/.work/checkpoints/pid"
+    wait_for(lambda: pid.exists() and pid.read_text() != "")
+    process.send_signal(sign)
+    _, error = process.communicate(timeout=30)
+    assert process.returncode not in (0, 1, 2)
+    assert "Traceback" not in error
+    wait_for(lambda: not Path(f"/proc/{pid.read_text()}").exists())
+
+
+def wait_for(condition):
+    for _ in range(600):
+        if condition():
+            return
+        time.sleep(0.1)
+    raise AssertionError("it did not happen within a minute")
 
 
 def test_paths_with_blanks_and_python3_in_them(shop):
