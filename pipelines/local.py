@@ -128,11 +128,11 @@ def _publish(outputs: Mapping[str, Any], root: Path, out: Path, work: Path) -> N
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
     for name in ("prepared", "bundle"):
-        shutil.copytree(outputs[name], fresh / name, copy_function=_link)
+        shutil.copytree(outputs[name], fresh / name)
     for name in EVALUATION_FILES:
-        _link(Path(outputs["evaluation"]) / name, fresh / name)
+        shutil.copy2(Path(outputs["evaluation"]) / name, fresh / name)
     for served in root.rglob(MANIFEST_FILE):  # deploy is never cached, so its result is of this run
-        _link(served, fresh / MANIFEST_FILE)
+        shutil.copy2(served, fresh / MANIFEST_FILE)
     for name in ("prepared", "bundle", *EVALUATION_FILES, MANIFEST_FILE):
         if (out / name).exists():
             (out / name).rename(old / name)
@@ -140,14 +140,6 @@ def _publish(outputs: Mapping[str, Any], root: Path, out: Path, work: Path) -> N
             (fresh / name).rename(out / name)
     shutil.rmtree(old)
     shutil.rmtree(fresh)
-
-
-def _link(source: str | Path, target: str | Path) -> None:
-    """A hard link: artifacts never change once written. A copy where the disk has no links."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
 
 
 def _prune(tasks: Path, outputs: Mapping[str, Any]) -> None:

@@ -57,6 +57,12 @@ def evaluate(
     taught = read_artifact(teacher, TEACHER)
     student = Scorer(load_bundle(bundle))
     teacher_scorer = Scorer(load_bundle(taught.file("scorer")))
+    _check_cutoffs(settings, len(data.item_ids))
+    for model in (student.bundle, teacher_scorer.bundle):
+        if model.item_ids != data.item_ids:
+            raise UserError(
+                f"{model.path}: its catalogue is not that of {data.artifact.path}; train it again on this data"
+            )
     digests = {"student": student.bundle.facts["train_digest"], "teacher": taught.facts["train_digest"]}
     leakage = check_target_time(data, digests)
     frozen = load_file(taught.file("text_vectors.safetensors"))["frozen"]
@@ -99,6 +105,14 @@ def evaluate(
         (folder / "report.html").write_text(render_report(evaluation))
         (folder / "golden.json").write_text(json.dumps(golden(student, data, targets, segments), indent=1) + "\n")
     return bool(gate["passed"])
+
+
+def _check_cutoffs(settings: EvaluateSettings, n_items: int) -> None:
+    if not 1 <= min(settings.cutoffs) <= max(10, *settings.cutoffs) <= n_items:
+        raise UserError(
+            f"evaluate.cutoffs: are {list(settings.cutoffs)}, and 10 is always measured, but the catalogue holds {n_items} "
+            f"items; every cutoff must lie between 1 and {n_items}"
+        )
 
 
 def measurable(data: PreparedDataset) -> tuple[Targets, int]:
@@ -173,10 +187,12 @@ def _per_user_table(
 def golden(
     student: Scorer, data: PreparedDataset, targets: Targets, segments: NDArray[np.str_]
 ) -> list[dict[str, Any]]:
-    """The first users of every segment with the student's answers."""
+    """The first users of every segment with the student's answers; who has no cold user asks some without history."""
     rows = np.concatenate([np.flatnonzero(segments == name)[:GOLDEN_PER_SEGMENT] for name in SEGMENTS])
     queries: list[Query] = queries_of(data, targets)
     chosen = [queries[row] for row in rows]
+    if not (segments == SEGMENTS[0]).any():
+        chosen = [replace(query, history=query.history[:0]) for query in queries[:GOLDEN_PER_SEGMENT]] + chosen
     answers = student.recommend(chosen, min(10, len(data.item_ids)))
     return [
         {

@@ -15,7 +15,8 @@ from longtail.retrieval.query import Query, System, queries_of
 from longtail.retrieval.top import top_items
 
 log = logging.getLogger(__name__)
-BATCH = 512  # users scored at once: 512 x 12,000 items x 4 bytes are 25 MB a system
+BATCH = 512  # users scored at once at most
+BATCH_SCORES = 8_000_000  # of a system: 32 MB
 LIST_SIZE = 10
 
 
@@ -36,25 +37,32 @@ def rank_all(
     """
     queries = queries_of(prepared, targets, last)
     names = [*systems, *MIXTURES]
-    ranks: dict[str, list[NDArray[np.int64]]] = {name: [] for name in names}
+    ranks = {name: [np.zeros(0, np.int64)] * len(queries) for name in names}
     lists = {name: np.full((len(queries), LIST_SIZE), -1, dtype=np.int64) for name in names}
     what = "whole histories" if last is None else f"histories cut to {last}"
-    for begin in tqdm(range(0, len(queries), BATCH), desc=what, unit="batch", disable=None, leave=False):
-        batch = queries[begin : begin + BATCH]
+    size = max(1, min(BATCH, BATCH_SCORES // len(prepared.item_ids)))
+    by_length = np.argsort([len(query.history) for query in queries], kind="stable")  # batches of little padding
+    for begin in tqdm(range(0, len(queries), size), desc=what, unit="batch", disable=None, leave=False):
+        users = by_length[begin : begin + size]
+        batch = [queries[user] for user in users]
         scores = {name: system.score(batch) for name, system in systems.items()}
         parts = {name: standardised(scores[name]) for name in {part for mix in MIXTURES.values() for part in mix}}
         scores |= {name: sum(parts[part] for part in mix) for name, mix in MIXTURES.items()}  # type: ignore[misc]
         for name in names:
             if prepared.exclude_history:
                 exclude(scores[name], batch)
-            for row, user in enumerate(range(begin, begin + len(batch))):
-                ranks[name].append(rank_targets(scores[name][row], targets.items[user]))
+            for user, row in zip(users, scores[name]):
+                if np.isnan(row.sum()):
+                    raise ValueError(
+                        f"{name} gave a score that is not a number, for the history {queries[user].history}"
+                    )
+                ranks[name][user] = rank_targets(row, targets.items[user])
                 if last is None:
-                    best = top_items(scores[name][row], LIST_SIZE, queries[user].history[:0])
+                    best = top_items(row, LIST_SIZE, queries[user].history[:0])
                     lists[name][user, : len(best)] = best
     log.info("evaluate: %d users ranked by %d systems (%s)", len(queries), len(names), what)
-    users = np.repeat(np.arange(len(queries)), [len(items) for items in targets.items])
-    return {name: Ranked(TargetRanks(np.concatenate(ranks[name]), users, len(queries)), lists[name]) for name in names}
+    owners = np.repeat(np.arange(len(queries)), [len(items) for items in targets.items])
+    return {name: Ranked(TargetRanks(np.concatenate(ranks[name]), owners, len(queries)), lists[name]) for name in names}
 
 
 def exclude(scores: NDArray[np.float32], queries: Sequence[Query]) -> None:

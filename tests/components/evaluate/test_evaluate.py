@@ -354,3 +354,46 @@ def test_component_reports_a_users_fault_beside_its_outputs(tmp_path, case):
         component.python_func(*paths, '{"cutofs": [5]}', 3, "", output, dsl.Metrics(uri=str(tmp_path / "m")))
     assert stopped.value.code == 2
     assert "cutofs" in json.loads((tmp_path / "user_error.json").read_text())["message"]
+
+
+@pytest.mark.parametrize("cutoffs", [(0, 5), (5, 31)])
+def test_cutoff_outside_the_catalogue_is_refused(tmp_path, cutoffs):
+    with pytest.raises(UserError, match=r"evaluate\.cutoffs: .* between 1 and 30"):
+        Case(tmp_path, settings=EvaluateSettings(cutoffs=cutoffs)).run()
+
+
+def test_bundle_of_another_catalogue_is_refused(tmp_path):
+    case = Case(tmp_path)
+    ids = [f"x{code}" for code in range(30)]
+    digest = case.data.train_digest()
+    case.bundle = write_tiny_bundle(tmp_path / "stranger", item_ids=ids, train_digest=digest)
+    with pytest.raises(UserError, match="stranger: its catalogue is not that of"):
+        case.run()
+
+
+def test_golden_answers_without_history_where_nobody_is_cold(tmp_path):
+    case = Case(tmp_path, [leave_last_out([user, 9, user + 10, user + 20]) for user in range(8)])
+    case.run()
+    golden = json.loads(case.artifact.file("golden.json").read_text())
+    assert [len(user["history"]) for user in golden] == [0, 0, 0, 0, 3, 3, 3, 3]
+
+
+def test_batches_do_not_change_the_result(tmp_path, case, monkeypatch):
+    from longtail.components.evaluate import scoring
+
+    monkeypatch.setattr(scoring, "BATCH_SCORES", 7 * 30)
+    evaluate(case.prepared, case.teacher, case.bundle, tmp_path / "evaluation", QUICK, 3)
+    again = pq.read_table(tmp_path / "evaluation/per_user.parquet")
+    assert again.equals(pq.read_table(case.artifact.file("per_user.parquet")))
+
+
+def test_score_that_is_not_a_number_is_an_error(tmp_path):
+    case = Case(tmp_path)
+    items = np.ones((30, 8), np.float32)
+    items[4] = np.nan
+    digest = case.data.train_digest()
+    case.bundle = write_tiny_bundle(
+        tmp_path / "broken", item_ids=case.data.item_ids, train_digest=digest, item_matrix=items
+    )
+    with pytest.raises(ValueError, match="student gave a score that is not a number"):
+        case.run()
