@@ -87,7 +87,11 @@ def evaluate(
         "bootstrap_samples": settings.bootstrap_samples,
         "systems": {
             name: {group: by_group[group][name] for group in groups}
-            | {"beyond": beyond(ranked[name].lists, frozen, is_long_tail)}
+            | {
+                "beyond": {
+                    group: beyond(ranked[name].lists[rows], frozen, is_long_tail) for group, rows in groups.items()
+                }
+            }
             for name in ranked
         },
         "revealed": revealed,

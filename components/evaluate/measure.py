@@ -57,7 +57,9 @@ def empty(metrics: Sequence[str]) -> dict[str, Any]:
 
 
 def beyond(lists: NDArray[np.int64], vectors: NDArray[np.float32], is_long_tail: NDArray[np.bool_]) -> dict[str, Any]:
-    """Diversity, coverage and share of long-tail items of the recommended lists."""
+    """Diversity, coverage and share of long-tail items of the recommended lists; null where there are no users."""
+    if len(lists) == 0:
+        return dict.fromkeys(("diversity@10", "coverage@10", "long_tail_share@10"))
     return {
         "diversity@10": _mean(intra_list_diversity(lists, vectors)),
         "coverage@10": coverage(lists, len(vectors)),

@@ -102,12 +102,15 @@ def test_every_system_has_every_segment_with_intervals_and_differences(case):
                 minus = entry["student_minus"]
                 assert minus["ndcg@10"] == pytest.approx(student[segment]["ndcg@10"] - entry["ndcg@10"])
                 assert minus["ndcg@10_interval"][0] <= minus["ndcg@10"] <= minus["ndcg@10_interval"][1]
-        assert set(system["beyond"]) == {"diversity@10", "coverage@10", "long_tail_share@10"}
+        assert set(system["beyond"]) == {"all", "cold", "tail", "torso", "head"}
+        for segment, found in system["beyond"].items():
+            assert set(found) == {"diversity@10", "coverage@10", "long_tail_share@10"}
+            assert (found["coverage@10"] is None) == (system[segment]["users"] == 0)
     assert "student_minus" not in student["all"]
 
 
 def test_same_list_for_everyone_covers_little(case):
-    beyond = {name: system["beyond"] for name, system in case.result["systems"].items()}
+    beyond = {name: system["beyond"]["all"] for name, system in case.result["systems"].items()}
     assert beyond["popularity"]["coverage@10"] < beyond["student"]["coverage@10"] <= 1
     assert beyond["popularity"]["long_tail_share@10"] < beyond["student"]["long_tail_share@10"]
 

@@ -134,7 +134,7 @@ def test_nobody_to_measure_and_nothing_rejected():
     result = evaluation()
     result["systems"] = {
         s: {segment: entry(s, 0) for segment in ("all", "cold", "tail", "torso", "head")}
-        | {"beyond": dict.fromkeys(("diversity@10", "coverage@10", "long_tail_share@10"))}
+        | {"beyond": {"all": dict.fromkeys(("diversity@10", "coverage@10", "long_tail_share@10"))}}
         for s in SYSTEMS
     }
     result["revealed"] = {"0": {s: entry(s, 0) for s in SYSTEMS}}
