@@ -155,8 +155,10 @@ def demo_data(
     seed: Annotated[int, typer.Option(min=0, help="Another seed is another shop.")] = 0,
 ) -> None:
     """Write the demo shop's tables: interactions, items, users, and the truth behind them."""
+    from longtail.contracts.preflight import check_machine
     from longtail.synthetic.shop import generate_shop, write_shop
 
+    check_machine(out, disk_gb=0.1, memory_gb=0.2)
     shop = generate_shop(seed)
     write_shop(shop, out)
     typer.echo(
@@ -192,3 +194,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except StageFailed as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(1)
+    except ModuleNotFoundError as error:
+        if (error.name or "longtail").partition(".")[0] == "longtail":
+            raise
+        typer.echo(f"error: the package {error.name} is missing; install longtail[pipeline,serving]", err=True)
+        sys.exit(EXIT_CODE)

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from longtail.contracts.errors import UserError
 from longtail.contracts.preflight import set_threads
 from longtail.pipelines.options import (
     Bundle,
@@ -20,6 +19,7 @@ from longtail.pipelines.options import (
     Set,
     Teacher,
     Users,
+    check_output,
     read_settings,
 )
 
@@ -29,8 +29,9 @@ def add_to(app: typer.Typer) -> None:
         app.command()(stage)
 
 
-def _begin() -> None:
-    """Threads before numeric libraries are loaded; a stage's own log lines go to the terminal."""
+def _begin(output: Path) -> None:
+    """Check the output; threads before numeric libraries are loaded; a stage's own log lines go to the terminal."""
+    check_output(output)
     set_threads()
     logging.getLogger("longtail").setLevel(logging.INFO)
 
@@ -46,7 +47,7 @@ def preprocess(
 ) -> None:
     """Stage 1: check, clean and split the tables."""
     settings = read_settings(config, overrides, format).preprocess
-    _begin()
+    _begin(output)
     from longtail.components.preprocess.prepare import prepare
 
     prepare(interactions, items, users, output, settings)
@@ -64,7 +65,7 @@ def finetune(
 ) -> None:
     """Stage 2: adapt the language model and train the teacher."""
     settings = read_settings(config, overrides)
-    _begin()
+    _begin(output)
     from longtail.components.finetune.train import finetune as stage
 
     stage(prepared, output, settings.finetune, settings.seed, checkpoints)
@@ -74,7 +75,7 @@ def finetune(
 def distill(prepared: Prepared, teacher: Teacher, output: Output, config: Config = None, overrides: Set = None) -> None:
     """Stage 3: train the student on labels and on the teacher's scores."""
     settings = read_settings(config, overrides)
-    _begin()
+    _begin(output)
     from longtail.components.distill.distill import distill as stage
 
     stage(prepared, teacher, output, settings.distill, settings.seed)
@@ -92,7 +93,7 @@ def evaluate(
 ) -> None:
     """Stage 4: measure the student per segment, against baselines and champion; says whether the gate passed."""
     settings = read_settings(config, overrides)
-    _begin()
+    _begin(output)
     from longtail.components.evaluate.evaluate import evaluate as stage
 
     passed = stage(prepared, teacher, bundle, output, settings.evaluate, settings.seed, champion)
@@ -108,10 +109,8 @@ def deploy(
 ) -> None:
     """Stage 5: write the InferenceService, and compare what is served with what was evaluated."""
     settings = read_settings(config, overrides).deploy
-    _begin()
-    try:
-        from longtail.components.deploy.deploy import deploy as stage
-    except ModuleNotFoundError as error:
-        raise UserError(f"deploy needs the package {error.name}; install longtail[serving]") from None
+    _begin(output)
+    from longtail.components.deploy.deploy import deploy as stage
+
     stage(str(bundle), str(evaluation), str(output), settings)
     typer.echo(f"Wrote {output}")

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from longtail.contracts.errors import UserError
 from longtail.contracts.preflight import check_machine, set_threads
 from longtail.contracts.settings import load_settings
 from longtail.pipelines.cli_recommend import table, whole_history
@@ -79,11 +78,9 @@ def _cold_user(prepared: "PreparedDataset") -> int:
 
 
 def _ask_server(out: Path, prepared: "PreparedDataset", tail: int, cold: int) -> None:
-    try:
-        from longtail.components.deploy.local_server import running_server
-        from longtail.components.predict.client import ask
-    except ModuleNotFoundError as error:
-        raise UserError(f"the demo's server needs the package {error.name}; install longtail[serving]") from None
+    from longtail.components.deploy.local_server import running_server
+    from longtail.components.predict.client import ask
+
     history = whole_history(prepared, tail)
     titles = "; ".join(prepared.titles[item] or prepared.item_ids[item] for item in history)
     known = prepared.user_attributes[cold]

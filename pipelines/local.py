@@ -19,6 +19,7 @@ from longtail.contracts.artifacts import BUNDLE, read_artifact
 from longtail.contracts.errors import UserError
 from longtail.contracts.settings import RunSettings
 from longtail.pipelines.code_version import code_digest, folder_digest
+from longtail.pipelines.options import check_replaceable
 from longtail.pipelines.parameters import STAGES, arguments
 from longtail.pipelines.runner import run_pipeline
 
@@ -48,6 +49,8 @@ def run_local(inputs: RunInputs, pipeline: str = PIPELINE) -> None:
         StageFailed: any other failure of a stage.
     """
     out = inputs.out.absolute()
+    for name in ("prepared", "bundle"):
+        check_replaceable(out / name, "--out:")
     work = out / ".work"
     try:
         work.mkdir(parents=True, exist_ok=True)
