@@ -175,6 +175,9 @@ class DistillSettings(Settings):
         return self
 
 
+Baseline = Literal["popularity", "item_cf", "tfidf", "frozen_text", "cf_tfidf", "cf_tfidf_text"]
+
+
 class EvaluateSettings(Settings):
     """What is measured, and what the gate asks for."""
 
@@ -183,7 +186,7 @@ class EvaluateSettings(Settings):
     bootstrap_samples: int = Field(1000, ge=100, description="Resamples of users behind every interval.")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="Coverage of the intervals.")
     gate_metric: Literal["ndcg", "recall", "mrr", "hitrate"] = Field("ndcg", description="Metric of the gate, at 10.")
-    gate_baselines: tuple[str, ...] = Field(
+    gate_baselines: tuple[Baseline, ...] = Field(
         ("popularity", "item_cf", "tfidf"),
         description="Systems that the student must not be worse than, over all users.",
     )

@@ -16,7 +16,7 @@ from longtail.components.evaluate.summary import segment_table
 from longtail.contracts.artifacts import EVALUATION, read_artifact
 from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset, Split
-from longtail.contracts.settings import EvaluateSettings
+from longtail.contracts.settings import EvaluateSettings, from_json
 from longtail.retrieval.bundle import load_bundle
 from longtail.retrieval.query import Query, queries_of
 from longtail.retrieval.scorer import Scorer
@@ -400,3 +400,8 @@ def test_score_that_is_not_a_number_is_an_error(tmp_path):
     )
     with pytest.raises(ValueError, match="student gave a score that is not a number"):
         case.run()
+
+
+def test_a_baseline_that_does_not_exist_is_named_before_anything_runs():
+    with pytest.raises(UserError, match=r"gate_baselines\.1.*'popularity'.*given: 'itemcf'"):
+        from_json(EvaluateSettings, '{"gate_baselines": ["tfidf", "itemcf"]}')
