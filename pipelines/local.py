@@ -49,9 +49,10 @@ def run_local(inputs: RunInputs, pipeline: str = PIPELINE) -> None:
         StageFailed: any other failure of a stage.
     """
     out = inputs.out.absolute()
-    for name in ("prepared", "bundle"):
-        check_replaceable(out / name, "--out:")
     work = out / ".work"
+    if not work.exists():  # with it, the folder is of an earlier run
+        for name in ("prepared", "bundle"):
+            check_replaceable(out / name, "--out:")
     try:
         work.mkdir(parents=True, exist_ok=True)
     except OSError as error:
