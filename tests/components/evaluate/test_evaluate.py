@@ -11,12 +11,11 @@ from helpers_prepared import leave_last_out, write_bundle_for, write_tiny_prepar
 from longtail.components.evaluate.champion import Champion
 from longtail.components.evaluate.component import evaluate as component
 from longtail.components.evaluate.evaluate import evaluate
-from longtail.components.evaluate.gate import decide
 from longtail.components.evaluate.summary import segment_table
 from longtail.contracts.artifacts import EVALUATION, read_artifact
 from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset, Split
-from longtail.contracts.settings import EvaluateSettings, from_json
+from longtail.contracts.settings import EvaluateSettings
 from longtail.retrieval.bundle import load_bundle
 from longtail.retrieval.query import Query, queries_of
 from longtail.retrieval.scorer import Scorer
@@ -263,34 +262,6 @@ def test_tampered_bundle_is_refused(tmp_path):
         case.run()
 
 
-def rival(minus: float, half: float) -> dict:
-    return {"student_minus": {"ndcg@10": minus, "ndcg@10_interval": [minus - half, minus + half]}}
-
-
-@pytest.mark.parametrize(
-    ("minus", "half", "tolerance", "passed", "verdict"),
-    [
-        (0.02, 0.01, 0, True, "better than"),
-        (-0.02, 0.03, 0, True, "not clearly different"),
-        (-0.02, 0.01, 0, False, "worse than"),
-        (-0.02, 0.01, 0.02, True, ""),
-        (-0.04, 0.01, 0.02, False, "worse than"),
-    ],
-)
-def test_gate_fails_where_the_student_is_significantly_worse(minus, half, tolerance, passed, verdict):
-    settings = EvaluateSettings(gate_baselines=("tfidf",), gate_tolerance=tolerance)
-    gate = decide({"student": {}, "tfidf": rival(minus, half)}, settings)
-    assert gate["passed"] is passed
-    assert len(gate["reasons"]) == 1 and "tfidf" in gate["reasons"][0] and verdict in gate["reasons"][0]
-
-
-def test_gate_asks_of_a_champion_without_being_told():
-    settings = EvaluateSettings(gate_baselines=())
-    assert decide({"student": {}, "champion": rival(-0.2, 0.1)}, settings)["passed"] is False
-    assert decide({"student": {}, "champion": rival(0.2, 0.1)}, settings)["passed"] is True
-    assert decide({"student": {}, "tfidf": rival(-0.2, 0.1)}, settings)["passed"] is True
-
-
 def test_champion_that_knows_the_targets_stops_the_student(tmp_path):
     users = [leave_last_out([user % 15, 15 + user % 7, 22 + user % 7, 29]) for user in range(60)]
     case = Case(tmp_path, users)
@@ -400,8 +371,3 @@ def test_score_that_is_not_a_number_is_an_error(tmp_path):
     )
     with pytest.raises(ValueError, match="student gave a score that is not a number"):
         case.run()
-
-
-def test_a_baseline_that_does_not_exist_is_named_before_anything_runs():
-    with pytest.raises(UserError, match=r"gate_baselines\.1.*'popularity'.*given: 'itemcf'"):
-        from_json(EvaluateSettings, '{"gate_baselines": ["tfidf", "itemcf"]}')
