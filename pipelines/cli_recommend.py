@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -67,7 +68,7 @@ def recommend(
 
 def table(items: Sequence[dict[str, object]]) -> str:
     """Numbered lines: title, id and reason of each recommended item."""
-    names = [str(item["title"] or item["item_id"]) for item in items]
+    names = [shorten(str(item["title"] or item["item_id"]), 70, placeholder=" …") for item in items]
     width = max(map(len, names), default=0)
     return "\n".join(
         f"{place:>4}. {name:<{width}}  {item['item_id']}  {item['reason']}"
