@@ -13,7 +13,7 @@ from typing import Any, TextIO
 from longtail.contracts.errors import UserError, find_reported
 from longtail.pipelines.progress import Progress
 
-EVENT = "@longtail "  # as worker.py writes it; not imported, since that would load kfp
+EVENT = "@longtail "  # begins the lines that worker.py writes for this module; here, since worker.py loads kfp
 KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
 LESS_MEMORY = {
     "preprocess": "lower preprocess.memory_limit_gb",

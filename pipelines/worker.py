@@ -14,7 +14,7 @@ from typing import Any
 from kfp import local
 from kfp.local import status, subprocess_task_handler
 
-EVENT = "@longtail "
+from longtail.pipelines.runner import EVENT
 
 
 def event(kind: str, **facts: Any) -> None:

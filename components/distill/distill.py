@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 import shutil
 from pathlib import Path
 
@@ -23,8 +22,6 @@ from longtail.modeling.device import choose_bf16, choose_device
 from longtail.modeling.sequence_model import SequenceModel, Shape
 from longtail.modeling.sequences import Batch
 from longtail.modeling.training import SoftLabels, TrainingData, train
-
-log = logging.getLogger(__name__)
 
 
 def distill(

@@ -5,7 +5,6 @@ with the served ones).
 """
 
 import json
-import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,6 @@ from longtail.retrieval.bundle import load_bundle
 from longtail.retrieval.query import Query, System, queries_of
 from longtail.retrieval.scorer import Scorer
 
-log = logging.getLogger(__name__)
 GOLDEN_PER_SEGMENT = 4
 
 

@@ -9,7 +9,6 @@ Files of the artifact:
 
 import hashlib
 import json
-import logging
 import shutil
 from pathlib import Path
 
@@ -32,7 +31,6 @@ from longtail.modeling.language_model import LanguageModel, UpperLayers, encode_
 from longtail.modeling.sequence_model import SequenceModel, Shape
 from longtail.modeling.training import TrainingData, train
 
-log = logging.getLogger(__name__)
 NUMERIC_SCALE = 0.1  # standardised numbers beside text vectors whose numbers are about 0.05
 
 

@@ -1,6 +1,5 @@
 """From a trained sequence model to a scoring bundle: fit the sparse terms on validation, export, write."""
 
-import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -20,8 +19,6 @@ from longtail.modeling.training import attribute_codes
 from longtail.retrieval.bundle import Tensors, bundle_facts, write_tables
 from longtail.retrieval.fitting import Fit, fit_terms
 from longtail.retrieval.neighbours import cosine_cooccurrence, tfidf_similarity
-
-log = logging.getLogger(__name__)
 
 
 def log_popularity(prepared: PreparedDataset) -> NDArray[np.float32]:

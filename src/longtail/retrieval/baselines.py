@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from longtail.contracts.prepared import PreparedDataset
+from longtail.retrieval.fitting import history_matrix
 from longtail.retrieval.neighbours import cosine_cooccurrence, tfidf_vectors
 from longtail.retrieval.query import Query, System
 
@@ -82,11 +83,7 @@ def standardised(scores: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def recency_matrix(queries: Sequence[Query], n_items: int) -> sparse.csr_array:
     """RECENCY ** steps back of every item of the histories; repeated items add up. ``[queries, items]``"""
-    lengths = [len(query.history) for query in queries]
-    rows = np.repeat(np.arange(len(queries)), lengths)
-    items = np.concatenate([*(query.history for query in queries), np.zeros(0, np.int32)])
-    weights = np.concatenate([*(RECENCY ** np.arange(length - 1, -1, -1.0) for length in lengths), np.zeros(0)])
-    return sparse.csr_array((weights.astype(np.float32), (rows, items)), shape=(len(queries), n_items))
+    return history_matrix([query.history for query in queries], n_items, RECENCY)
 
 
 def _dense(matrix: sparse.csr_array) -> NDArray[np.float32]:
