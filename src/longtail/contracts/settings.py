@@ -12,19 +12,12 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from longtail.contracts.adaptation_settings import AdaptationSettings
 from longtail.contracts.errors import UserError
-
-
-class Settings(BaseModel):
-    """Base of every stage's settings."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
-
-    def canonical(self) -> str:
-        """JSON text with sorted keys: equal settings give equal text, and so equal cache keys."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+from longtail.contracts.settings_base import Settings
+from longtail.contracts.training_settings import TrainingSettings
 
 
 class PreprocessSettings(Settings):
@@ -85,94 +78,26 @@ class PreprocessSettings(Settings):
         return self
 
 
-class FinetuneSettings(Settings):
+class FinetuneSettings(AdaptationSettings, TrainingSettings):
     """How the language model is adapted and the teacher trained."""
 
-    language_model: str = Field(
-        "all-MiniLM-L6-v2", description="The embedded model, a Hugging Face id, or a local folder in that layout."
-    )
-    pooling: Literal["auto", "mean", "cls", "last"] = Field(
-        "auto", description="How token states become one vector; auto: last token for decoders, else mean."
-    )
-    max_tokens: int = Field(
-        40, ge=4, le=512, description="Tokens of an item's text that are read; the rest is cut off."
-    )
-    adaptation: Literal["lora", "frozen"] = Field("lora", description="`frozen` uses the language model as it is.")
-    adapted_layers: int = Field(
-        2, ge=1, description="Upper layers that LoRA adapts; the output of those below is cached once."
-    )
-    lora_rank: int = Field(32, ge=1, description="Rank of the LoRA matrices.")
-    adapt_steps: int = Field(
-        200, ge=0, description="Steps of text adaptation (about 1 s each on 2 cores). Bounds the work."
-    )
-    adapt_batch: int = Field(256, ge=8, description="Items a step, taken from whole user histories.")
-    adapt_learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate of the LoRA matrices.")
-    adapt_temperature: float = Field(0.05, gt=0, description="Temperature of the contrastive softmax.")
-    popularity_correction: float = Field(
-        0.5, ge=0, le=1, description="Share of log popularity taken off in-batch negatives."
-    )
-    dim: int = Field(240, ge=8, description="Numbers in the teacher's item and query vectors.")
     blocks: int = Field(2, ge=1, description="Transformer blocks of the sequence encoder.")
-    heads: int = Field(4, ge=1, description="Attention heads a block; dim must be a multiple.")
-    dropout: float = Field(0.5, ge=0, lt=1, description="Dropout on inputs and in blocks.")
-    temperature: float = Field(0.07, gt=0, description="Temperature of the cosine scores.")
     max_history: int = Field(50, ge=1, description="Latest items of a history that are read.")
-    epochs: int = Field(7, ge=1, description="Passes over the training sequences at most.")
-    patience: int = Field(2, ge=1, description="Epochs without a better validation NDCG@10 before training stops.")
-    batch_positions: int = Field(
-        1024, ge=16, description="Training positions a step; sequences are bucketed by length."
-    )
-    learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate of AdamW.")
-    weight_decay: float = Field(0.01, ge=0, description="Weight decay of AdamW.")
-    warmup_share: float = Field(0.05, ge=0, lt=1, description="Share of the steps over which the learning rate rises.")
     neighbours: int = Field(100, ge=1, description="Neighbours of an item that the teacher's sparse matrix keeps.")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes CUDA where there is one.")
-    precision: Literal["auto", "bf16", "fp32"] = Field(
-        "auto", description="auto takes bf16 where the hardware multiplies it."
-    )
-
-    @model_validator(mode="after")
-    def _heads_divide_dim(self) -> "FinetuneSettings":
-        if self.dim % self.heads:
-            raise ValueError(
-                f"dim {self.dim} is not a multiple of heads {self.heads}; take dim {self.dim // self.heads * self.heads}"
-            )
-        return self
 
 
-class DistillSettings(Settings):
+class DistillSettings(TrainingSettings):
     """How the student learns from labels and from the teacher."""
 
     dim: int = Field(240, ge=8, le=255, description="Numbers in the student's vectors (one more holds popularity).")
     blocks: int = Field(1, ge=1, description="Transformer blocks of the student's sequence encoder.")
-    heads: int = Field(4, ge=1, description="Attention heads a block; dim must be a multiple.")
-    dropout: float = Field(0.5, ge=0, lt=1, description="Dropout on inputs and in blocks.")
-    temperature: float = Field(0.07, gt=0, description="Temperature of the cosine scores.")
     epochs: int = Field(4, ge=1, description="Passes over the training sequences at most.")
-    patience: int = Field(2, ge=1, description="Epochs without a better validation NDCG@10 before training stops.")
-    batch_positions: int = Field(
-        1024, ge=16, description="Training positions a step; sequences are bucketed by length."
-    )
-    learning_rate: float = Field(5e-4, gt=0, description="Peak learning rate of AdamW.")
-    weight_decay: float = Field(0.01, ge=0, description="Weight decay of AdamW.")
-    warmup_share: float = Field(0.05, ge=0, lt=1, description="Share of the steps over which the learning rate rises.")
+    learning_rate: float = Field(5e-4, gt=0, description="Peak learning rate of the optimizer.")
     soft_label_weight: float = Field(
         0.5, ge=0, le=1, description="Share of the loss that follows the teacher; the rest follows labels."
     )
     soft_label_temperature: float = Field(1.0, gt=0, description="Temperature of the teacher's scores.")
     neighbours: int = Field(100, ge=1, description="Neighbours of an item that the sparse matrix keeps.")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes CUDA where there is one.")
-    precision: Literal["auto", "bf16", "fp32"] = Field(
-        "auto", description="auto takes bf16 where the hardware multiplies it."
-    )
-
-    @model_validator(mode="after")
-    def _heads_divide_dim(self) -> "DistillSettings":
-        if self.dim % self.heads:
-            raise ValueError(
-                f"dim {self.dim} is not a multiple of heads {self.heads}; take dim {self.dim // self.heads * self.heads}"
-            )
-        return self
 
 
 Baseline = Literal["popularity", "item_cf", "tfidf", "frozen_text", "cf_tfidf", "cf_tfidf_text"]
