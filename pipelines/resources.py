@@ -7,7 +7,8 @@ from kfp import kubernetes
 from kfp.dsl import PipelineTask
 from pydantic import Field, model_validator
 
-from longtail.contracts.settings_base import Settings, parse, read_yaml
+from longtail.contracts.settings import parse, read_yaml
+from longtail.contracts.settings_base import Settings
 
 QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|[kKMGT]i?)?$"
 
