@@ -101,10 +101,19 @@ def test_equal_scores_are_ordered_by_item_code(tmp_path, monkeypatch):
     [
         (query(A), B, "because of Red lamp in your history"),
         (query(A, B), C, "because of Blue lamp in your history"),  # .5 now beats .2 * .5
-        (query(A), D, "similar to Red lamp"),  # no entry of the sparse term: it is not the cause
+        (query(A), D, "fits your history as a whole"),  # no entry of the sparse term: it is not the cause; a.d = -1
         (query(C, A), B, "because of Red lamp in your history"),
-        (query(C, B), A, "similar to c"),  # c has no title; V: c.a = .6, b.a = 0
+        # pairs have the cosines -1, -.6, 0, 0, .6, .8: 95 % lie below .75
+        (query(C), B, "similar to c"),  # c.b = .8; c has no title
+        (query(C), A, "fits your history as a whole"),  # c.a = .6
+        (query(C, B), A, "fits your history as a whole"),
+        # "red lamp" is (.6, .8), with cosines .6, .8, 1, -.6 to a, b, c, d: only the nearest is beyond 95 %
         (query(interests="red lamp"), C, "matches your interest in red lamp"),
+        (query(interests="red lamp"), B, "popular with newcomers"),
+        (query(interests="red lamp", attributes=["gender=F"]), B, "chosen by newcomers like you"),
+        (query(A, interests="red lamp"), C, "because of Red lamp in your history"),
+        (query(D, interests="red lamp"), C, "matches your interest in red lamp"),
+        (query(D, interests="red lamp"), A, "fits your history as a whole"),
         (query(attributes=["gender=F"]), A, "chosen by newcomers like you"),
         (query(attributes=["gender=X"]), A, "popular with newcomers"),
         (query(), A, "popular with newcomers"),
@@ -116,7 +125,7 @@ def test_reasons_say_what_the_score_came_from(scorer, asked, item, reason):
 
 def test_a_reason_names_no_item_that_the_score_did_not_read(scorer):
     # a lies before the latest three, so it contributed nothing to b
-    assert scorer.reasons(query(A, D, D, D), np.array([B])) == ["similar to Chair"]
+    assert scorer.reasons(query(A, D, D, D), np.array([B])) == ["fits your history as a whole"]
 
 
 @pytest.mark.parametrize("k", [0, -1, 5])

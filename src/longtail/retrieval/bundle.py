@@ -2,7 +2,7 @@
 
 The teacher's ``scorer`` folder and the Student bundle have this one format. Files:
     items.parquet          item_id, title, attributes, train_count; row = item code
-    tensors.safetensors    the arrays of ``Tensors``
+    tensors.safetensors    the arrays of ``Tensors``; a compressed ``item_matrix`` as int8 beside ``item_matrix.scale``
     attributes.json        user-attribute vocabulary (``name=value``), row order of ``attribute_matrix``
     sequence_encoder.onnx  inputs [batch, length, dim], lengths [batch] -> query [batch, dim]
     text_encoder.onnx      input_ids, attention_mask [batch, tokens] -> text_vector [batch, text_dim] (optional)
@@ -27,6 +27,7 @@ from longtail.contracts.artifacts import BUNDLE, read_artifact
 from longtail.contracts.columns import Columns
 from longtail.contracts.errors import UserError
 from longtail.contracts.segments import SegmentRule
+from longtail.retrieval.int8 import Int8Rows, Matrix
 
 LENGTH_EDGES = np.array([1, 2, 3, 4, 5, 10])  # histories of 0, 1, 2, 3, 4, 5-9, 10+ items have weights of their own
 LENGTH_BUCKETS = len(LENGTH_EDGES) + 1
@@ -42,7 +43,7 @@ class Tensors:
     """score(user, i) = query . item_matrix[i] + popularity_weight[b] * log_popularity[i]
     + neighbour_weight[b] * sum over the history of decay ** age * neighbours[item, i]; b: bucket of the history's length."""
 
-    item_matrix: NDArray[np.float32]  # [items, dim], unit rows; also the sequence encoder's inputs
+    item_matrix: Matrix  # [items, dim], unit rows; also the sequence encoder's inputs
     log_popularity: NDArray[np.float32]  # [items], standardised
     start: NDArray[np.float32]  # [dim], first input of every sequence
     attribute_matrix: NDArray[np.float32]  # [attributes, dim], added to start
@@ -80,6 +81,8 @@ def write_tables(folder: Path, tensors: Tensors, items: pa.Table, attributes: li
     arrays = {
         name: np.ascontiguousarray(value) for name, value in vars(tensors).items() if isinstance(value, np.ndarray)
     }
+    if isinstance(tensors.item_matrix, Int8Rows):
+        arrays |= {"item_matrix": tensors.item_matrix.codes, "item_matrix.scale": tensors.item_matrix.scale}
     matrix = tensors.neighbours
     arrays |= {
         "neighbours.data": matrix.data.astype(np.float32),
@@ -126,10 +129,12 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
         shape=(count, count),
     )
     decay = float(arrays.pop("decay")[0])
+    stored = arrays.pop("item_matrix")
+    item_matrix: Matrix = Int8Rows(stored, arrays.pop("item_matrix.scale")) if "item_matrix.scale" in arrays else stored
     return Bundle(
         path=artifact.path,
         facts=dict(artifact.facts),
-        tensors=Tensors(neighbours=neighbours, decay=decay, **arrays),
+        tensors=Tensors(item_matrix=item_matrix, neighbours=neighbours, decay=decay, **arrays),
         item_ids=items.column(Columns.ITEM).to_pylist(),
         titles=items.column(Columns.TITLE).to_pylist(),
         item_attributes=[row or [] for row in items.column(Columns.ATTRIBUTES).to_pylist()],

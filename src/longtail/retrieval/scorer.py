@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import onnxruntime
@@ -10,8 +11,13 @@ from tokenizers import Tokenizer
 
 from longtail.contracts.errors import UserError
 from longtail.retrieval.bundle import Bundle, length_bucket
+from longtail.retrieval.int8 import products
 from longtail.retrieval.query import Query
 from longtail.retrieval.top import top_items
+
+NEAR = 0.95  # "similar" and "matches" are said of what is nearer than this share of the catalogue
+SAMPLE = 512  # items whose cosines with each other show how near items of this catalogue are
+REMEMBERED = 1024  # interests whose vectors are kept: 1 MB
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,8 @@ class Scorer:
             self._tokenizer = Tokenizer.from_file(str(bundle.path / "tokenizer.json"))
             self._tokenizer.enable_truncation(bundle.facts["max_tokens"])
             self._tokenizer.enable_padding()
+        self._interest = lru_cache(REMEMBERED)(lambda text: self.embed_text([text])[0])  # scores and reasons ask alike
+        self._similar = _usual_cosine(bundle, NEAR)
 
     def _session(self, name: str) -> onnxruntime.InferenceSession:
         return onnxruntime.InferenceSession(
@@ -71,10 +79,7 @@ class Scorer:
     def encode(self, queries: Sequence[Query]) -> NDArray[np.float32]:
         """Query vectors. ``[queries, dim]``"""
         tensors = self.bundle.tensors
-        stated = [row for row, query in enumerate(queries) if query.interests]
-        interests = (
-            dict(zip(stated, self.embed_text([queries[row].interests or "" for row in stated]))) if stated else {}
-        )
+        interests = {row: self._interest(query.interests) for row, query in enumerate(queries) if query.interests}
         histories = [self._recent(query.history) for query in queries]
         lengths = np.array(
             [1 + (row in interests) + len(history) for row, history in enumerate(histories)], dtype=np.int64
@@ -92,7 +97,7 @@ class Scorer:
     def score(self, queries: Sequence[Query]) -> NDArray[np.float32]:
         """Scores of the whole catalogue; items of the history are not excluded. ``[queries, items]``"""
         tensors = self.bundle.tensors
-        scores = self.encode(queries) @ tensors.item_matrix.T
+        scores = products(self.encode(queries), tensors.item_matrix)
         buckets = length_bucket(np.array([len(query.history) for query in queries]))
         scores += tensors.popularity_weight[buckets, None] * tensors.log_popularity
         for row, query in enumerate(queries):
@@ -134,30 +139,53 @@ class Scorer:
         return answers
 
     def reasons(self, query: Query, items: NDArray[np.intp]) -> list[str]:
-        """Why each item: "because of" only where the sparse term contributed, else by the nearest of what is known."""
-        if len(query.history):
-            return self._reasons_by_history(query.history, items)
-        if query.interests:
-            return [f"matches your interest in {query.interests}"] * len(items)
-        if any(name in self._attributes for name in query.attributes):
-            return ["chosen by newcomers like you"] * len(items)
-        return ["popular with newcomers"] * len(items)
+        """Why each item: the item of the history whose neighbour it is, else what known thing it is near, else who buys it.
 
-    def _reasons_by_history(self, history: NDArray[np.int32], items: NDArray[np.intp]) -> list[str]:
+        "matches" and "similar" are said only of items that are nearer to the interest than ``NEAR`` of the catalogue, or
+        to the item of the history than ``NEAR`` of all pairs of items are to each other.
+        """
+        causes = self._causes(query.history, items) if len(query.history) else [None] * len(items)
+        matching = self._matching(query.interests, items) if query.interests else np.zeros(len(items), bool)
+        similar = self._nearest(query.history, items) if len(query.history) else [None] * len(items)
+        if len(query.history):
+            otherwise = "fits your history as a whole"
+        elif any(name in self._attributes for name in query.attributes):
+            otherwise = "chosen by newcomers like you"
+        else:
+            otherwise = "popular with newcomers"
+        return [
+            f"because of {self._name(cause)} in your history"
+            if cause is not None
+            else f"matches your interest in {query.interests}"
+            if matches
+            else f"similar to {self._name(near)}"
+            if near is not None
+            else otherwise
+            for cause, matches, near in zip(causes, matching, similar)
+        ]
+
+    def _causes(self, history: NDArray[np.int32], items: NDArray[np.intp]) -> list[int | None]:
+        """The item of the history from which the sparse term gives each item most; among equals the latest."""
         tensors = self.bundle.tensors
         weight = tensors.neighbour_weight[length_bucket(np.array([len(history)]))[0]]
-        recent = self._recent(history)[::-1]  # latest first, so that among equals the latest is named
+        recent = self._recent(history)[::-1]
         decays = tensors.decay ** np.arange(len(recent))
         contributions = weight * tensors.neighbours[recent][:, items].toarray() * decays[:, None]  # [recent, items]
-        similarities = tensors.item_matrix[recent] @ tensors.item_matrix[items].T  # [recent, items]
-        return [
-            f"because of {self._name(recent[cause])} in your history"
-            if largest > 0
-            else f"similar to {self._name(recent[near])}"
-            for cause, largest, near in zip(
-                contributions.argmax(axis=0), contributions.max(axis=0), similarities.argmax(axis=0)
-            )
-        ]
+        best, largest = contributions.argmax(axis=0), contributions.max(axis=0)
+        return [int(recent[place]) if value > 0 else None for place, value in zip(best, largest)]
+
+    def _nearest(self, history: NDArray[np.int32], items: NDArray[np.intp]) -> list[int | None]:
+        """The item of the history that is most like each item, where they are alike; among equals the latest."""
+        matrix = self.bundle.tensors.item_matrix
+        recent = self._recent(history)[::-1]
+        similarities = matrix[recent] @ matrix[items].T  # [recent, items]
+        best, largest = similarities.argmax(axis=0), similarities.max(axis=0)
+        return [int(recent[place]) if value > self._similar else None for place, value in zip(best, largest)]
+
+    def _matching(self, interest: str, items: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Which items are nearer to a stated interest than ``NEAR`` of the catalogue. ``[items]``"""
+        similarities = products(self._interest(interest)[None], self.bundle.tensors.item_matrix)[0]
+        return np.asarray(similarities[items] > max(np.quantile(similarities, NEAR, method="lower"), 0.0))
 
     def _recent(self, history: NDArray[np.int32]) -> NDArray[np.int32]:
         """The items that scoring reads."""
@@ -165,3 +193,14 @@ class Scorer:
 
     def _name(self, item: int) -> str:
         return self.bundle.titles[item] or self.bundle.item_ids[item]
+
+
+def _usual_cosine(bundle: Bundle, share: float) -> float:
+    """The cosine above which the pair is nearer than ``share`` of the pairs of a sample of items; 0 at least."""
+    count = len(bundle.item_ids)
+    if count < 2:
+        return 0.0
+    rows = np.sort(np.random.default_rng(0).choice(count, min(SAMPLE, count), replace=False))
+    vectors = bundle.tensors.item_matrix[rows]
+    pairs = (vectors @ vectors.T)[np.triu_indices(len(rows), k=1)]
+    return max(float(np.quantile(pairs, share)), 0.0)

@@ -70,7 +70,7 @@ def test_v1_answers_with_titles_scores_and_reasons(server):
     assert [item["reason"] for item in prediction["items"]] == [
         "because of Red lamp in your history",
         "because of Red lamp in your history",
-        "similar to Red lamp",
+        "fits your history as a whole",
     ]
     assert (prediction["segment"], prediction["unknown_items"], prediction["unknown_attributes"]) == ("tail", [], [])
 
@@ -95,7 +95,7 @@ def test_interests_are_read(server):
     (prediction,) = ask(server.url, "shop", [{"interests": "red lamp", "k": 1}])
     # q = (.7, 1): a = .7 + 2 * 1
     assert shown(prediction) == [("a", "Red lamp", 2.7)]
-    assert prediction["items"][0]["reason"] == "matches your interest in red lamp"
+    assert prediction["items"][0]["reason"] == "popular with newcomers"  # c alone is near enough to "match"
 
 
 def test_v2_and_grpc_answer_as_v1_does(server):
