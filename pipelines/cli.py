@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from longtail.contracts.errors import EXIT_CODE, UserError
-from longtail.pipelines import cli_recommend, cli_stages
+from longtail.pipelines import cli_recommend, cli_stages, cli_tune
 from longtail.pipelines.options import Bundle, Champion, Config, Format, Interactions, Items, Set, Users, read_settings
 from longtail.pipelines.runner import StageFailed
 
@@ -180,6 +180,7 @@ def demo(
 
 cli_recommend.add_to(app)
 cli_stages.add_to(app)
+cli_tune.add_to(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -117,9 +117,9 @@ def _check_cutoffs(settings: EvaluateSettings, n_items: int) -> None:
         )
 
 
-def measurable(data: PreparedDataset) -> tuple[Targets, int]:
-    """Test users with targets that may be recommended to them, and how many targets lie in an excluded history."""
-    targets = data.targets(Split.TEST)
+def measurable(data: PreparedDataset, split: Split = Split.TEST) -> tuple[Targets, int]:
+    """Users of a split with targets that may be recommended to them, and how many targets lie in an excluded history."""
+    targets = data.targets(split)
     if not data.exclude_history:
         return targets, 0
     left = [items[~np.isin(items, history)] for items, history in zip(targets.items, targets.histories)]
@@ -127,7 +127,7 @@ def measurable(data: PreparedDataset) -> tuple[Targets, int]:
     rows = [row for row, items in enumerate(left) if len(items)]
     if not rows:
         raise UserError(
-            f"{data.artifact.path}: no test user has a target that is new to them, so nothing can be measured"
+            f"{data.artifact.path}: no {split.name.lower()} user has a target that is new to them, so nothing can be measured"
         )
     return (
         replace(

@@ -31,12 +31,13 @@ class Ranked:
 def rank_all(
     systems: Mapping[str, System], prepared: PreparedDataset, targets: Targets, last: int | None = None
 ) -> dict[str, Ranked]:
-    """Rank the whole catalogue for every user by every system and every mixture of them.
+    """Rank the whole catalogue for every user by every system and every mixture whose parts are among them.
 
     The history is cut to its ``last`` items where given; what is shown of it is excluded unless repeats were kept.
     """
     queries = queries_of(prepared, targets, last)
-    names = [*systems, *MIXTURES]
+    mixtures = {name: mixed for name, mixed in MIXTURES.items() if systems.keys() >= set(mixed)}
+    names = [*systems, *mixtures]
     ranks = {name: [np.zeros(0, np.int64)] * len(queries) for name in names}
     lists = {name: np.full((len(queries), LIST_SIZE), -1, dtype=np.int64) for name in names}
     what = "whole histories" if last is None else f"histories cut to {last}"
@@ -46,8 +47,8 @@ def rank_all(
         users = by_length[begin : begin + size]
         batch = [queries[user] for user in users]
         scores = {name: system.score(batch) for name, system in systems.items()}
-        parts = {name: standardised(scores[name]) for name in {part for mix in MIXTURES.values() for part in mix}}
-        scores |= {name: sum(parts[part] for part in mix) for name, mix in MIXTURES.items()}  # type: ignore[misc]
+        parts = {name: standardised(scores[name]) for name in {part for mix in mixtures.values() for part in mix}}
+        scores |= {name: sum(parts[part] for part in mix) for name, mix in mixtures.items()}  # type: ignore[misc]
         for name in names:
             if prepared.exclude_history:
                 exclude(scores[name], batch)
