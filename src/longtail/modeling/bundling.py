@@ -97,9 +97,10 @@ def write_bundle(
 
 
 def copy_text_encoder(source: Path, folder: Path) -> None:
-    """Take the text encoder of another bundle."""
+    """Take the text encoder of another bundle, where it has one."""
     for name in ("text_encoder.onnx", "tokenizer.json"):
-        shutil.copyfile(source / name, folder / name)
+        if (source / name).is_file():
+            shutil.copyfile(source / name, folder / name)
 
 
 def _array(tensor: torch.Tensor) -> NDArray[np.float32]:
