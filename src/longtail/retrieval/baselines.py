@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
+from scipy import linalg, sparse
 
 from longtail.contracts.prepared import PreparedDataset
 from longtail.retrieval.fitting import history_matrix
@@ -12,6 +12,7 @@ from longtail.retrieval.neighbours import cosine_cooccurrence, tfidf_vectors
 from longtail.retrieval.query import Query, System
 
 RECENCY = 0.7  # weight of a history's item for each step back
+EASE_MOST_ITEMS = 20_000  # its matrices are dense: 1.6 GB each at this size
 MIXTURES = {"cf_tfidf": ("item_cf", "tfidf"), "cf_tfidf_text": ("item_cf", "tfidf", "frozen_text")}
 
 
@@ -35,6 +36,17 @@ class ItemSimilarity:
         return _dense(recency_matrix(queries, self._similarity.shape[0]) @ self._similarity)
 
 
+class Ease:
+    """Sum over the items of the history of dense item-to-item weights [items, items]; order does not count."""
+
+    def __init__(self, weights: NDArray[np.float32]) -> None:
+        self._weights = weights
+
+    def score(self, queries: Sequence[Query]) -> NDArray[np.float32]:
+        histories = [np.unique(query.history) for query in queries]
+        return np.asarray(history_matrix(histories, len(self._weights), 1.0) @ self._weights, dtype=np.float32)
+
+
 class SparseProfile:
     """Dot product of items with the recency-weighted sum of the history's sparse rows [items, terms]."""
 
@@ -56,6 +68,20 @@ class DenseProfile:
         if history.nnz == 0:
             return np.zeros((len(queries), len(self._vectors)), dtype=np.float32)
         return np.asarray((history @ self._vectors) @ self._vectors.T, dtype=np.float32)
+
+
+def ease(sequences: Sequence[NDArray[np.int32]], n_items: int, l2: float) -> Ease:
+    """The linear autoencoder with a zero diagonal (Steck 2019, "Embarrassingly Shallow Autoencoders", equation 8).
+
+    sequences: item codes of each user's training events. Meant for at most ``EASE_MOST_ITEMS`` items.
+    """
+    incidence = history_matrix([np.unique(sequence) for sequence in sequences], n_items, 1.0)
+    gram = (incidence.T @ incidence).toarray().astype(np.float64)
+    np.fill_diagonal(gram, gram.diagonal() + l2)
+    inverse = linalg.inv(gram, overwrite_a=True)
+    inverse /= -inverse.diagonal()  # column j by -P[j, j]
+    np.fill_diagonal(inverse, 0.0)
+    return Ease(inverse.astype(np.float32))
 
 
 def baselines(prepared: PreparedDataset, text_vectors: NDArray[np.float32]) -> dict[str, System]:

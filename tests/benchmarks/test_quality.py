@@ -1,0 +1,168 @@
+"""The quality benchmark: its figures against hand-computed ones, and the whole of it on a tiny shop."""
+
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from longtail.contracts.errors import UserError
+from longtail.contracts.settings import RunSettings, load_settings
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def module(monkeypatch):
+    """The benchmark's modules, importable as they are for the script."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module
+
+
+def save(path, segments, **systems):
+    arrays = {f"{name}|{column}|ndcg@10": np.array(v) for name, by in systems.items() for column, v in by.items()}
+    np.savez(path, segments=np.array(segments), **arrays)
+    return path
+
+
+@pytest.fixture
+def values(module, tmp_path):
+    """Two seeds of a student and its teacher, and two floors, of three users: two tail, one head."""
+    segments = ["tail", "tail", "head"]
+    seeds = [
+        save(tmp_path / f"{seed}.npz", segments, student={"whole": s, "0": s}, teacher={"whole": t, "0": t})
+        for seed, s, t in ((0, [0.2, 0.4, 0.6], [0.4, 0.4, 0.4]), (1, [0.4, 0.8, 0.6], [0.6, 0.6, 0.6]))
+    ]
+    popular, mixed = {"whole": [0.0, 0.0, 0.3], "0": [0.5, 0.5, 0.5]}, {"whole": [0.1, 0.1, 0.1], "0": [0.0, 0.0, 0.0]}
+    floor = save(tmp_path / "floor.npz", segments, popularity=popular, cf_tfidf_text=mixed)
+    return module("quality_tables").read_values({"full": seeds, "": [floor]}, "ndcg@10")
+
+
+def test_means_and_deviations_are_over_seeds(module, values):
+    found = module("quality_tables").figures(values, samples=200)
+    student = found["full: student"]
+    assert list(student) == ["all", "tail", "head", "k=0"]
+    assert student["all"]["seeds"] == pytest.approx([0.4, 0.6])
+    assert student["all"]["mean"] == pytest.approx(0.5)
+    assert student["all"]["sd"] == pytest.approx(np.sqrt(0.02))
+    assert student["tail"]["mean"] == pytest.approx(0.45) and student["tail"]["users"] == 2
+    assert found["popularity"]["all"]["sd"] is None
+
+
+def test_comparisons_are_paired_and_popularity_is_the_rival_at_k_0(module, values):
+    found = module("quality_tables").figures(values, samples=200)
+    student = found["full: student"]
+    mean, low, high = student["all"]["minus"]["cf_tfidf_text"]
+    assert mean == pytest.approx(0.4) and low == pytest.approx(0.2) and high == pytest.approx(0.5)
+    assert "popularity" not in student["all"]["minus"]
+    assert student["k=0"]["minus"]["popularity"][0] == pytest.approx(0.0)
+    assert found["full: teacher"]["all"]["minus"]["full: student"][0] == pytest.approx(0.0)
+    assert student["head"]["of_teacher"] == pytest.approx([1.2, 1.2, 1.2])
+    assert student["tail"]["of_teacher"][0] == pytest.approx(0.9)
+    assert "of_teacher" not in found["popularity"]["all"]
+
+
+def test_tables_hold_the_figures(module, values):
+    tables = module("quality_tables")
+    found = tables.figures(values, samples=200)
+    text = tables.markdown(found, found, found)
+    assert "| full: student | .5000 ± .1414 | .4500 ± .2121 | .6000 ± .0000 | .5000 ± .1414 |" in text
+    assert "| full: student | +.4000 (+.2000 to +.5000) |" in text
+    assert "| full: student | 100.0% " in text and "| users | 3 | 2 | 1 |" in text
+
+
+def test_configurations_drop_what_they_leave_without_effect(module):
+    configurations = module("quality_configurations")
+    base = load_settings(None, ["finetune.lora_rank=64", "finetune.dim=120", "distill.soft_label_temperature=2"])
+    bare = configurations.settings_of("without_language_model", base)
+    assert (bare.finetune.adaptation, bare.finetune.dim) == ("none", 120)
+    assert bare.finetune.lora_rank == RunSettings().finetune.lora_rank
+    alone = configurations.settings_of("without_distillation", base).distill
+    assert (alone.soft_label_weight, alone.start_from_teacher, alone.soft_label_temperature) == (0.0, False, 1.0)
+    assert configurations.settings_of("full", base) == base
+
+
+def test_the_gpu_profile_is_one_of_valid_settings():
+    settings = load_settings(BENCHMARKS / "profiles" / "gpu.yaml")
+    assert settings.finetune.device == "cuda" and settings.finetune.dim == settings.distill.dim
+
+
+def test_what_is_missing_is_named(module, tmp_path, capsys):
+    quality = module("quality")
+    (tmp_path / "interactions.parquet").touch()
+    assert quality.main(["--dataset", str(tmp_path), "--work", str(tmp_path / "work")]) == 2
+    assert "holds no items.parquet" in capsys.readouterr().err
+
+
+def test_a_failed_stage_is_named_with_its_last_word_and_is_not_done(module, tmp_path):
+    stages = module("quality_stages")
+    failing = [sys.executable, "-c", "import sys; print('no luck'); sys.exit(3)"]
+    working = [sys.executable, "-c", "print('fine')"]
+    with stages.open_stages(tmp_path) as opened:
+        with pytest.raises(UserError, match="work ended with code 3: no luck"):
+            opened.run("work", {"a": 1}, lambda config, out: failing)
+        again = opened.run("work", {"a": 1}, lambda config, out: working)
+        assert again.measured["resumed"] and again.measured["peak_gb"] > 0
+        assert opened.run("work", {"a": 1}, lambda config, out: failing) == again
+        assert opened.run("work", {"a": 2}, lambda config, out: working).key != again.key
+        with pytest.raises(UserError, match="another benchmark"), stages.open_stages(tmp_path):
+            pass
+
+
+@pytest.fixture
+def shop(tmp_path):
+    """Thirty items and sixty users as CSV."""
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    words = ("red", "blue", "green"), ("lip", "eye", "nail", "hair"), ("brush", "cream", "soap")
+    titles = [" ".join(part[item % len(part)] for part in words) for item in range(30)]
+    lines = [f"i{item},{title} {item}" for item, title in enumerate(titles)]
+    (folder / "items.csv").write_text("\n".join(["item_id,title", *lines]) + "\n")
+    rng = np.random.default_rng(0)
+    bought = [(user, item) for user in range(60) for item in rng.permutation(30)[: rng.integers(3, 12)]]
+    rows = [f"u{user},i{item},{1_600_000_000 + place}" for place, (user, item) in enumerate(bought)]
+    (folder / "interactions.csv").write_text("\n".join(["user_id,item_id,timestamp", *rows]) + "\n")
+    return folder
+
+
+@pytest.mark.slow
+def test_a_killed_benchmark_goes_on_and_a_finished_one_trains_nothing(
+    module, shop, tiny_encoder, tmp_path, monkeypatch
+):
+    small = ["dim=16", "heads=2", "epochs=1", "batch_positions=64", "neighbours=5"]
+    settings = [f"{stage}.{one}" for stage in ("finetune", "distill") for one in small]
+    settings += [f"finetune.language_model={tiny_encoder}", "finetune.adaptation=frozen"]
+    where = ["--dataset", str(shop), "--work", str(tmp_path / "work"), "--output", str(tmp_path / "out.json")]
+    given = [*where, "--seeds", "2", "--only", "full", "without_language_model", "--set", *settings]
+    command = [sys.executable, str(BENCHMARKS / "quality.py"), *given]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        for line in process.stdout:
+            if " distill " in line:
+                os.killpg(process.pid, signal.SIGKILL)
+                break
+    done = {path: path.stat().st_mtime_ns for path in (tmp_path / "work").glob("*/*/done.json")}
+    assert {path.parts[-3] for path in done} == {"preprocess", "finetune"}
+
+    quality = module("quality")
+    assert quality.main(given) == 0
+    assert all(path.stat().st_mtime_ns == before for path, before in done.items())
+    report = json.loads((tmp_path / "out.json").read_text())
+    found = report["figures"]["test"]["ndcg@10"]
+    assert {"full: student", "full: teacher", "full: student, int8", "without_language_model: student", "ease"} <= set(
+        found
+    )
+    assert {"cf_tfidf_text", "popularity"} <= set(found["full: student"]["k=0"]["minus"])
+    assert len(report["stages"]["full: distill"]) == 2 and report["stages"]["full: distill"][0]["resumed"]
+    assert (tmp_path / "out.md").read_text().startswith("`python ")
+
+    def nothing(*_):
+        raise AssertionError("a finished benchmark started a stage")
+
+    monkeypatch.setattr(module("quality_stages").Stages, "_measure", nothing)
+    assert quality.main(given) == 0
+    assert json.loads((tmp_path / "out.json").read_text())["figures"] == report["figures"]
