@@ -12,6 +12,7 @@ Facts in the manifest: ``segment_rule``, ``exclude_history``, ``max_history``, `
 
 import json
 import os
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,25 @@ def write_tables(folder: Path, tensors: Tensors, items: pa.Table, attributes: li
         items.select([Columns.ITEM, Columns.TITLE, Columns.ATTRIBUTES, Columns.TRAIN_COUNT]), folder / "items.parquet"
     )
     (folder / "attributes.json").write_text(json.dumps(attributes))
+
+
+def items_table(bundle: Bundle) -> pa.Table:
+    """The items of a loaded bundle, as ``write_tables`` takes them."""
+    return pa.table(
+        {
+            Columns.ITEM: bundle.item_ids,
+            Columns.TITLE: pa.array(bundle.titles, pa.string()),
+            Columns.ATTRIBUTES: pa.array(bundle.item_attributes, pa.list_(pa.string())),
+            Columns.TRAIN_COUNT: bundle.train_counts,
+        }
+    )
+
+
+def copy_encoders(source: Path, folder: Path) -> None:
+    """Take the encoders of another bundle."""
+    for name in ("sequence_encoder.onnx", "text_encoder.onnx", "tokenizer.json"):
+        if (source / name).is_file():
+            shutil.copyfile(source / name, folder / name)
 
 
 def bundle_facts(
