@@ -5,12 +5,9 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.numpy import load_file
 from safetensors.torch import load_model
-from torch import Tensor
 
 from longtail.contracts.artifacts import TEACHER, Artifact, read_artifact
 from longtail.contracts.errors import UserError
@@ -18,10 +15,11 @@ from longtail.contracts.machine import available_cores
 from longtail.contracts.prepared import PreparedDataset
 from longtail.contracts.settings import DistillSettings, FinetuneSettings
 from longtail.modeling.bundling import copy_text_encoder, fit_on_validation, write_bundle
-from longtail.modeling.device import choose_bf16, choose_device
+from longtail.modeling.compression import compress
+from longtail.modeling.device import choose_device, choose_precision
+from longtail.modeling.distillation import Lesson, Teacher
 from longtail.modeling.sequence_model import SequenceModel, Shape
-from longtail.modeling.sequences import Batch
-from longtail.modeling.training import SoftLabels, TrainingData, train
+from longtail.modeling.training import TrainingData, train
 
 
 def distill(
@@ -33,35 +31,33 @@ def distill(
         UserError: where the teacher was trained on other data than ``prepared``.
     """
     data = PreparedDataset(prepared)
-    artifact = read_artifact(teacher, TEACHER)
     digest = data.train_digest()
-    if artifact.facts["train_digest"] != digest:
-        raise UserError(
-            f"{teacher}: was trained on other events than {prepared} holds; run finetune on this data first"
-        )
+    artifacts = [read_teacher(path, prepared, digest) for path in (teacher, *settings.extra_teachers)]
     torch.set_num_threads(available_cores())
     device = choose_device(settings.device)
-    bf16 = choose_bf16(settings.precision, device)
+    precision = choose_precision(settings.precision, device)
+    artifact = artifacts[0]
     features = load_file(artifact.file("text_vectors.safetensors"))["features"]
-    taught = load_teacher(artifact, features, device)
+    teachers = [load_teacher(one, device) for one in artifacts]
+    taught = teachers[0]
     shape = Shape(
         settings.dim, settings.blocks, settings.heads, taught.shape.max_history, settings.dropout, settings.temperature
     )
     torch.manual_seed(seed)
     n_attributes = len(data.facts["user_attributes"])
     student = SequenceModel(shape, torch.from_numpy(features), taught.text_dim, n_attributes).to(device)
-    if settings.dim == taught.shape.dim:
+    if settings.start_from_teacher and settings.dim == taught.shape.dim:
         start_from_teacher(student, taught)
-    soft_labels = SoftLabels(TeacherLogits(taught), settings.soft_label_weight, settings.soft_label_temperature)
-    key = hashlib.sha256(json.dumps([digest, settings.canonical(), seed, _identity(artifact)]).encode()).hexdigest()[
-        :16
-    ]
+    lesson = Lesson([Teacher(model) for model in teachers], settings, shape.dim).to(device)
+    identities = [_identity(one) for one in artifacts]
+    key = hashlib.sha256(json.dumps([digest, settings.canonical(), seed, *identities]).encode()).hexdigest()[:16]
     folder = Path(output).with_name(f"{Path(output).name}.checkpoints") / key
-    score = train(student, TrainingData.of(data, shape.max_history), settings, seed, bf16, folder, soft_labels)
+    score = train(student, TrainingData.of(data, shape.max_history), settings, seed, precision, folder, lesson)
     fit = fit_on_validation(student, data, settings.neighbours, seed)
     scorer = artifact.file("scorer")
+    written = folder / "bundle" if settings.compresses else Path(output)
     write_bundle(
-        Path(output),
+        written,
         student,
         data,
         fit,
@@ -72,45 +68,46 @@ def distill(
         seed=seed,
         validation_ndcg=score,
     )
+    if settings.compresses:
+        compress(written, output, settings, data, seed)
     shutil.rmtree(folder)
 
 
 def start_from_teacher(student: SequenceModel, teacher: SequenceModel) -> None:
-    """Give the student the teacher's item vectors and its lowest blocks: it then needs few epochs (DistilBERT, section 2)."""
+    """Give the student the teacher's item vectors and its lowest blocks: it then needs few epochs (DistilBERT, section 2).
+
+    What has another shape in the student, or is not in the teacher, keeps its random start.
+    """
+    own = student.state_dict()
     inherited = {
-        name: value
-        for name, value in teacher.state_dict().items()
-        if not name.startswith("encoder.blocks") or int(name.split(".")[2]) < student.shape.blocks
+        name: value for name, value in teacher.state_dict().items() if name in own and own[name].shape == value.shape
     }
-    student.load_state_dict(inherited)
+    student.load_state_dict(own | inherited)
 
 
-def load_teacher(artifact: Artifact, features: NDArray[np.float32], device: torch.device) -> SequenceModel:
+def read_teacher(path: str | Path, prepared: str | Path, digest: str) -> Artifact:
+    """A teacher that learnt from the training events with this digest.
+
+    Raises:
+        UserError: where it was trained on other data.
+    """
+    artifact = read_artifact(path, TEACHER)
+    if artifact.facts["train_digest"] != digest:
+        raise UserError(f"{path}: was trained on other events than {prepared} holds; run finetune on this data first")
+    return artifact
+
+
+def load_teacher(artifact: Artifact, device: torch.device) -> SequenceModel:
     """The teacher's sequence model, ready to be asked."""
     settings = FinetuneSettings(**artifact.facts["settings"])
     shape = Shape(
         settings.dim, settings.blocks, settings.heads, settings.max_history, settings.dropout, settings.temperature
     )
+    features = load_file(artifact.file("text_vectors.safetensors"))["features"]
     vocabulary = json.loads(artifact.file("scorer/attributes.json").read_text())
     model = SequenceModel(shape, torch.from_numpy(features), artifact.facts["text_dim"], len(vocabulary))
     load_model(model, str(artifact.file("model.safetensors")))
     return model.to(device).eval()
-
-
-class TeacherLogits:
-    """The teacher's scores at every training position of a batch."""
-
-    def __init__(self, teacher: SequenceModel) -> None:
-        self.teacher = teacher
-        with torch.no_grad():
-            self.vectors = teacher.item_vectors()  # [items, dim]
-
-    def __call__(self, batch: Batch, valid: Tensor) -> Tensor:
-        device = self.vectors.device
-        starts = self.teacher.starts(batch.attributes.to(device), batch.offsets.to(device))
-        queries = self.teacher(self.vectors, batch.histories.to(device), starts)
-        scores: Tensor = queries[:, :-1][valid] @ self.vectors.T
-        return scores
 
 
 def _identity(artifact: Artifact) -> str:

@@ -23,11 +23,12 @@ from longtail.contracts.errors import UserError
 from longtail.contracts.machine import available_cores
 from longtail.contracts.prepared import PreparedDataset
 from longtail.contracts.settings import FinetuneSettings
-from longtail.modeling.adaptation import adapt, adapted_vectors
+from longtail.modeling.adaptation import PlainTexts, adapt, adapted_vectors
 from longtail.modeling.bundling import fit_on_validation, write_bundle
-from longtail.modeling.device import choose_bf16, choose_device
+from longtail.modeling.device import choose_device, choose_precision
 from longtail.modeling.export import export_text_encoder
 from longtail.modeling.language_model import LanguageModel, UpperLayers, encode_texts, load_language_model
+from longtail.modeling.pruning import keep_lowest_layers
 from longtail.modeling.sequence_model import SequenceModel, Shape
 from longtail.modeling.training import TrainingData, train
 
@@ -61,16 +62,19 @@ def finetune(
     folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(available_cores())
     device = choose_device(settings.device)
-    bf16 = choose_bf16(settings.precision, device)
+    precision = choose_precision(settings.precision, device)
     language_model = load_language_model(settings.language_model, settings.pooling, settings.max_tokens)
-    frozen, features, upper = _text_features(language_model, data, settings, seed, device, bf16, folder)
+    keep_lowest_layers(language_model, settings.language_model_layers)
+    frozen, features, upper = _text_features(
+        language_model, data, settings, seed, device, precision is torch.bfloat16, folder
+    )
     shape = Shape(
         settings.dim, settings.blocks, settings.heads, settings.max_history, settings.dropout, settings.temperature
     )
     torch.manual_seed(seed)
     text_dim = features.shape[1] - data.numeric.shape[1]
     model = SequenceModel(shape, torch.from_numpy(features), text_dim, len(data.facts["user_attributes"])).to(device)
-    score = train(model, TrainingData.of(data, settings.max_history), settings, seed, bf16, folder)
+    score = train(model, TrainingData.of(data, settings.max_history), settings, seed, precision, folder)
     fit = fit_on_validation(model, data, settings.neighbours, seed)
     facts = {
         "train_digest": digest,
@@ -89,7 +93,7 @@ def finetune(
             model,
             data,
             fit,
-            lambda target: export_text_encoder(language_model, upper, target),
+            lambda target: export_text_encoder(language_model, upper, target) if text_dim else None,
             settings.max_tokens,
             role="teacher",
         )
@@ -114,9 +118,13 @@ def _text_features(
     frozen, cached = encode_texts(
         language_model, data.item_texts, device, bf16, cache_from=layers - settings.adapted_layers
     )
+    if settings.adaptation == "none":
+        return frozen, (NUMERIC_SCALE * data.numeric).astype(np.float32), None
     parts, upper = [frozen], None
-    if settings.adaptation == "lora":
-        upper = adapt(language_model, cached, data.train_sequences(), settings, seed, device, bf16, folder)
+    if settings.adaptation != "frozen":
+        upper = UpperLayers(language_model, layers - settings.adapted_layers).to(device)
+        texts = PlainTexts(cached, frozen)
+        adapt(upper, texts, data.train_sequences(), settings, seed, bf16, folder)
         parts.append(adapted_vectors(upper, cached, device, bf16))
     without_text = np.array([not text for text in data.item_texts])
     for part in parts:

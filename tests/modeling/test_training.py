@@ -8,7 +8,7 @@ from longtail.contracts.settings import FinetuneSettings
 from longtail.modeling import training
 from longtail.modeling.sequence_model import SequenceModel, Shape
 from longtail.modeling.sequences import Sequences
-from longtail.modeling.training import TrainingData, train, validation_ndcg, warm_up_then_linear
+from longtail.modeling.training import TrainingData, train, validation_ndcg
 
 SHAPE = Shape(dim=16, blocks=1, heads=2, max_history=10, dropout=0.1, temperature=0.1)
 SETTINGS = FinetuneSettings(epochs=6, patience=6, batch_positions=64, learning_rate=1e-2)
@@ -32,7 +32,7 @@ def make_model() -> SequenceModel:
 def test_a_rule_is_learnt(tmp_path: Path) -> None:
     model, data = make_model(), make_data()
     before = validation_ndcg(model, data)
-    after = train(model, data, SETTINGS, 0, False, tmp_path)
+    after = train(model, data, SETTINGS, 0, torch.float32, tmp_path)
     assert before < 0.4 < 0.75 < after
     assert validation_ndcg(model, data) == pytest.approx(after)  # the best epoch's weights are back
     assert list((tmp_path / "tensorboard").glob("events*"))
@@ -40,7 +40,7 @@ def test_a_rule_is_learnt(tmp_path: Path) -> None:
 
 def test_a_killed_run_ends_as_an_uninterrupted_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = make_model()
-    train(whole, make_data(), SETTINGS, 0, False, tmp_path / "a")
+    train(whole, make_data(), SETTINGS, 0, torch.float32, tmp_path / "a")
 
     class KilledError(Exception):
         pass
@@ -56,9 +56,9 @@ def test_a_killed_run_ends_as_an_uninterrupted_one(tmp_path: Path, monkeypatch: 
 
     with monkeypatch.context() as patch, pytest.raises(KilledError):
         patch.setattr(training, "validation_ndcg", dies)
-        train(make_model(), make_data(), SETTINGS, 0, False, tmp_path / "b")
+        train(make_model(), make_data(), SETTINGS, 0, torch.float32, tmp_path / "b")
     resumed = make_model()
-    train(resumed, make_data(), SETTINGS, 0, False, tmp_path / "b")
+    train(resumed, make_data(), SETTINGS, 0, torch.float32, tmp_path / "b")
     for name, value in whole.state_dict().items():
         assert torch.allclose(value, resumed.state_dict()[name], atol=1e-6), name
 
@@ -67,13 +67,8 @@ def test_training_stops_when_validation_no_longer_improves(tmp_path: Path, monke
     scores = iter([0.3, 0.5, 0.4, 0.4, 0.9])
     monkeypatch.setattr(training, "validation_ndcg", lambda *_: next(scores))
     settings = SETTINGS.model_copy(update={"patience": 2})
-    assert train(make_model(), make_data(), settings, 0, False, tmp_path) == 0.5
+    assert train(make_model(), make_data(), settings, 0, torch.float32, tmp_path) == 0.5
     assert next(scores) == 0.9  # the fifth epoch was never run
-
-
-def test_learning_rate_rises_then_falls() -> None:
-    factors = [warm_up_then_linear(done, 0.2) for done in (0.1, 0.2, 0.6, 0.999)]
-    assert factors == pytest.approx([0.5, 1.0, 0.5, 0.02])
 
 
 def test_validation_ndcg_by_hand() -> None:

@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from longtail.contracts.adaptation_settings import AdaptationSettings
+from longtail.contracts.compression_settings import CompressionSettings, PruningSettings
 from longtail.contracts.errors import UserError
 from longtail.contracts.settings_base import Settings
 from longtail.contracts.training_settings import TrainingSettings
@@ -78,7 +79,7 @@ class PreprocessSettings(Settings):
         return self
 
 
-class FinetuneSettings(AdaptationSettings, TrainingSettings):
+class FinetuneSettings(PruningSettings, AdaptationSettings, TrainingSettings):
     """How the language model is adapted and the teacher trained."""
 
     blocks: int = Field(2, ge=1, description="Transformer blocks of the sequence encoder.")
@@ -86,8 +87,8 @@ class FinetuneSettings(AdaptationSettings, TrainingSettings):
     neighbours: int = Field(100, ge=1, description="Neighbours of an item that the teacher's sparse matrix keeps.")
 
 
-class DistillSettings(TrainingSettings):
-    """How the student learns from labels and from the teacher."""
+class DistillSettings(CompressionSettings, TrainingSettings):
+    """How the student learns from labels and from the teacher, and how it is made smaller."""
 
     dim: int = Field(240, ge=8, le=255, description="Numbers in the student's vectors (one more holds popularity).")
     blocks: int = Field(1, ge=1, description="Transformer blocks of the student's sequence encoder.")
@@ -96,8 +97,31 @@ class DistillSettings(TrainingSettings):
     soft_label_weight: float = Field(
         0.5, ge=0, le=1, description="Share of the loss that follows the teacher; the rest follows labels."
     )
+    start_from_teacher: bool = Field(
+        True, description="Begin with the teacher's vectors and lowest blocks, where dim is the same; false: at random."
+    )
     soft_label_temperature: float = Field(1.0, gt=0, description="Temperature of the teacher's scores.")
+    soft_label_top: int = Field(
+        0, ge=0, description="Candidates of the teacher that are followed one by one, the rest as one; 0 follows all."
+    )
+    alignment_weight: float = Field(
+        0.0, ge=0, description="Weight of 1 - cosine between the student's vectors, mapped linearly, and the teacher's."
+    )
+    extra_teachers: tuple[str, ...] = Field(
+        (),
+        description="Teacher artifacts whose scores are averaged with the teacher's; the student starts from the first.",
+    )
     neighbours: int = Field(100, ge=1, description="Neighbours of an item that the sparse matrix keeps.")
+
+    @model_validator(mode="after")
+    def _teachers_are_asked(self) -> "DistillSettings":
+        if self.soft_label_weight == 0 and self.soft_label_top:
+            raise ValueError(f"soft_label_top is {self.soft_label_top}, but soft_label_weight 0 leaves soft labels out")
+        if self.soft_label_weight == 0 and self.alignment_weight == 0 and self.extra_teachers:
+            raise ValueError(
+                "extra_teachers are never asked, as soft_label_weight and alignment_weight are 0; raise one of them"
+            )
+        return self
 
 
 Baseline = Literal["popularity", "item_cf", "tfidf", "frozen_text", "cf_tfidf", "cf_tfidf_text"]

@@ -1,6 +1,7 @@
 """Checkpoints of a training run as one safetensors file, written atomically."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,25 +10,38 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from longtail.modeling.parallel import sharded_like, whole
+
 
 def save_checkpoint(
-    path: Path, tensors: dict[str, Tensor], optimizer: torch.optim.Optimizer, numbers: dict[str, Any]
+    path: Path,
+    tensors: dict[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+    numbers: dict[str, Any],
+    write: bool = True,
 ) -> None:
-    """Replace ``path``. numbers: whatever JSON holds, for example epoch and best score."""
-    flat = {f"model.{name}": value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    """Replace ``path``. numbers: whatever JSON holds, for example epoch and best score.
+
+    write: false for all but the first of several processes, which take part because tensors may be sharded.
+    """
+    flat = {f"model.{name}": _plain(value) for name, value in tensors.items()}
     for index, state in optimizer.state_dict()["state"].items():
-        flat |= {
-            f"optimizer.{index}.{name}": value.detach().cpu().contiguous().clone() for name, value in state.items()
-        }
-    partial = path.with_name(f".{path.name}.partial")
-    save_file(flat, partial, metadata={"numbers": json.dumps(numbers)})
-    partial.replace(path)
+        flat |= {f"optimizer.{index}.{name}": _plain(value) for name, value in state.items()}
+    if write:
+        partial = path.with_name(f".{path.name}.partial")
+        save_file(flat, partial, metadata={"numbers": json.dumps(numbers)})
+        partial.replace(path)
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    return whole(tensor.detach()).cpu().contiguous().clone()
 
 
 def load_checkpoint(path: Path, optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors and numbers of ``save_checkpoint``; the optimizer's state is put back in place."""
     tensors: dict[str, Tensor] = {}
     state: dict[int, dict[str, Tensor]] = {}
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     with safe_open(path, framework="pt") as file:
         numbers = json.loads(file.metadata()["numbers"])
         for key in file.keys():  # noqa: SIM118
@@ -36,6 +50,33 @@ def load_checkpoint(path: Path, optimizer: torch.optim.Optimizer) -> tuple[dict[
                 tensors[rest] = file.get_tensor(key)
             else:
                 index, _, name = rest.partition(".")
-                state.setdefault(int(index), {})[name] = file.get_tensor(key)
+                value = file.get_tensor(key)
+                own = parameters[int(index)]
+                state.setdefault(int(index), {})[name] = sharded_like(own, value) if value.shape == own.shape else value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     return tensors, numbers
+
+
+@dataclass
+class Progress:
+    """Where a training run stands, and the weights of its best epoch."""
+
+    epoch: int = 0
+    best_score: float = 0.0
+    since_best: int = 0
+    best: dict[str, Tensor] | None = None
+
+    def record(self, epoch: int, score: float, weights: dict[str, Tensor]) -> None:
+        self.epoch = epoch
+        if self.best is None or score > self.best_score:
+            self.best_score, self.since_best = score, 0
+            self.best = {name: value.detach().cpu().clone() for name, value in weights.items()}
+        else:
+            self.since_best += 1
+
+    def numbers(self) -> dict[str, Any]:
+        return {"epoch": self.epoch, "best_score": self.best_score, "since_best": self.since_best}
+
+    @classmethod
+    def of(cls, numbers: dict[str, Any], best: dict[str, Tensor]) -> "Progress":
+        return cls(int(numbers["epoch"]), float(numbers["best_score"]), int(numbers["since_best"]), best)

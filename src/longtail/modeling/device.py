@@ -15,10 +15,20 @@ def choose_device(device: str) -> torch.device:
     return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def choose_bf16(precision: str, device: torch.device) -> bool:
-    """Whether products run in bf16: ``auto`` where the hardware multiplies it itself (else it is slower than fp32)."""
-    if precision != "auto":
-        return precision == "bf16"
+def choose_precision(precision: str, device: torch.device) -> torch.dtype:
+    """What products run in: ``auto`` takes bf16 where the hardware multiplies it itself (else it is slower than fp32).
+
+    Raises:
+        UserError: fp16 is asked for on a CPU.
+    """
+    if precision == "fp16":
+        if device.type != "cuda":
+            raise UserError("settings: precision is fp16, which needs a CUDA device; take precision auto, bf16 or fp32")
+        return torch.float16
+    return torch.bfloat16 if precision == "bf16" or (precision == "auto" and _has_bf16(device)) else torch.float32
+
+
+def _has_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

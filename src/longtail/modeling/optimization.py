@@ -7,6 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from longtail.modeling.parallel import sharded_like
+
 OptimizerName = Literal["adamw", "adafactor"]
 ScheduleName = Literal["linear", "cosine", "constant"]
 LEAST_FACTOR = 0.02  # of the peak learning rate, at both ends
@@ -62,3 +64,9 @@ class WeightAverage:
         decay = min(self.decay, self.steps / (self.steps + 9))
         for name, value in self.values.items():
             value.lerp_(weights[name].detach(), 1 - decay)
+
+    @torch.no_grad()
+    def restore(self, values: Mapping[str, Tensor], steps: int) -> None:
+        self.steps = steps
+        for name, value in self.values.items():
+            value.copy_(sharded_like(value, values[name]))

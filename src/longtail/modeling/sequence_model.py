@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
+from torch.utils.checkpoint import checkpoint
 
 
 @dataclass(frozen=True)
@@ -74,11 +75,12 @@ class SequenceEncoder(nn.Module):
         self.dropout = nn.Dropout(shape.dropout)
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.blocks))
         self.norm = nn.LayerNorm(shape.dim)
+        self.recompute = False  # in training, compute each block again for its gradients rather than keep its inside
 
     def forward(self, inputs: Tensor) -> Tensor:  # [batch, length, dim] -> the same
         x = self.dropout(inputs * math.sqrt(self.shape.dim))
         for block in self.blocks:
-            x = block(x)
+            x = checkpoint(block, x, use_reentrant=False) if self.recompute and self.training else block(x)
         return F.normalize(self.norm(x).float(), dim=-1) / self.shape.temperature
 
 
@@ -118,5 +120,9 @@ class SequenceModel(nn.Module):
 
         vectors: ``item_vectors()``; histories [batch, length] item codes, padding at the end; starts [batch, dim].
         """
-        queries: Tensor = self.encoder(torch.cat([starts[:, None], vectors[histories]], dim=1))
+        queries: Tensor = self.encoder(self.inputs(vectors, histories, starts))
         return queries
+
+    def inputs(self, vectors: Tensor, histories: Tensor, starts: Tensor) -> Tensor:
+        """What the encoder reads. ``[batch, 1 + length, dim]``"""
+        return torch.cat([starts[:, None], vectors[histories]], dim=1)

@@ -1,10 +1,10 @@
-"""Trains a sequence model: labels, soft labels, early stopping on validation, checkpoints that a killed run resumes from."""
+"""Trains a sequence model: early stopping on validation, checkpoints that a killed run resumes from."""
 
+import copy
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,17 +14,29 @@ from torch.utils.tensorboard import SummaryWriter  # type: ignore[attr-defined]
 from tqdm import tqdm
 
 from longtail.contracts.prepared import PreparedDataset, Split
-from longtail.modeling.checkpoint import load_checkpoint, save_checkpoint
+from longtail.modeling.augmentation import AugmentationSettings, augment
+from longtail.modeling.checkpoint import Progress, load_checkpoint, save_checkpoint
 from longtail.modeling.device import keep_freed_memory
-from longtail.modeling.losses import cross_entropy, distillation, label_cross_entropy
+from longtail.modeling.distillation import Lesson
+from longtail.modeling.objective import LabelSettings, Objective
+from longtail.modeling.optimization import (
+    OptimizerName,
+    ScheduleName,
+    WeightAverage,
+    adversarial_step,
+    make_optimizer,
+    schedule,
+    set_learning_rate,
+)
+from longtail.modeling.parallel import Team, load_whole, whole
 from longtail.modeling.sequence_model import SequenceModel
-from longtail.modeling.sequences import Batch, Sequences, query_vectors
+from longtail.modeling.sequences import Sequences, query_vectors
 
 log = logging.getLogger(__name__)
 HIDDEN_ATTRIBUTES = 0.25  # share of training users whose attributes are hidden, so that none are needed later
 
 
-class TrainingSettings(Protocol):
+class TrainingSettings(AugmentationSettings, LabelSettings, Protocol):
     """What this loop reads of a stage's settings."""
 
     @property
@@ -39,15 +51,22 @@ class TrainingSettings(Protocol):
     def weight_decay(self) -> float: ...
     @property
     def warmup_share(self) -> float: ...
-
-
-@dataclass(frozen=True)
-class SoftLabels:
-    """The teacher's part of the loss. ``logits``: (batch, positions of it) -> teacher scores [positions, items]."""
-
-    logits: Callable[[Batch, Tensor], Tensor]
-    weight: float
-    temperature: float
+    @property
+    def optimizer(self) -> OptimizerName: ...
+    @property
+    def schedule(self) -> ScheduleName: ...
+    @property
+    def accumulation(self) -> int: ...
+    @property
+    def clip(self) -> float: ...
+    @property
+    def average_decay(self) -> float: ...
+    @property
+    def block_checkpointing(self) -> bool: ...
+    @property
+    def user_weight_power(self) -> float: ...
+    @property
+    def fgm_epsilon(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -82,9 +101,10 @@ def train(
     data: TrainingData,
     settings: TrainingSettings,
     seed: int,
-    bf16: bool,
+    precision: torch.dtype,
     folder: Path,
-    soft_labels: SoftLabels | None = None,
+    lesson: Lesson | None = None,
+    team: Team | None = None,
 ) -> float:
     """Train ``model`` in place up to its best epoch by validation NDCG@10, which is returned.
 
@@ -92,79 +112,138 @@ def train(
     that finds a checkpoint goes on from it, so the folder must belong to one set of data, settings and seed.
     """
     keep_freed_memory()
-    device = model.start.device
+    team = team or Team(model.start.device)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.safetensors"
-    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
-    progress = _Progress()
+    # averaged or sharded weights are validated in a model beside the one that learns
+    learner = copy.deepcopy(model) if settings.average_decay or team.shard else model
+    objective = Objective(learner, settings, lesson)
+    learner.encoder.recompute = settings.block_checkpointing
+    team.spread(objective, learner.encoder.blocks)
+    optimizer = make_optimizer(
+        objective.parameters(), settings.optimizer, settings.learning_rate, settings.weight_decay
+    )
+    average = WeightAverage(learner.state_dict(), settings.average_decay) if settings.average_decay else None
+    scaler = torch.amp.GradScaler(model.start.device.type, enabled=precision is torch.float16)
+    progress = Progress()
     if checkpoint.is_file():
-        tensors, numbers = load_checkpoint(checkpoint, optimizer)
-        progress = _Progress.split(tensors, numbers, model)
+        progress = _go_on(checkpoint, objective, optimizer, average, scaler)
         log.info("going on from %s after epoch %d", checkpoint, progress.epoch)
-    writer = SummaryWriter(str(folder / "tensorboard"))  # type: ignore[no-untyped-call]
+    writer = SummaryWriter(str(folder / "tensorboard")) if team.first else None  # type: ignore[no-untyped-call]
     for epoch in range(progress.epoch, settings.epochs):
         if progress.since_best >= settings.patience:
             log.info("no better epoch since %d epochs: stopping", progress.since_best)
             break
-        torch.manual_seed(seed * 1000 + epoch)
-        rng = np.random.default_rng([seed, epoch])
-        losses = []
-        model.train()
-        batches = list(data.train.bucketed(settings.batch_positions, rng))
-        for step, rows in enumerate(tqdm(batches, desc=f"epoch {epoch + 1}", unit="batch", disable=None, leave=False)):
-            done = (epoch + step / len(batches)) / settings.epochs
-            set_learning_rate(optimizer, settings.learning_rate * warm_up_then_linear(done, settings.warmup_share))
-            batch = data.train.batch(rows, hide_attributes=rng.random(len(rows)) < HIDDEN_ATTRIBUTES)
-            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                loss = sequence_loss(model, batch, soft_labels)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(model.parameters(), 5.0)
-            optimizer.step()
-            losses.append(loss.item())
-        score = validation_ndcg(model, data)
-        loss_mean = float(np.mean(losses)) if losses else 0.0
-        writer.add_scalar("loss/train", loss_mean, epoch + 1)  # type: ignore[no-untyped-call]
-        writer.add_scalar("ndcg@10/validation", score, epoch + 1)  # type: ignore[no-untyped-call]
-        progress.record(epoch + 1, score, model)
-        save_checkpoint(checkpoint, progress.tensors(model), optimizer, progress.numbers())
-        log.info("epoch %d of %d: loss %.3f, validation NDCG@10 %.4f", epoch + 1, settings.epochs, loss_mean, score)
-    writer.close()  # type: ignore[no-untyped-call]
+        loss = _epoch(objective, data.train, settings, seed, epoch, precision, optimizer, average, scaler, team)
+        weights = {name: whole(value) for name, value in (average.values if average else learner.state_dict()).items()}
+        if learner is not model:
+            model.load_state_dict(weights)
+        score = team.mean(validation_ndcg(model, data))
+        progress.record(epoch + 1, score, weights)
+        _save(checkpoint, objective, optimizer, average, scaler, progress, team)
+        if writer is not None:
+            writer.add_scalar("loss/train", loss, epoch + 1)  # type: ignore[no-untyped-call]
+            writer.add_scalar("ndcg@10/validation", score, epoch + 1)  # type: ignore[no-untyped-call]
+            log.info("epoch %d of %d: loss %.3f, validation NDCG@10 %.4f", epoch + 1, settings.epochs, loss, score)
+    if writer is not None:
+        writer.close()  # type: ignore[no-untyped-call]
     model.load_state_dict(progress.best or model.state_dict())
     model.eval()
+    model.encoder.recompute = False
     return progress.best_score
 
 
-def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = rate
+def _epoch(
+    objective: Objective,
+    sequences: Sequences,
+    settings: TrainingSettings,
+    seed: int,
+    epoch: int,
+    precision: torch.dtype,
+    optimizer: torch.optim.Optimizer,
+    average: WeightAverage | None,
+    scaler: torch.amp.GradScaler,
+    team: Team,
+) -> float:
+    """One pass over the training sequences; the mean of the batches' losses."""
+    torch.manual_seed(seed * 1000 + epoch + 1_000_003 * team.rank)  # dropout of its own in each process
+    rng = np.random.default_rng([seed, epoch])
+    sequences = augment(sequences, settings, np.random.default_rng([seed, epoch, 1]))
+    position_weights = sequences.weights(settings.user_weight_power)
+    device = objective.model.start.device.type
+    objective.train()
+    batches = list(sequences.bucketed(settings.batch_positions, rng))
+    losses = []
+    bar = tqdm(batches, f"epoch {epoch + 1}", unit="batch", disable=None if team.first else True, leave=False)
+    for step, rows in enumerate(bar):
+        hide = rng.random(len(rows)) < HIDDEN_ATTRIBUTES
+        places, shares = team.share(rows, sequences.lengths)
+        batch = sequences.batch(rows[places], hide[places], position_weights)
+        in_group = step % settings.accumulation
+        group = min(settings.accumulation, len(batches) - (step - in_group))
+        if in_group == 0:
+            optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(device, precision, enabled=precision is not torch.float32):
+            loss, inputs = objective(batch, shares)
+        if settings.fgm_epsilon:
+            inputs.retain_grad()
+        scaler.scale(loss / group).backward()
+        if settings.fgm_epsilon:
+            assert inputs.grad is not None
+            direction = adversarial_step(inputs.grad, settings.fgm_epsilon)
+            with torch.autocast(device, precision, enabled=precision is not torch.float32):
+                worse, _ = objective(batch, shares, direction)
+            scaler.scale(worse / group).backward()
+        losses.append(loss.item())
+        if in_group + 1 < group:
+            continue
+        done = (epoch + step / len(batches)) / settings.epochs
+        set_learning_rate(optimizer, settings.learning_rate * schedule(settings.schedule, done, settings.warmup_share))
+        team.average_gradients(objective)
+        scaler.unscale_(optimizer)
+        if settings.clip:
+            nn.utils.clip_grad_norm_(objective.parameters(), settings.clip)
+        scaler.step(optimizer)
+        scaler.update()
+        if average is not None:
+            average.update(objective.model.state_dict())
+    return team.mean(float(np.mean(losses)) if losses else 0.0)
 
 
-def warm_up_then_linear(done: float, warmup_share: float) -> float:
-    """Factor of the learning rate at ``done`` (0..1) of the training: a linear rise, then a linear fall to 2 %."""
-    if done < warmup_share:
-        return max(done / warmup_share, 0.02)
-    return max((1 - done) / (1 - warmup_share), 0.02)
+def _save(
+    path: Path,
+    objective: Objective,
+    optimizer: torch.optim.Optimizer,
+    average: WeightAverage | None,
+    scaler: torch.amp.GradScaler,
+    progress: Progress,
+    team: Team,
+) -> None:
+    parts = {"own": objective.state_dict(), "best": progress.best or {}, "average": average.values if average else {}}
+    tensors = {f"{part}/{name}": value for part, values in parts.items() for name, value in values.items()}
+    more = {"scaler": scaler.state_dict(), "average_steps": average.steps if average else 0}
+    save_checkpoint(path, tensors, optimizer, progress.numbers() | more, team.first)
 
 
-def sequence_loss(model: SequenceModel, batch: Batch, soft_labels: SoftLabels | None) -> Tensor:
-    """Full-softmax cross-entropy of the next item at every place, of any item after the start alone, and soft labels."""
-    device = model.start.device
-    histories, valid = batch.histories.to(device), batch.valid.to(device)
-    vectors = model.item_vectors()
-    starts = model.starts(batch.attributes.to(device), batch.offsets.to(device))
-    queries = model(vectors, histories, starts)  # [batch, 1 + length, dim]
-    logits = queries[:, :-1][valid] @ vectors.T  # [positions, items]
-    loss = label_cross_entropy(histories[valid], logits)
-    if soft_labels is not None:
-        with torch.no_grad():
-            teacher = soft_labels.logits(batch, valid)
-        soft = distillation(teacher, logits, soft_labels.temperature)
-        loss = (1 - soft_labels.weight) * loss + soft_labels.weight * soft
-    # What any newcomer with these attributes goes on to choose: p is uniform over the user's items.
-    shares = torch.zeros(len(histories), len(vectors), device=device)
-    shares.scatter_add_(1, histories, valid.float() / valid.sum(dim=1, keepdim=True).clamp(min=1))
-    return loss + 0.1 * cross_entropy(shares, queries[:, 0] @ vectors.T)
+def _go_on(
+    path: Path,
+    objective: Objective,
+    optimizer: torch.optim.Optimizer,
+    average: WeightAverage | None,
+    scaler: torch.amp.GradScaler,
+) -> Progress:
+    """Put back what ``_save`` wrote."""
+    tensors, numbers = load_checkpoint(path, optimizer)
+    parts: dict[str, dict[str, Tensor]] = {"own": {}, "best": {}, "average": {}}
+    for key, value in tensors.items():
+        part, _, name = key.partition("/")
+        parts[part][name] = value
+    load_whole(objective, parts["own"])
+    if average is not None:
+        average.restore(parts["average"], int(numbers["average_steps"]))
+    if numbers["scaler"]:
+        scaler.load_state_dict(numbers["scaler"])
+    return Progress.of(numbers, parts["best"])
 
 
 @torch.no_grad()
@@ -186,35 +265,3 @@ def validation_ndcg(model: SequenceModel, data: TrainingData, size: int = 1024) 
             ideal = (1 / np.log2(np.arange(2, 2 + min(len(ranks), 10)))).sum()
             gains.append((1 / np.log2(1 + ranks[ranks <= 10])).sum() / ideal)
     return float(np.mean(gains))
-
-
-@dataclass
-class _Progress:
-    """Where a training run stands."""
-
-    epoch: int = 0
-    best_score: float = 0.0
-    since_best: int = 0
-    best: dict[str, Tensor] | None = None
-
-    def record(self, epoch: int, score: float, model: nn.Module) -> None:
-        self.epoch = epoch
-        if self.best is None or score > self.best_score:
-            self.best_score, self.since_best = score, 0
-            self.best = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
-        else:
-            self.since_best += 1
-
-    def numbers(self) -> dict[str, float]:
-        return {"epoch": self.epoch, "best_score": self.best_score, "since_best": self.since_best}
-
-    def tensors(self, model: nn.Module) -> dict[str, Tensor]:
-        best = {f"best/{name}": value for name, value in (self.best or {}).items()}
-        return dict(model.state_dict()) | best
-
-    @classmethod
-    def split(cls, tensors: dict[str, Tensor], numbers: dict[str, Any], model: nn.Module) -> "_Progress":
-        """Undo ``tensors``: put the model's own state back, and keep the best epoch's."""
-        model.load_state_dict({name: value for name, value in tensors.items() if not name.startswith("best/")})
-        best = {name.removeprefix("best/"): value for name, value in tensors.items() if name.startswith("best/")}
-        return cls(int(numbers["epoch"]), float(numbers["best_score"]), int(numbers["since_best"]), best)

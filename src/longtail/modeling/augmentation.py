@@ -1,0 +1,57 @@
+"""Augmented training sequences (after CL4SRec, Xie et al. 2022): cropped, reordered, reversed and masked histories."""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from longtail.modeling.sequences import Sequences
+
+LONGEST_RUN = 5
+
+
+class AugmentationSettings(Protocol):
+    """What is read of a stage's settings."""
+
+    @property
+    def crop_share(self) -> float: ...
+    @property
+    def mask_share(self) -> float: ...
+    @property
+    def reorder_share(self) -> float: ...
+    @property
+    def reverse_share(self) -> float: ...
+
+
+def augment(sequences: Sequences, settings: AugmentationSettings, rng: np.random.Generator) -> Sequences:
+    """The sequences as one epoch sees them; the very same object where nothing is to be changed."""
+    changes = (settings.crop_share, settings.mask_share, settings.reorder_share, settings.reverse_share)
+    if not any(changes):
+        return sequences
+    histories = []
+    for history in sequences.histories:
+        if rng.random() < settings.reverse_share:
+            history = history[::-1]
+        if rng.random() < settings.crop_share:
+            history = crop(history, rng)
+        if rng.random() < settings.reorder_share:
+            history = reorder(history, rng)
+        histories.append(history)
+    hidden = [rng.random(len(history)) < settings.mask_share for history in histories]
+    return Sequences(histories, sequences.attributes, sequences.max_history, hidden if settings.mask_share else None)
+
+
+def crop(history: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.int32]:
+    """A random later part, which may be all but the first item, or the last one alone."""
+    return history[rng.integers(1, len(history)) :] if len(history) > 1 else history
+
+
+def reorder(history: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.int32]:
+    """The history with a random run of 2 to 5 items shuffled."""
+    if len(history) < 2:
+        return history
+    length = int(rng.integers(2, min(LONGEST_RUN, len(history)) + 1))
+    begin = int(rng.integers(0, len(history) - length + 1))
+    changed = history.copy()
+    changed[begin : begin + length] = rng.permutation(history[begin : begin + length])
+    return changed

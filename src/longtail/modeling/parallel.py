@@ -1,0 +1,118 @@
+"""Training in several processes: those that ``accelerate launch`` or torchrun started, each with its share of every batch.
+
+Without sharding each process holds the whole model and gradients are averaged. With it (FSDP2, the function that
+accelerate's own plugin calls; the plugin itself refuses CPUs) weights, gradients and optimizer state are spread, while each
+process still holds the weights once, to validate with. Files are written by the first process alone, so all must see one
+file system. Tested with two CPU processes (gloo); NCCL and several GPUs are not.
+"""
+
+import datetime
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from longtail.contracts.errors import UserError
+
+LONGEST_WAIT = datetime.timedelta(days=2)  # the others wait while the first adapts the language model
+
+
+class Team:
+    """The processes of one training run; a process that nobody launched as one of several is a team of its own.
+
+    Raises:
+        UserError: sharding is asked for, but there is one process.
+    """
+
+    def __init__(self, device: torch.device, shard: bool = False) -> None:
+        self.size, self.rank, self.device, self.shard = 1, 0, device, shard
+        self._accelerator: Any = None
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            from accelerate import Accelerator, InitProcessGroupKwargs
+
+            self._accelerator = Accelerator(
+                cpu=device.type == "cpu", kwargs_handlers=[InitProcessGroupKwargs(timeout=LONGEST_WAIT)]
+            )
+            self.size, self.rank = self._accelerator.num_processes, self._accelerator.process_index
+            self.device = self._accelerator.device
+        if shard and self.size == 1:
+            raise UserError(
+                "settings: shard is true, but this is one process; start several with accelerate launch or torchrun "
+                "-m longtail.components.finetune, or take shard: false"
+            )
+
+    @property
+    def first(self) -> bool:
+        return self.rank == 0
+
+    @property
+    def neighbours(self) -> int:
+        """Processes of the team on this machine, which share its cores."""
+        return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if self.size > 1 else 1
+
+    def share(self, rows: NDArray[np.intp], lengths: NDArray[np.int64]) -> tuple[NDArray[np.intp], tuple[float, float]]:
+        """Places in ``rows`` that this process takes, and factors of its mean loss over positions and over users.
+
+        With the factors, the mean over processes is that over the whole batch. A process for which no row is left takes
+        one with factors 0, as all must take part in each step.
+        """
+        places = np.arange(len(rows))[self.rank :: self.size]
+        if not len(places):
+            return np.arange(1), (0.0, 0.0)
+        taken, whole = lengths[rows[places]].sum(), lengths[rows].sum()
+        return places, (float(taken * self.size / whole), len(places) * self.size / len(rows))
+
+    def spread(self, module: nn.Module, layers: nn.ModuleList) -> None:
+        """Shard the module in place, each of ``layers`` on its own, where the team shards."""
+        if self.shard:
+            mesh = torch.distributed.device_mesh.init_device_mesh(self.device.type, (self.size,))
+            for layer in layers:
+                fully_shard(layer, mesh=mesh)
+            fully_shard(module, mesh=mesh)
+
+    def average_gradients(self, module: nn.Module) -> None:
+        """Replace each gradient by its mean over the processes; sharded modules do that themselves."""
+        if self.size > 1 and not self.shard:
+            for parameter in module.parameters():
+                if parameter.grad is not None:
+                    parameter.grad = self._accelerator.reduce(parameter.grad, "mean")
+
+    def mean(self, number: float) -> float:
+        """The mean of each process's number, the same in all of them."""
+        if self.size == 1:
+            return number
+        total = self._accelerator.reduce(torch.tensor(number, dtype=torch.float64, device=self.device), "mean")
+        return float(total)
+
+    def wait(self) -> None:
+        """Go on when all processes have come here."""
+        if self.size > 1:
+            self._accelerator.wait_for_everyone()
+
+    def close(self) -> None:
+        if self.size > 1:
+            torch.distributed.destroy_process_group()
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """The full tensor of a sharded one; all processes must ask for it."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def load_whole(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Put full tensors into a module that may be sharded."""
+    own = module.state_dict()
+    module.load_state_dict({name: sharded_like(own[name], value) for name, value in tensors.items()})
+
+
+def sharded_like(own: Tensor, tensor: Tensor) -> Tensor:
+    """A full tensor spread as ``own`` is."""
+    if not isinstance(own, DTensor):
+        return tensor
+    return distribute_tensor(tensor.to(own.device), own.device_mesh, own.placements)
