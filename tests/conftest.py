@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import BertConfig, BertModel, GPT2Config, GPT2Model, PreTrainedTokenizerFast
+from transformers import (
+    BertConfig,
+    BertModel,
+    GPT2Config,
+    GPT2Model,
+    PreTrainedTokenizerFast,
+    LlamaConfig,
+    LlamaModel,
+)
 
 WORDS = [
     "red",
@@ -57,5 +65,24 @@ def tiny_decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     config = GPT2Config(vocab_size=4 + len(WORDS), n_embd=32, n_layer=3, n_head=4, n_positions=64, n_inner=64)
     GPT2Model(config).save_pretrained(folder)
+    save_tokenizer(folder, with_cls=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rotary positions and grouped keys."""
+    folder = tmp_path_factory.mktemp("llama")
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=4 + len(WORDS),
+        hidden_size=32,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
+    LlamaModel(config).save_pretrained(folder)
     save_tokenizer(folder, with_cls=False)
     return folder

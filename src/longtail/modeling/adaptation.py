@@ -1,51 +1,27 @@
-"""Adapts the language model's upper layers by LoRA to what users choose together."""
+"""Adapts the language model's upper layers to what users choose together."""
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from peft import LoraConfig, inject_adapter_in_model
 from scipy import sparse
 from torch import Tensor, nn
 from tqdm import tqdm
-from transformers.pytorch_utils import Conv1D
 
 from longtail.contracts.settings import FinetuneSettings
+from longtail.modeling.adapters import add_adapters, checkpointed, merge_lora
 from longtail.modeling.checkpoint import load_checkpoint, save_checkpoint
-from longtail.modeling.language_model import CachedStates, LanguageModel, UpperLayers
+from longtail.modeling.language_model import CachedStates, UpperLayers
 from longtail.modeling.losses import contrastive
-from longtail.modeling.training import set_learning_rate, warm_up_then_linear
+from longtail.modeling.optimization import adversarial_step, make_optimizer, schedule, set_learning_rate
 
 log = logging.getLogger(__name__)
 CHECKPOINT_STEPS = 25
-
-
-def add_lora(upper: UpperLayers, rank: int) -> None:
-    """Put LoRA matrices on every linear map of the adapted layers and freeze all else."""
-    names = [
-        name
-        for name, module in upper.backbone.named_modules()
-        if isinstance(module, (nn.Linear, Conv1D))
-        and "pooler" not in name
-        and any(part.isdigit() for part in name.split("."))
-    ]
-    inject_adapter_in_model(
-        LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules=names), upper.backbone
-    )
-    for name, parameter in upper.named_parameters():
-        parameter.requires_grad_("lora_" in name)
-
-
-def merge_lora(upper: UpperLayers) -> None:
-    """Fold the LoRA matrices into the layers' own weights, so that plain modules remain."""
-    for name, module in list(upper.backbone.named_modules()):
-        if hasattr(module, "base_layer") and hasattr(module, "merge"):
-            module.merge()
-            parent, _, child = name.rpartition(".")
-            setattr(upper.backbone.get_submodule(parent), child, module.base_layer)
 
 
 def pair_matrix(sequences: Sequence[NDArray[np.int32]], n_items: int) -> sparse.csr_array:
@@ -61,38 +37,56 @@ def pair_matrix(sequences: Sequence[NDArray[np.int32]], n_items: int) -> sparse.
     return pairs
 
 
+class TextBatches(Protocol):
+    """Where the adaptation's batches of texts come from."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, items: NDArray[np.int64], rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """States before the adapted layers [n, tokens, dim], mask [n, tokens], pretrained unit vectors [n, dim]."""
+        ...
+
+
+@dataclass
+class PlainTexts:
+    """The items' texts as they are, from the cache. frozen [items, dim] unit rows."""
+
+    cached: CachedStates
+    frozen: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.cached.states)
+
+    def batch(self, items: NDArray[np.int64], _: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        states, mask = self.cached.batch(torch.from_numpy(items))
+        return states, mask, torch.from_numpy(self.frozen[items])
+
+
 def adapt(
-    language_model: LanguageModel,
-    cached: CachedStates,
+    upper: UpperLayers,
+    texts: TextBatches,
     sequences: Sequence[NDArray[np.int32]],
     settings: FinetuneSettings,
     seed: int,
-    device: torch.device,
     bf16: bool,
     folder: Path,
-) -> UpperLayers:
-    """Contrastive LoRA training of the upper layers on items of one history, then merged.
+) -> None:
+    """Contrastive training of the upper layers, in place, on items of one history.
 
     A batch is the items of random whole histories; an item's target distribution is its share of common histories within
     the batch. Checkpoints in ``folder`` let a killed run go on.
     """
-    first = len(language_model.layers) - settings.adapted_layers
-    upper = UpperLayers(language_model, first).to(device)
-    if settings.adapt_steps == 0:
-        return upper
-    torch.manual_seed(seed)
-    add_lora(upper, settings.lora_rank)
-    n_items = len(cached.states)
-    pairs = pair_matrix(sequences, n_items)
-    popularity = np.log1p(np.bincount(np.concatenate([*sequences, np.zeros(0, np.int32)]), minlength=n_items))
     histories = [sequence for sequence in sequences if len(np.unique(sequence)) > 1]
-    if not histories:
+    if settings.adapt_steps and not histories:
         log.warning("no history holds two items: the language model stays as it is")
-        merge_lora(upper)
-        return upper
+    if settings.adapt_steps == 0 or not histories:
+        return
+    torch.manual_seed(seed)
+    ranks = add_adapters(upper, settings)
+    objective = _Objective.of(sequences, len(texts), settings)
     parameters = {name: p for name, p in upper.named_parameters() if p.requires_grad}
-    optimizer = torch.optim.AdamW(
-        parameters.values(), lr=settings.adapt_learning_rate, weight_decay=settings.weight_decay
+    optimizer = make_optimizer(
+        parameters.values(), settings.adapt_optimizer, settings.adapt_learning_rate, settings.weight_decay
     )
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "adaptation.safetensors"
@@ -100,31 +94,85 @@ def adapt(
     if checkpoint.is_file():
         tensors, numbers = load_checkpoint(checkpoint, optimizer)
         upper.load_state_dict(tensors, strict=False)
+        if ranks is not None:
+            ranks.load(tensors, numbers)
         begin = int(numbers["step"])
         log.info("going on from %s after step %d", checkpoint, begin)
     upper.eval()  # no dropout: on CPUs it costs more than the products do
-    steps, running = settings.adapt_steps, 0.0
-    for step in tqdm(range(begin, steps), desc="adapt", unit="step", disable=None):
-        torch.manual_seed(seed * 1_000_003 + step)
-        set_learning_rate(
-            optimizer, settings.adapt_learning_rate * warm_up_then_linear(step / steps, settings.warmup_share)
-        )
-        items = _batch_items(histories, settings.adapt_batch, np.random.default_rng([seed, step]))
-        states, mask = cached.batch(torch.from_numpy(items))
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            vectors = upper(states.to(device, torch.float32), mask.to(device))
-        loss = pair_loss(vectors, pairs[items][:, items].toarray(), popularity[items], settings)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(parameters.values(), 1.0)
-        optimizer.step()
-        running = loss.item() if step == begin else 0.95 * running + 0.05 * loss.item()
-        if (step + 1) % CHECKPOINT_STEPS == 0 or step + 1 == steps:
-            save_checkpoint(checkpoint, dict(parameters), optimizer, {"step": step + 1})
-            log.info("adapt: step %d of %d, loss %.3f", step + 1, steps, running)
+    steps, parts, running = settings.adapt_steps, settings.adapt_accumulation, 0.0
+    with checkpointed(upper.layers, settings.gradient_checkpointing):
+        for step in tqdm(range(begin, steps), desc="adapt", unit="step", disable=None):
+            torch.manual_seed(seed * 1_000_003 + step)
+            factor = schedule(settings.adapt_schedule, step / steps, settings.warmup_share)
+            set_learning_rate(optimizer, settings.adapt_learning_rate * factor)
+            optimizer.zero_grad(set_to_none=True)
+            loss = 0.0
+            for part in range(step * parts, (step + 1) * parts):
+                rng = np.random.default_rng([seed, part])
+                items = _batch_items(histories, settings.adapt_batch, rng)
+                states, mask, frozen = texts.batch(items, rng)
+                loss += objective.backward(upper, items, states, mask, frozen, bf16) / parts
+            if ranks is not None:
+                ranks.penalty().backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(parameters.values(), settings.adapt_clip)
+            optimizer.step()
+            if ranks is not None:
+                ranks.share_out(step)
+            running = loss if step == begin else 0.95 * running + 0.05 * loss
+            if (step + 1) % CHECKPOINT_STEPS == 0 or step + 1 == steps:
+                held, facts = (ranks.tensors(), ranks.numbers()) if ranks is not None else ({}, {})
+                save_checkpoint(checkpoint, parameters | held, optimizer, {"step": step + 1} | facts)
+                log.info("adapt: step %d of %d, loss %.3f", step + 1, steps, running)
     merge_lora(upper)
     upper.eval()
-    return upper
+
+
+@dataclass
+class _Objective:
+    """The adaptation's loss: contrastive, anchored to the pretrained vectors, and the same once more under attack."""
+
+    pairs: sparse.csr_array  # [items, items]
+    log_popularity: NDArray[np.float64]  # [items]
+    settings: FinetuneSettings
+
+    @classmethod
+    def of(cls, sequences: Sequence[NDArray[np.int32]], n_items: int, settings: FinetuneSettings) -> "_Objective":
+        counts = np.bincount(np.concatenate([*sequences, np.zeros(0, np.int32)]), minlength=n_items)
+        return cls(pair_matrix(sequences, n_items), np.log1p(counts), settings)
+
+    def backward(
+        self, upper: UpperLayers, items: NDArray[np.int64], states: Tensor, mask: Tensor, frozen: Tensor, bf16: bool
+    ) -> float:
+        """Add the gradients of one batch (shapes as in ``TextBatches.batch``), and return its loss.
+
+        With ``adapt_fgm_epsilon`` the loss on the states moved against the model is added (Miyato et al. 2017).
+        """
+        device = next(upper.parameters()).device
+        epsilon, parts = self.settings.adapt_fgm_epsilon, self.settings.adapt_accumulation
+        states, mask, frozen = states.to(device, torch.float32), mask.to(device), frozen.to(device)
+        pairs = self.pairs[items][:, items].toarray()
+
+        def once(states: Tensor) -> float:
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                vectors = upper(states, mask)
+            loss = pair_loss(vectors, pairs, self.log_popularity[items], self.settings)
+            if self.settings.anchor_weight:
+                loss = loss + self.settings.anchor_weight * anchor_loss(vectors, frozen)
+            (loss / parts).backward()  # type: ignore[no-untyped-call]
+            return loss.item()
+
+        if not epsilon:
+            return once(states)
+        states.requires_grad_()
+        loss = once(states)
+        assert states.grad is not None
+        once(states.detach() + adversarial_step(states.grad * parts * mask[..., None], epsilon))
+        return loss
+
+
+def anchor_loss(vectors: Tensor, frozen: Tensor) -> Tensor:
+    """Mean of 1 - cosine to the pretrained vectors. Both [batch, dim], unit rows."""
+    return 1 - (vectors * frozen).sum(dim=-1).mean()
 
 
 def pair_loss(

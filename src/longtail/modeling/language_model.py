@@ -31,22 +31,31 @@ class LanguageModel:
     tokenizer: Any
     pooling: Pooling
     max_tokens: int
+    source: str = ""  # where it was loaded from
 
     @property
     def layers(self) -> nn.ModuleList:
-        lists = [module for module in self.model.modules() if isinstance(module, nn.ModuleList)]
-        return max(lists, key=lambda found: sum(p.numel() for p in found.parameters()))
+        return _layers(self.model)
+
+    @property
+    def is_decoder(self) -> bool:
+        """Whether a token sees only those before it."""
+        return _is_decoder(self.model)
 
     @property
     def dim(self) -> int:
         return int(cast(Any, self.model).config.hidden_size)
 
     def tokenize(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Token ids and attention mask, padded at the end. Both ``[texts, tokens]``"""
+        """Token ids and attention mask, padded at the end. Both ``[texts, tokens]``; a text without a token gets padding."""
         coded = self.tokenizer(
             list(texts), padding=True, truncation=True, max_length=self.max_tokens, return_tensors="pt"
         )
-        return coded["input_ids"], coded["attention_mask"]
+        ids, mask = coded["input_ids"].long(), coded["attention_mask"].long()
+        if ids.shape[1] == 0:
+            ids, mask = ids.new_full((len(ids), 1), self.tokenizer.pad_token_id), mask.new_ones(len(mask), 1)
+        mask[:, 0] = 1
+        return ids, mask
 
     def pool(self, states: Tensor, mask: Tensor) -> Tensor:
         """Unit text vectors. states [texts, tokens, dim], mask [texts, tokens] -> ``[texts, dim]``"""
@@ -84,13 +93,16 @@ def load_language_model(name: str, pooling: str, max_tokens: int) -> LanguageMod
             f"finetune.language_model: {name!r} cannot be loaded ({reason}); give {EMBEDDED_MODEL!r}, a local folder "
             "with config.json, tokenizer.json and model.safetensors, or the id of a model that can be reached"
         ) from None
-    decoder = not hasattr(model, "pooler") and hasattr(model.config, "use_cache")
-    chosen = pooling if pooling != "auto" else ("last" if decoder else "mean")
+    chosen = pooling if pooling != "auto" else ("last" if _is_decoder(model) else "mean")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "right"
     model.eval()
-    return LanguageModel(model, tokenizer, cast(Pooling, chosen), max_tokens)
+    return LanguageModel(model, tokenizer, cast(Pooling, chosen), max_tokens, source)
+
+
+def _is_decoder(model: Any) -> bool:
+    return not hasattr(model, "pooler") and hasattr(model.config, "use_cache")
 
 
 @dataclass
@@ -126,36 +138,41 @@ class UpperLayers(nn.Module):
         super().__init__()
         self.pooling: Pooling = language_model.pooling
         self.first = first
-        self.backbone = _copy_upper(language_model, first)
-        layers = LanguageModel(self.backbone, None, self.pooling, 0).layers
-        self._given: Tensor | None = None
-        layers[first].register_forward_pre_hook(self._put, with_kwargs=True)
+        self.backbone: Any = _copy_upper(language_model, first)
+        self.backbone.config.use_cache = False
         for index in range(first):
-            layers[index] = _Skip()
+            _layers(self.backbone)[index] = _Skip()
 
-    def _put(
-        self, _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        if args:
-            return (self._given, *args[1:]), kwargs
-        return args, kwargs | {"hidden_states": self._given}
+    @property
+    def layers(self) -> list[nn.Module]:
+        """The adapted layers, lowest first."""
+        return list(_layers(self.backbone)[self.first :])
+
+    def token_states(self, states: Tensor, mask: Tensor) -> Tensor:
+        """states that enter the first of the layers [batch, tokens, dim], mask [batch, tokens] -> last states, same shape."""
+
+        def put(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+            return ((states, *args[1:]), kwargs) if args else (args, kwargs | {"hidden_states": states})
+
+        with self.layers[0].register_forward_pre_hook(put, with_kwargs=True):
+            output = self.backbone(input_ids=torch.zeros_like(mask), attention_mask=mask).last_hidden_state
+        return cast(Tensor, output)
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
         """states [batch, tokens, dim], mask [batch, tokens] -> unit vectors ``[batch, dim]``"""
-        self._given = states
-        tokens = torch.zeros_like(mask)
-        output = self.backbone(input_ids=tokens, attention_mask=mask).last_hidden_state
-        self._given = None
-        return pool(output, mask, self.pooling)
+        return pool(self.token_states(states, mask), mask, self.pooling)
 
     def whole_model(self, language_model: LanguageModel) -> nn.Module:
-        """The adapted model, complete: its upper layers on the unadapted model's lower ones."""
+        """The adapted model, complete: its upper layers, with all that was put into them, on the unadapted lower ones."""
         whole = _copy_upper(language_model, self.first)
-        layers = LanguageModel(whole, None, self.pooling, 0).layers
-        adapted = LanguageModel(self.backbone, None, self.pooling, 0).layers
-        for index in range(self.first, len(layers)):
-            layers[index].load_state_dict(adapted[index].state_dict())
+        for index, layer in enumerate(self.layers, start=self.first):
+            _layers(whole)[index] = layer
         return whole
+
+
+def _layers(model: nn.Module) -> nn.ModuleList:
+    lists = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
+    return max(lists, key=lambda found: sum(p.numel() for p in found.parameters()))
 
 
 def _copy_upper(language_model: LanguageModel, first: int) -> nn.Module:
@@ -181,6 +198,20 @@ def _captured(layer: nn.Module) -> Iterator[list[Tensor]]:
 
 
 @torch.no_grad()
+def encode_batch(
+    language_model: LanguageModel, ids: Tensor, mask: Tensor, bf16: bool, cache_from: int
+) -> tuple[Tensor, Tensor]:
+    """Unit vectors [texts, dim] of the unadapted model, and the states before layer ``cache_from``, bf16.
+
+    ids and mask [texts, tokens] on the model's device; states [texts, tokens, dim].
+    """
+    layer = language_model.layers[cache_from]
+    with _captured(layer) as seen, torch.autocast(ids.device.type, torch.bfloat16, enabled=bf16):
+        output = language_model.model(input_ids=ids, attention_mask=mask).last_hidden_state
+    return language_model.pool(output, mask), seen[0].to(torch.bfloat16)
+
+
+@torch.no_grad()
 def encode_texts(
     language_model: LanguageModel,
     texts: Sequence[str],
@@ -190,24 +221,21 @@ def encode_texts(
     size: int = 128,
 ) -> tuple[np.ndarray[Any, np.dtype[np.float32]], CachedStates]:
     """Unit vectors ``[texts, dim]`` of the unadapted model, and the states that enter layer ``cache_from``."""
-    model = language_model.model.to(device)
-    model.eval()
+    language_model.model.to(device).eval()
     order = np.argsort([len(text) for text in texts], kind="stable")
     vectors = np.zeros((len(texts), language_model.dim), dtype=np.float32)
     states: list[Tensor] = [torch.empty(0)] * len(texts)
     lengths = torch.zeros(len(texts), dtype=torch.long)
-    layer = language_model.layers[cache_from]
     with tqdm(total=len(texts), desc="language model", unit="text", disable=None) as bar:
         for begin in range(0, len(order), size):
             rows = order[begin : begin + size]
             ids, mask = language_model.tokenize([texts[row] for row in rows])
-            with _captured(layer) as seen, torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                output = model(input_ids=ids.to(device), attention_mask=mask.to(device)).last_hidden_state
-            vectors[rows] = language_model.pool(output, mask.to(device)).cpu().numpy()
+            found, entering = encode_batch(language_model, ids.to(device), mask.to(device), bf16, cache_from)
+            vectors[rows] = found.cpu().numpy()
             counts = mask.sum(dim=1)
             lengths[torch.from_numpy(rows)] = counts
             for place, row in enumerate(rows):
-                states[row] = seen[0][place, : counts[place]].to(torch.bfloat16).cpu().clone()
+                states[row] = entering[place, : counts[place]].cpu().clone()
             bar.update(len(rows))
             if begin // size % 20 == 0:
                 log.info("language model: %d of %d texts", begin + len(rows), len(texts))

@@ -1,0 +1,154 @@
+"""Domain pretraining: the adapted layers guess words of the catalogue before they learn what users choose.
+
+Encoders guess masked tokens (Devlin et al. 2019, section 3.1), decoders the next one. All weights of the adapted layers
+are trained, whatever the adaptation is; the layers below and the embeddings stay as they are.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+from tqdm import tqdm
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
+from transformers.utils import logging as transformers_logging
+
+from longtail.contracts.errors import UserError
+from longtail.contracts.settings import FinetuneSettings
+from longtail.modeling.adapters import checkpointed
+from longtail.modeling.checkpoint import load_checkpoint, save_checkpoint
+from longtail.modeling.language_model import LanguageModel, UpperLayers, encode_batch
+from longtail.modeling.optimization import make_optimizer, schedule, set_learning_rate
+
+log = logging.getLogger(__name__)
+CHECKPOINT_STEPS = 25
+HEAD_SHARE = 0.2  # of the steps train a new head alone, lest it spoil the layers
+
+
+class TiedHead(nn.Module):
+    """Logits of all tokens from the input embeddings [tokens, dim] through a learned map that starts as the identity."""
+
+    embeddings: Tensor
+
+    def __init__(self, embeddings: Tensor, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("embeddings", embeddings, persistent=False)
+        self.map = nn.Linear(dim, embeddings.shape[1])
+        self.bias = nn.Parameter(torch.zeros(len(embeddings)))
+        nn.init.eye_(self.map.weight)
+        nn.init.zeros_(self.map.bias)
+
+    def forward(self, states: Tensor) -> Tensor:  # [n, dim] -> [n, tokens]
+        return F.linear(self.map(states), self.embeddings, self.bias)
+
+
+def pretrain(
+    language_model: LanguageModel,
+    upper: UpperLayers,
+    texts: Sequence[str],
+    settings: FinetuneSettings,
+    seed: int,
+    bf16: bool,
+    folder: Path,
+) -> None:
+    """Train the layers of ``upper`` in place for ``mlm_steps``. Checkpoints in ``folder`` let a killed run go on.
+
+    Raises:
+        UserError: where no item has text, or an encoder's tokenizer has no mask token.
+    """
+    texts = [text for text in texts if text.strip()]
+    if not texts:
+        raise UserError(f"finetune.mlm_steps: is {settings.mlm_steps}, but no item has text to learn from; set it to 0")
+    if not language_model.is_decoder and language_model.tokenizer.mask_token_id is None:
+        raise UserError(
+            f"finetune.mlm_steps: the tokenizer of {settings.language_model} has no mask token; set mlm_steps to 0"
+        )
+    device = next(upper.parameters()).device
+    head, is_new = output_head(language_model)
+    trained = nn.ModuleDict({"layers": nn.ModuleList(upper.layers)} | ({"head": head} if is_new else {}))
+    upper.requires_grad_(False)
+    head.requires_grad_(False).to(device)
+    trained.requires_grad_(True)
+    parameters = dict(trained.named_parameters())
+    optimizer = make_optimizer(
+        parameters.values(), settings.adapt_optimizer, settings.mlm_learning_rate, settings.weight_decay
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = folder / "pretraining.safetensors"
+    begin, steps = 0, settings.mlm_steps
+    if checkpoint.is_file():
+        tensors, numbers = load_checkpoint(checkpoint, optimizer)
+        trained.load_state_dict(tensors, strict=False)
+        begin = int(numbers["step"])
+        log.info("going on from %s after step %d", checkpoint, begin)
+    upper.eval()
+    head.eval()
+    with checkpointed(upper.layers, settings.gradient_checkpointing):
+        for step in tqdm(range(begin, steps), desc="domain pretraining", unit="step", disable=None):
+            torch.manual_seed(seed * 1_000_003 + step)
+            factor = schedule(settings.adapt_schedule, step / steps, settings.warmup_share)
+            set_learning_rate(optimizer, settings.mlm_learning_rate * factor)
+            rng = np.random.default_rng([seed, step])
+            rows = rng.choice(len(texts), min(settings.adapt_batch, len(texts)), replace=False)
+            ids, mask = (tensor.to(device) for tensor in language_model.tokenize([texts[row] for row in rows]))
+            inputs, places = ids, mask[:, 1:] > 0
+            if language_model.is_decoder:
+                places, targets = F.pad(places, (0, 1)), ids[:, 1:][places]
+            else:
+                inputs, places = masked(language_model, ids, mask, settings.mlm_share)
+                targets = ids[places]
+            if len(targets) == 0:
+                continue  # texts of a single token
+            _, states = encode_batch(language_model, inputs, mask, bf16, upper.first)
+            head_alone = is_new and step < HEAD_SHARE * steps
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                with torch.set_grad_enabled(not head_alone):
+                    hidden = upper.token_states(states.float(), mask)
+                loss = F.cross_entropy(head(hidden[places]).float(), targets)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(parameters.values(), settings.adapt_clip)
+            optimizer.step()
+            if (step + 1) % CHECKPOINT_STEPS == 0 or step + 1 == steps:
+                save_checkpoint(checkpoint, dict(parameters), optimizer, {"step": step + 1})
+                log.info("domain pretraining: step %d of %d, loss %.3f", step + 1, steps, loss.item())
+
+
+def masked(language_model: LanguageModel, ids: Tensor, mask: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    """Ids with ``share`` of the real tokens (at least one) hidden, and where. Both [texts, tokens].
+
+    Of those to be guessed 80 % become the mask token, 10 % any token, and 10 % stay.
+    """
+    tokenizer: Any = language_model.tokenizer
+    real = (mask > 0) & ~torch.isin(ids, torch.tensor(tokenizer.all_special_ids, device=ids.device))
+    draw = torch.rand(ids.shape).to(ids.device).masked_fill(~real, 2.0)
+    places = draw <= max(share, draw.min().item())
+    places &= real
+    how = torch.rand(ids.shape).to(ids.device)
+    anything = torch.randint(len(tokenizer), ids.shape).to(ids.device)
+    hidden = torch.where(places & (how < 0.8), tokenizer.mask_token_id, ids)
+    return torch.where(places & (how >= 0.8) & (how < 0.9), anything, hidden), places
+
+
+def output_head(language_model: LanguageModel) -> tuple[nn.Module, bool]:
+    """States [n, dim] -> logits [n, tokens]: the checkpoint's own head, or a ``TiedHead`` and True where it has none."""
+    model: Any = language_model.model
+    kind = AutoModelForCausalLM if language_model.is_decoder else AutoModelForMaskedLM
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    try:
+        whole, found = kind.from_pretrained(
+            language_model.source, local_files_only=True, output_loading_info=True, dtype=torch.float32
+        )
+        heads = [module for name, module in whole.named_children() if name != whole.base_model_prefix]
+        if len(heads) == 1 and not found["missing_keys"]:
+            return heads[0], False
+    except ValueError:
+        log.info("transformers has no output head for a %s model", model.config.model_type)
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+    return TiedHead(model.get_input_embeddings().weight.detach(), language_model.dim), True

@@ -1,0 +1,124 @@
+"""The adaptation's loop: what each of its settings does to the loss and the vectors."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from longtail.contracts.settings import FinetuneSettings
+from longtail.modeling.adaptation import PlainTexts, _Objective, adapt, adapted_vectors, anchor_loss, pair_matrix
+from longtail.modeling.adapters import add_adapters
+from longtail.modeling.language_model import UpperLayers, encode_texts, load_language_model
+
+CPU = torch.device("cpu")
+TEXTS = ["red lip", "blue eye brush kit", "soap", "green nail oil set soft", "bright hair cream"]
+HISTORIES = [np.array([0, 1, 4], dtype=np.int32), np.array([2, 3], dtype=np.int32)] * 4
+
+
+def test_pairs_by_hand() -> None:
+    pairs = pair_matrix([np.array([0, 1]), np.array([0, 1, 2]), np.array([2])], 3).toarray()
+    assert np.allclose(pairs, [[0, 1.5, 0.5], [1.5, 0, 0.5], [0.5, 0.5, 0]])
+
+
+def test_anchor_by_hand() -> None:
+    assert anchor_loss(torch.tensor([[1.0, 0.0], [0.6, 0.8]]), torch.tensor([[1.0, 0.0], [1.0, 0.0]])) == pytest.approx(
+        0.2
+    )
+
+
+def adapted(folder: Path, path: Path, **settings: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Pretrained vectors, and those after an adaptation."""
+    model = load_language_model(str(folder), "auto", 16)
+    frozen, cached = encode_texts(model, TEXTS, CPU, bf16=False, cache_from=1)
+    upper = UpperLayers(model, 1)
+    chosen = FinetuneSettings.model_validate({"adapt_steps": 15, "adapt_batch": 8, "lora_rank": 4, **settings})
+    adapt(upper, PlainTexts(cached, frozen), HISTORIES, chosen, 0, False, path)
+    return frozen, adapted_vectors(upper, cached, CPU, False)
+
+
+@pytest.mark.slow
+def test_every_setting_of_the_loop_acts(tiny_encoder: Path, tmp_path: Path) -> None:
+    _, plain = adapted(tiny_encoder, tmp_path / "plain")
+    _, again = adapted(tiny_encoder, tmp_path / "again")
+    assert np.array_equal(plain, again)
+    for name, value in {
+        "adapt_optimizer": "adafactor",
+        "adapt_schedule": "cosine",
+        "adapt_accumulation": 2,
+        "adapt_clip": 0.01,
+        "anchor_weight": 1.0,
+        "adapt_fgm_epsilon": 1.0,
+    }.items():
+        _, other = adapted(tiny_encoder, tmp_path / name, **{name: value})
+        assert not np.allclose(plain, other, atol=1e-6), name
+    _, less_memory = adapted(tiny_encoder, tmp_path / "checkpointing", gradient_checkpointing=True)
+    assert np.allclose(plain, less_memory, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_anchored_vectors_stay_nearer_to_the_pretrained_ones(tiny_encoder: Path, tmp_path: Path) -> None:
+    settings = {"adapt_steps": 40, "adapt_learning_rate": 1e-2}
+    frozen, free = adapted(tiny_encoder, tmp_path / "free", **settings)
+    _, anchored = adapted(tiny_encoder, tmp_path / "anchored", anchor_weight=20.0, **settings)
+    cosine = lambda v: (v * frozen).sum(axis=1).mean()  # noqa: E731
+    assert cosine(anchored) > cosine(free) + 0.1
+
+
+def objective_case(folder: Path, **settings: Any) -> tuple[UpperLayers, _Objective, tuple[Any, ...]]:
+    model = load_language_model(str(folder), "auto", 16)
+    frozen, cached = encode_texts(model, TEXTS, CPU, bf16=False, cache_from=1)
+    upper = UpperLayers(model, 1)
+    chosen = FinetuneSettings.model_validate({"adaptation": "full", **settings})
+    add_adapters(upper, chosen)
+    items = np.arange(5)
+    batch = PlainTexts(cached, frozen).batch(items, np.random.default_rng(0))
+    return upper, _Objective.of(HISTORIES, 5, chosen), (items, *batch)
+
+
+def gradients(upper: UpperLayers) -> torch.Tensor:
+    found = torch.cat([p.grad.flatten() for p in upper.parameters() if p.grad is not None])
+    upper.zero_grad()
+    return found
+
+
+@pytest.mark.slow
+def test_fgm_adds_the_gradient_on_states_moved_against_the_model(tiny_encoder: Path) -> None:
+    upper, plain, (items, states, mask, frozen) = objective_case(tiny_encoder)
+    inputs = states.float().requires_grad_()
+    loss = plain.backward(upper, items, inputs, mask, frozen, False)
+    first = gradients(upper)
+    assert inputs.grad is not None
+    step = inputs.grad / inputs.grad.flatten(1).norm(dim=1)[:, None, None]
+    moved_loss = plain.backward(upper, items, inputs.detach() + 0.5 * step, mask, frozen, False)
+    second = gradients(upper)
+    assert moved_loss > loss
+
+    _, attacked, _ = objective_case(tiny_encoder, adapt_fgm_epsilon=0.5)
+    assert attacked.backward(upper, items, states, mask, frozen, False) == pytest.approx(loss)
+    assert torch.allclose(gradients(upper), first + second, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_accumulated_batches_are_averaged(tiny_encoder: Path) -> None:
+    upper, plain, (items, states, mask, frozen) = objective_case(tiny_encoder)
+    plain.backward(upper, items, states, mask, frozen, False)
+    once = gradients(upper)
+    _, twice, _ = objective_case(tiny_encoder, adapt_accumulation=2)
+    for _ in range(2):
+        twice.backward(upper, items, states, mask, frozen, False)
+    assert torch.allclose(gradients(upper), once, atol=1e-6)
+
+
+def test_without_a_history_of_two_items_the_model_stays_as_it_is(
+    tiny_encoder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = load_language_model(str(tiny_encoder), "auto", 16)
+    frozen, cached = encode_texts(model, TEXTS, CPU, bf16=False, cache_from=1)
+    upper = UpperLayers(model, 1)
+    before = adapted_vectors(upper, cached, CPU, False)
+    adapt(upper, PlainTexts(cached, frozen), [np.array([1], np.int32)], FinetuneSettings(), 0, False, tmp_path)
+    assert np.array_equal(before, adapted_vectors(upper, cached, CPU, False))
+    assert "no history holds two items" in caplog.text
