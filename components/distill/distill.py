@@ -18,6 +18,7 @@ from longtail.modeling.bundling import copy_text_encoder, fit_on_validation, wri
 from longtail.modeling.compression import compress
 from longtail.modeling.device import choose_device, choose_precision
 from longtail.modeling.distillation import Lesson, Teacher
+from longtail.modeling.parallel import Team
 from longtail.modeling.sequence_model import SequenceModel, Shape
 from longtail.modeling.training import TrainingData, train
 
@@ -25,7 +26,7 @@ from longtail.modeling.training import TrainingData, train
 def distill(
     prepared: str | Path, teacher: str | Path, output: str | Path, settings: DistillSettings, seed: int = 0
 ) -> None:
-    """Write the Student bundle to ``output``.
+    """Write the Student bundle to ``output``; of several processes (``modeling.parallel``) the first does.
 
     Raises:
         UserError: where the teacher was trained on other data than ``prepared``.
@@ -33,8 +34,9 @@ def distill(
     data = PreparedDataset(prepared)
     digest = data.train_digest()
     artifacts = [read_teacher(path, prepared, digest) for path in (teacher, *settings.extra_teachers)]
-    torch.set_num_threads(available_cores())
-    device = choose_device(settings.device)
+    team = Team(choose_device(settings.device), settings.shard)
+    torch.set_num_threads(max(available_cores() // team.neighbours, 1))
+    device = team.device
     precision = choose_precision(settings.precision, device)
     artifact = artifacts[0]
     features = load_file(artifact.file("text_vectors.safetensors"))["features"]
@@ -52,7 +54,10 @@ def distill(
     identities = [_identity(one) for one in artifacts]
     key = hashlib.sha256(json.dumps([digest, settings.canonical(), seed, *identities]).encode()).hexdigest()[:16]
     folder = Path(output).with_name(f"{Path(output).name}.checkpoints") / key
-    score = train(student, TrainingData.of(data, shape.max_history), settings, seed, precision, folder, lesson)
+    score = train(student, TrainingData.of(data, shape.max_history), settings, seed, precision, folder, lesson, team)
+    if not team.first:
+        team.wait()
+        return
     fit = fit_on_validation(student, data, settings.neighbours, seed)
     scorer = artifact.file("scorer")
     written = folder / "bundle" if settings.compresses else Path(output)

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import save_model
 
@@ -28,8 +29,11 @@ from longtail.modeling.bundling import fit_on_validation, write_bundle
 from longtail.modeling.device import choose_device, choose_precision
 from longtail.modeling.export import export_text_encoder
 from longtail.modeling.language_model import LanguageModel, UpperLayers, encode_texts, load_language_model
+from longtail.modeling.masked_language import pretrain
+from longtail.modeling.parallel import Team
 from longtail.modeling.pruning import keep_lowest_layers
 from longtail.modeling.sequence_model import SequenceModel, Shape
+from longtail.modeling.text_augmentation import AlteredTexts, Wordings
 from longtail.modeling.training import TrainingData, train
 
 NUMERIC_SCALE = 0.1  # standardised numbers beside text vectors whose numbers are about 0.05
@@ -45,7 +49,8 @@ def finetune(
     """Write the Teacher artifact to ``output``.
 
     ``checkpoints``: folder where a killed run finds its progress again; it keeps one sub-folder for each set of data,
-    settings and seed, which is removed when the run has finished.
+    settings and seed, which is removed when the run has finished. Of several processes (``modeling.parallel``) the first
+    adapts the language model and writes the artifact.
 
     Raises:
         UserError: where the training split is empty, or the language model cannot be loaded.
@@ -60,21 +65,32 @@ def finetune(
     key = hashlib.sha256(json.dumps([digest, settings.canonical(), seed]).encode()).hexdigest()[:16]
     folder = (Path(checkpoints) if checkpoints else Path(output).with_name(f"{Path(output).name}.checkpoints")) / key
     folder.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(available_cores())
-    device = choose_device(settings.device)
+    team = Team(choose_device(settings.device), settings.shard)
+    torch.set_num_threads(max(available_cores() // team.neighbours, 1))
+    device = team.device
     precision = choose_precision(settings.precision, device)
-    language_model = load_language_model(settings.language_model, settings.pooling, settings.max_tokens)
-    keep_lowest_layers(language_model, settings.language_model_layers)
-    frozen, features, upper = _text_features(
-        language_model, data, settings, seed, device, precision is torch.bfloat16, folder
-    )
+    shared = folder / "features.safetensors"
+    if team.first:
+        language_model = load_language_model(settings.language_model, settings.pooling, settings.max_tokens)
+        keep_lowest_layers(language_model, settings.language_model_layers)
+        frozen, features, upper = _text_features(
+            language_model, data, settings, seed, device, precision is torch.bfloat16, folder
+        )
+        if team.size > 1:
+            save_arrays({"features": features}, shared)
+    team.wait()
+    if not team.first:
+        features = load_arrays(shared)["features"]
     shape = Shape(
         settings.dim, settings.blocks, settings.heads, settings.max_history, settings.dropout, settings.temperature
     )
     torch.manual_seed(seed)
     text_dim = features.shape[1] - data.numeric.shape[1]
     model = SequenceModel(shape, torch.from_numpy(features), text_dim, len(data.facts["user_attributes"])).to(device)
-    score = train(model, TrainingData.of(data, settings.max_history), settings, seed, precision, folder)
+    score = train(model, TrainingData.of(data, settings.max_history), settings, seed, precision, folder, team=team)
+    if not team.first:
+        team.wait()
+        return
     fit = fit_on_validation(model, data, settings.neighbours, seed)
     facts = {
         "train_digest": digest,
@@ -98,6 +114,7 @@ def finetune(
             role="teacher",
         )
     shutil.rmtree(folder)
+    team.wait()
 
 
 def _text_features(
@@ -123,7 +140,14 @@ def _text_features(
     parts, upper = [frozen], None
     if settings.adaptation != "frozen":
         upper = UpperLayers(language_model, layers - settings.adapted_layers).to(device)
-        texts = PlainTexts(cached, frozen)
+        if settings.mlm_steps:
+            pretrain(language_model, upper, data.item_texts, settings, seed, bf16, folder)
+        wordings = Wordings.of(data, language_model, settings)
+        texts = (
+            AlteredTexts(wordings, language_model, upper.first, device, bf16)
+            if wordings
+            else PlainTexts(cached, frozen)
+        )
         adapt(upper, texts, data.train_sequences(), settings, seed, bf16, folder)
         parts.append(adapted_vectors(upper, cached, device, bf16))
     without_text = np.array([not text for text in data.item_texts])

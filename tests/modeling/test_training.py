@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,9 @@ def make_data() -> TrainingData:
     return TrainingData(Sequences(walks, nothing, 10), Sequences(walks, nothing, 10), following, True)
 
 
-def make_model() -> SequenceModel:
+def make_model(dropout: float = 0.1) -> SequenceModel:
     torch.manual_seed(0)
-    return SequenceModel(SHAPE, torch.randn(20, 4), 4, 0)
+    return SequenceModel(replace(SHAPE, dropout=dropout), torch.randn(20, 4), 4, 0)
 
 
 def test_a_rule_is_learnt(tmp_path: Path) -> None:

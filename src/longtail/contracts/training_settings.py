@@ -79,3 +79,13 @@ class TrainingSettings(MachineSettings):
                 f"dim {self.dim} is not a multiple of heads {self.heads}; take dim {self.dim // self.heads * self.heads}"
             )
         return self
+
+    @model_validator(mode="after")
+    def _sharding_is_possible(self) -> "TrainingSettings":
+        if self.shard and self.optimizer == "adafactor":
+            raise ValueError(
+                "optimizer adafactor cannot be sharded; take adamw, whose state shard spreads, or shard false"
+            )
+        if self.shard and self.precision == "fp16":
+            raise ValueError("precision fp16 cannot be sharded, as its losses are scaled; take bf16, or shard false")
+        return self

@@ -95,10 +95,6 @@ class Team:
         if self.size > 1:
             self._accelerator.wait_for_everyone()
 
-    def close(self) -> None:
-        if self.size > 1:
-            torch.distributed.destroy_process_group()
-
 
 def whole(tensor: Tensor) -> Tensor:
     """The full tensor of a sharded one; all processes must ask for it."""

@@ -67,6 +67,8 @@ class TrainingSettings(AugmentationSettings, LabelSettings, Protocol):
     def user_weight_power(self) -> float: ...
     @property
     def fgm_epsilon(self) -> float: ...
+    @property
+    def shard(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def train(
     that finds a checkpoint goes on from it, so the folder must belong to one set of data, settings and seed.
     """
     keep_freed_memory()
-    team = team or Team(model.start.device)
+    team = team or Team(model.start.device, settings.shard)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.safetensors"
     # averaged or sharded weights are validated in a model beside the one that learns
