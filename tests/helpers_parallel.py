@@ -3,6 +3,7 @@
 Arguments: folder, settings as JSON; ``stop_after`` ends the process after so many epochs, as if it were killed.
 """
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -38,10 +39,8 @@ def main(folder: Path, stop_after: int | None, given: dict[str, object]) -> None
         return original(*arguments)  # type: ignore[arg-type]
 
     training.validation_ndcg = dies  # type: ignore[assignment]
-    try:
+    with contextlib.suppress(KilledError):
         training.train(model, make_data(), settings, 0, torch.float32, folder, team=team)
-    except KilledError:
-        pass
     save_file(model.state_dict(), folder / f"model-{team.rank}.safetensors")
     team.wait()
     if torch.distributed.is_initialized():

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -5,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from longtail.contracts.settings import FinetuneSettings
+from longtail.contracts.settings import DistillSettings, FinetuneSettings
 from longtail.modeling import training
+from longtail.modeling.distillation import Lesson, Teacher
 from longtail.modeling.sequence_model import SequenceModel, Shape
 from longtail.modeling.sequences import Sequences
 from longtail.modeling.training import TrainingData, train, validation_ndcg
@@ -39,9 +41,47 @@ def test_a_rule_is_learnt(tmp_path: Path) -> None:
     assert list((tmp_path / "tensorboard").glob("events*"))
 
 
-def test_a_killed_run_ends_as_an_uninterrupted_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+EVERYTHING = {
+    "optimizer": "adafactor",
+    "schedule": "cosine",
+    "accumulation": 2,
+    "average_decay": 0.9,
+    "block_checkpointing": True,
+    "label_smoothing": 0.1,
+    "future_items": 2,
+    "user_weight_power": 0.5,
+    "crop_share": 0.3,
+    "mask_share": 0.1,
+    "reorder_share": 0.3,
+    "reverse_share": 0.1,
+    "fgm_epsilon": 0.1,
+}
+
+
+def make_lesson() -> Lesson:
+    torch.manual_seed(1)
+    teacher = Teacher(SequenceModel(SHAPE, torch.randn(20, 4), 4, 0))
+    return Lesson([teacher], DistillSettings(alignment_weight=0.5, soft_label_top=5), SHAPE.dim)
+
+
+@pytest.mark.parametrize(
+    ("more", "precision", "make"),
+    [
+        ({}, torch.float32, lambda: None),
+        (EVERYTHING, torch.float32, make_lesson),
+        (EVERYTHING | {"optimizer": "adamw"}, torch.bfloat16, make_lesson),
+    ],
+)
+def test_a_killed_run_ends_as_an_uninterrupted_one(
+    more: dict[str, object],
+    precision: torch.dtype,
+    make: Callable[[], Lesson | None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = FinetuneSettings.model_validate(SETTINGS.model_dump() | {"epochs": 3} | more)
     whole = make_model()
-    train(whole, make_data(), SETTINGS, 0, torch.float32, tmp_path / "a")
+    train(whole, make_data(), settings, 0, precision, tmp_path / "a", make())
 
     class KilledError(Exception):
         pass
@@ -51,17 +91,85 @@ def test_a_killed_run_ends_as_an_uninterrupted_one(tmp_path: Path, monkeypatch: 
     def dies(model: SequenceModel, data: TrainingData) -> float:
         nonlocal calls
         calls += 1
-        if calls == 4:
+        if calls == 3:
             raise KilledError
         return original(model, data)
 
     with monkeypatch.context() as patch, pytest.raises(KilledError):
         patch.setattr(training, "validation_ndcg", dies)
-        train(make_model(), make_data(), SETTINGS, 0, torch.float32, tmp_path / "b")
+        train(make_model(), make_data(), settings, 0, precision, tmp_path / "b", make())
     resumed = make_model()
-    train(resumed, make_data(), SETTINGS, 0, torch.float32, tmp_path / "b")
+    train(resumed, make_data(), settings, 0, precision, tmp_path / "b", make())
     for name, value in whole.state_dict().items():
-        assert torch.allclose(value, resumed.state_dict()[name], atol=1e-6), name
+        assert torch.equal(value, resumed.state_dict()[name]), name
+
+
+def trained(folder: Path, dropout: float = 0.1, **more: object) -> dict[str, torch.Tensor]:
+    """The model after one epoch."""
+    settings = FinetuneSettings.model_validate(SETTINGS.model_dump() | {"epochs": 1} | more)
+    model = make_model(dropout)
+    train(model, make_data(), settings, 0, torch.float32, folder / str(len(list(folder.iterdir()))))
+    return model.state_dict()
+
+
+def differ(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return any(not torch.equal(value, other[name]) for name, value in one.items())
+
+
+@pytest.mark.parametrize("name", [name for name in EVERYTHING if name != "block_checkpointing"])
+def test_each_option_changes_the_training(name: str, tmp_path: Path) -> None:
+    assert differ(trained(tmp_path), trained(tmp_path, **{name: EVERYTHING[name]}))
+
+
+def test_recomputed_blocks_change_nothing(tmp_path: Path) -> None:
+    assert not differ(trained(tmp_path), trained(tmp_path, block_checkpointing=True))
+
+
+def test_an_accumulated_step_is_that_of_the_batches_together(tmp_path: Path) -> None:
+    # one batch of all 100 users has a step as four batches of about a quarter, up to the means over unlike batches
+    together = trained(tmp_path, dropout=0.0, batch_positions=100_000, user_weight_power=1)
+    start = make_model(0.0).state_dict()
+    apart = trained(tmp_path, dropout=0.0, batch_positions=100, user_weight_power=1, accumulation=100)
+    one = torch.cat([(together[name] - start[name]).flatten() for name in start])
+    other = torch.cat([(apart[name] - start[name]).flatten() for name in start])
+    assert torch.nn.functional.cosine_similarity(one, other, dim=0) > 0.8
+    many = trained(tmp_path, dropout=0.0, batch_positions=100, user_weight_power=1)
+    more = torch.cat([(many[name] - start[name]).flatten() for name in start])
+    assert more.norm() > 1.5 * other.norm()  # four steps went further than one
+
+
+def test_a_clipped_gradient_has_its_norm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    norms: list[float] = []
+    step = torch.optim.AdamW.step
+
+    def watched(self: torch.optim.AdamW, *arguments: object) -> None:
+        gradients = [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
+        norms.append(float(torch.cat([gradient.flatten() for gradient in gradients]).norm()))
+        step(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", watched)
+    trained(tmp_path, clip=0.01)
+    assert norms and max(norms) == pytest.approx(0.01, rel=1e-3)
+    norms.clear()
+    trained(tmp_path, clip=0)
+    assert max(norms) > 0.1
+
+
+def test_averaged_weights_are_validated_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[str, torch.Tensor]] = []
+
+    def remember(model: SequenceModel, data: TrainingData) -> float:
+        seen.append({name: value.clone() for name, value in model.state_dict().items()})
+        return float(len(seen))
+
+    monkeypatch.setattr(training, "validation_ndcg", remember)
+    plain = trained(tmp_path)
+    assert not differ(plain, seen[0])
+    averaged = trained(tmp_path, average_decay=0.9)
+    assert differ(plain, averaged) and not differ(averaged, seen[1])
+    start = make_model().state_dict()
+    moved = [sum(float((one[name] - start[name]).norm()) for name in start) for one in (plain, averaged)]
+    assert 0 < moved[1] < moved[0]  # the average lies behind
 
 
 def test_training_stops_when_validation_no_longer_improves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

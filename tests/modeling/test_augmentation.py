@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+
+from longtail.contracts.settings import FinetuneSettings
+from longtail.modeling.augmentation import augment, crop, reorder
+from longtail.modeling.sequences import Sequences
+
+HISTORIES = [np.arange(10 * row, 10 * row + row % 8, dtype=np.int32) for row in range(400)]
+SEQUENCES = Sequences(HISTORIES, [np.zeros(0, np.int64)] * 400, 10)
+
+
+def augmented(seed: int = 0, **settings: float) -> Sequences:
+    return augment(SEQUENCES, FinetuneSettings(**settings), np.random.default_rng(seed))  # type: ignore[arg-type]
+
+
+def changed(sequences: Sequences) -> float:
+    """Share of the histories of two items or more that differ."""
+    pairs = [(new, old) for new, old in zip(sequences.histories, HISTORIES) if len(old) > 1]
+    return float(np.mean([not np.array_equal(new, old) for new, old in pairs]))
+
+
+def test_nothing_happens_by_default() -> None:
+    assert augmented() is SEQUENCES
+
+
+def test_a_crop_keeps_a_later_part() -> None:
+    rng = np.random.default_rng(0)
+    history = np.array([5, 6, 7, 8], np.int32)
+    kept = {tuple(crop(history, rng)) for _ in range(100)}
+    assert kept == {(6, 7, 8), (7, 8), (8,)}
+    assert crop(history[:1], rng).tolist() == [5]
+
+
+def test_a_reordering_shuffles_one_run_of_at_most_five() -> None:
+    rng = np.random.default_rng(0)
+    history = np.arange(20, dtype=np.int32)
+    for _ in range(200):
+        moved = np.flatnonzero(reorder(history, rng) != history)
+        assert len(moved) == 0 or moved[-1] - moved[0] < 5
+        assert sorted(reorder(history, rng)) == history.tolist()
+    assert history.tolist() == list(range(20))  # the original is left alone
+    assert {tuple(reorder(history[:2], rng)) for _ in range(50)} == {(0, 1), (1, 0)}
+
+
+def test_a_share_of_histories_is_read_backwards() -> None:
+    sequences = augmented(reverse_share=0.3)
+    for new, old in zip(sequences.histories, HISTORIES):
+        assert new.tolist() in (old.tolist(), old[::-1].tolist())
+    assert changed(sequences) == pytest.approx(0.3, abs=0.07)
+
+
+def test_shares_say_how_many_are_changed() -> None:
+    assert changed(augmented(crop_share=0.4)) == pytest.approx(0.4, abs=0.07)
+    assert changed(augmented(reorder_share=1.0)) > 0.5  # a shuffled run may come out as it was
+    assert augmented(crop_share=1.0).lengths.sum() < SEQUENCES.lengths.sum()
+
+
+def test_masked_items_stay_labels_and_are_hidden_from_the_encoder() -> None:
+    sequences = augmented(mask_share=0.25)
+    assert changed(sequences) == 0.0
+    batch = sequences.batch(np.array([7, 3]))  # 7 and 3 items
+    assert batch.hidden is not None and sequences.hidden is not None
+    assert batch.hidden[0].tolist() == sequences.hidden[7].tolist()
+    assert batch.hidden[1].tolist() == [*sequences.hidden[3].tolist(), False, False, False, False]
+    assert np.concatenate(sequences.hidden).mean() == pytest.approx(0.25, abs=0.05)
+
+
+def test_the_seed_decides() -> None:
+    everything = {"crop_share": 0.5, "reorder_share": 0.5, "reverse_share": 0.5, "mask_share": 0.5}
+    one, same, other = augmented(1, **everything), augmented(1, **everything), augmented(2, **everything)
+    flat = [np.concatenate(sequences.histories).tolist() for sequences in (one, same, other)]
+    assert flat[0] == flat[1] != flat[2]
+
+
+def test_weights_make_users_alike() -> None:
+    sequences = Sequences([np.zeros(n, np.int32) for n in (1, 3, 0, 8)], [np.zeros(0, np.int64)] * 4, 10)
+    assert sequences.weights(0.0) is None
+    weights = sequences.weights(1.0)
+    assert weights is not None
+    assert (weights * sequences.lengths).tolist() == pytest.approx([4.0, 4.0, 0.0, 4.0])  # 12 positions, 3 users
+    batch = sequences.batch(np.array([3, 0]), weights=weights)
+    assert batch.weights is not None and batch.weights.tolist() == pytest.approx([0.5, 4.0])

@@ -1,0 +1,117 @@
+import numpy as np
+import pytest
+import torch
+from test_training import make_model
+
+from longtail.contracts.settings import FinetuneSettings
+from longtail.modeling.losses import cross_entropy
+from longtail.modeling.objective import START_WEIGHT, Objective, following_items
+from longtail.modeling.sequences import Batch, Sequences
+
+HISTORIES = [np.array(row, np.int32) for row in ([3, 4, 5], [7], [1, 2])]
+
+
+def make_batch(weights: np.ndarray | None = None, hidden: list[np.ndarray] | None = None) -> Batch:
+    sequences = Sequences(HISTORIES, [np.zeros(0, np.int64)] * 3, 10, hidden)
+    return sequences.batch(np.arange(3), weights=weights)
+
+
+def loss_of(batch: Batch, step: torch.Tensor | None = None, **settings: float) -> float:
+    objective = Objective(make_model(), FinetuneSettings(**settings), None).eval()  # type: ignore[arg-type]
+    return float(objective(batch, step=step)[0].detach())
+
+
+@torch.no_grad()
+def log_probabilities(history: np.ndarray) -> torch.Tensor:
+    """Log-probabilities of the items before each item of one history. ``[1 + length, items]``"""
+    model = make_model().eval()
+    vectors = model.item_vectors()
+    queries = model(vectors, torch.from_numpy(history.astype(np.int64))[None], model.start[None])[0]
+    return torch.log_softmax(queries @ vectors.T, dim=-1)
+
+
+def start_loss() -> float:
+    logs = log_probabilities(HISTORIES[0][:0])[0]
+    return float(np.mean([-logs[history.astype(np.int64)].mean() for history in HISTORIES]))
+
+
+def expected(weigh: list[float], **shares: dict[int, float]) -> float:
+    """The loss by hand: the label of a position is spread over ``shares`` (place ahead -> share)."""
+    total, count = 0.0, 0
+    for history, weight in zip(HISTORIES, weigh):
+        logs = log_probabilities(history)
+        for place in range(len(history)):
+            ahead = {j: share for j, share in shares["ahead"].items() if place + j < len(history)}
+            label = sum(share * -logs[place, history[place + j]] for j, share in ahead.items()) / sum(ahead.values())
+            total, count = total + weight * float(label), count + 1
+    return total / count + START_WEIGHT * start_loss()
+
+
+def test_the_next_item_is_the_label() -> None:
+    assert loss_of(make_batch()) == pytest.approx(expected([1, 1, 1], ahead={0: 1.0}), abs=1e-5)
+
+
+def test_following_items_share_the_label() -> None:
+    found = loss_of(make_batch(), future_items=2, future_decay=0.25)
+    assert found == pytest.approx(expected([1, 1, 1], ahead={0: 0.8, 1: 0.2}), abs=1e-5)
+
+
+def test_positions_count_by_their_users_weight() -> None:
+    weights = np.array([0.5, 2.0, 1.25], np.float32)
+    assert loss_of(make_batch(weights)) == pytest.approx(expected(weights.tolist(), ahead={0: 1.0}), abs=1e-5)
+
+
+def test_smoothing_spreads_a_share_evenly() -> None:
+    even = np.concatenate([-log_probabilities(history)[:-1].mean(dim=1).numpy() for history in HISTORIES]).mean()
+    plain = loss_of(make_batch()) - START_WEIGHT * start_loss()
+    for items in (1, 2):
+        unsmoothed = loss_of(make_batch(), future_items=items) - START_WEIGHT * start_loss()
+        smoothed = loss_of(make_batch(), future_items=items, label_smoothing=0.3) - START_WEIGHT * start_loss()
+        assert smoothed == pytest.approx(0.7 * unsmoothed + 0.3 * float(even), abs=1e-5)
+    assert plain != pytest.approx(smoothed, abs=1e-3)
+
+
+def test_following_items_by_hand() -> None:
+    labels, shares = following_items(
+        torch.tensor([[3, 4, 5], [7, 0, 0]]), torch.tensor([[True, True, True], [True, False, False]]), 2, 0.5
+    )
+    assert labels[:2].tolist() == [[3, 4], [4, 5]] and labels[2:, 0].tolist() == [5, 7]
+    assert torch.allclose(shares, torch.tensor([[2 / 3, 1 / 3], [2 / 3, 1 / 3], [1.0, 0.0], [1.0, 0.0]]))
+
+
+def test_a_hidden_item_is_not_read_but_is_asked_for() -> None:
+    nothing = [np.zeros(len(history), bool) for history in HISTORIES]
+    last = [np.arange(len(history)) == len(history) - 1 for history in HISTORIES]
+    first = [np.arange(len(history)) == 0 for history in HISTORIES]
+    assert loss_of(make_batch(hidden=nothing)) == loss_of(make_batch())
+    assert loss_of(make_batch(hidden=last)) == loss_of(make_batch())  # the last item is a label only
+    assert loss_of(make_batch(hidden=first)) != pytest.approx(loss_of(make_batch()), abs=1e-4)
+
+
+def test_an_adversarial_step_raises_the_loss() -> None:
+    from longtail.modeling.optimization import adversarial_step
+
+    objective = Objective(make_model(), FinetuneSettings(), None).eval()
+    loss, inputs = objective(make_batch())
+    inputs.retain_grad()
+    loss.backward()
+    assert inputs.grad is not None
+    worse = loss_of(make_batch(), adversarial_step(inputs.grad, 0.05))
+    better = loss_of(make_batch(), -adversarial_step(inputs.grad, 0.05))
+    assert better < loss.item() < worse
+
+
+def test_shares_are_factors_of_both_losses() -> None:
+    objective = Objective(make_model(), FinetuneSettings(), None).eval()
+    whole, places, starts = (
+        float(objective(make_batch(), shares)[0].detach()) for shares in ((1.0, 1.0), (1.0, 0.0), (0.0, 1.0))
+    )
+    assert starts == pytest.approx(START_WEIGHT * start_loss(), abs=1e-5)
+    assert whole == pytest.approx(places + starts, abs=1e-5)
+
+
+def test_cross_entropy_with_weights() -> None:
+    p, logits = torch.eye(2), torch.tensor([[0.0, 0.0], [3.0, 0.0]])
+    by_row = torch.tensor([np.log(2), np.log(1 + np.exp(3.0))], dtype=torch.float32)
+    found = cross_entropy(p, logits, torch.tensor([0.5, 1.5]))
+    assert found.item() == pytest.approx(((0.5 * by_row[0] + 1.5 * by_row[1]) / 2).item(), abs=1e-5)
