@@ -72,14 +72,22 @@ def pretrained(folder: Path, path: Path, **settings: Any) -> tuple[LanguageModel
 @pytest.mark.slow
 @pytest.mark.parametrize("folder", ["tiny_encoder", "tiny_decoder", "tiny_llama"])
 def test_the_loss_falls_and_only_the_adapted_layers_change(
-    folder: str, request: pytest.FixtureRequest, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    folder: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = request.getfixturevalue(folder)
     before = {name: value.clone() for name, value in loaded(path).model.state_dict().items()}
-    with caplog.at_level("INFO"):
-        model, upper, vectors = pretrained(path, tmp_path, mlm_steps=100)
-    losses = [record.args[2] for record in caplog.records if record.msg.startswith("domain pretraining: step")]  # type: ignore
-    assert losses[-1] < losses[0] - 0.2
+    losses: list[float] = []
+    original = torch.nn.functional.cross_entropy
+
+    def noted(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        loss = original(logits, targets)
+        losses.append(loss.item())
+        return loss
+
+    monkeypatch.setattr(masked_language.F, "cross_entropy", noted)
+    share = {"mlm_share": 0.3} if folder == "tiny_encoder" else {}
+    model, upper, vectors = pretrained(path, tmp_path, **share)
+    assert len(losses) == 60 and np.mean(losses[-15:]) < np.mean(losses[:5]) - 0.1
     assert all(torch.equal(value, before[name]) for name, value in model.model.state_dict().items())
     changed = [name for name, value in upper.backbone.state_dict().items() if not torch.equal(value, before[name])]
     assert changed and all(".1." in name or ".2." in name for name in changed)
@@ -130,10 +138,12 @@ def test_an_interrupted_pretraining_ends_as_an_uninterrupted_one(tiny_encoder: P
     assert np.allclose(whole, resumed, atol=1e-5)
 
 
-def test_what_cannot_be_pretrained_is_one_clear_error(tiny_encoder: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_pretrained_is_one_clear_error(tiny_encoder: Path, tiny_decoder: Path, tmp_path: Path) -> None:
     model = load_language_model(str(tiny_encoder), "auto", 16)
     settings = FinetuneSettings(mlm_steps=1)
     with pytest.raises(UserError, match="no mask token"):
         pretrain(model, UpperLayers(model, 1), TEXTS, settings, 0, False, tmp_path)
     with pytest.raises(UserError, match="no item has text"):
         pretrain(model, UpperLayers(model, 1), ["", " "], settings, 0, False, tmp_path)
+    with pytest.raises(UserError, match=r"mlm_share: is 0\.3, but .* is a decoder"):
+        pretrained(tiny_decoder, tmp_path, mlm_share=0.3)

@@ -58,7 +58,7 @@ def pretrain(
     """Train the layers of ``upper`` in place for ``mlm_steps``. Checkpoints in ``folder`` let a killed run go on.
 
     Raises:
-        UserError: where no item has text, or an encoder's tokenizer has no mask token.
+        UserError: where no item has text, an encoder's tokenizer has no mask token, or mlm_share is given for a decoder.
     """
     texts = [text for text in texts if text.strip()]
     if not texts:
@@ -66,6 +66,11 @@ def pretrain(
     if not language_model.is_decoder and language_model.tokenizer.mask_token_id is None:
         raise UserError(
             f"finetune.mlm_steps: the tokenizer of {settings.language_model} has no mask token; set mlm_steps to 0"
+        )
+    if language_model.is_decoder and settings.mlm_share != FinetuneSettings.model_fields["mlm_share"].default:
+        raise UserError(
+            f"finetune.mlm_share: is {settings.mlm_share}, but {settings.language_model} is a decoder, which guesses every "
+            "next token; leave it out"
         )
     device = next(upper.parameters()).device
     head, is_new = output_head(language_model)
@@ -79,7 +84,7 @@ def pretrain(
     )
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "pretraining.safetensors"
-    begin, steps = 0, settings.mlm_steps
+    begin, steps, running = 0, settings.mlm_steps, 0.0
     if checkpoint.is_file():
         tensors, numbers = load_checkpoint(checkpoint, optimizer)
         trained.load_state_dict(tensors, strict=False)
@@ -113,9 +118,10 @@ def pretrain(
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(parameters.values(), settings.adapt_clip)
             optimizer.step()
+            running = loss.item() if step == begin else 0.95 * running + 0.05 * loss.item()
             if (step + 1) % CHECKPOINT_STEPS == 0 or step + 1 == steps:
                 save_checkpoint(checkpoint, dict(parameters), optimizer, {"step": step + 1})
-                log.info("domain pretraining: step %d of %d, loss %.3f", step + 1, steps, loss.item())
+                log.info("domain pretraining: step %d of %d, loss %.3f", step + 1, steps, running)
 
 
 def masked(language_model: LanguageModel, ids: Tensor, mask: Tensor, share: float) -> tuple[Tensor, Tensor]:
