@@ -55,16 +55,12 @@ def item_table(engine: Engine, codes: Frame, items: Frame, train_counts: Frame, 
     codes: item_code, item_id; train_counts: item_code, train_count.
     """
     joined = codes.join(items, on=Columns.ITEM, how="left").join(train_counts, on=Columns.ITEM_CODE, how="left")
-    readable = nw.col(Columns.ATTRIBUTES).str.replace_all(LIST, ", ", literal=True)
-    text = nw.concat_str(
-        nw.col(Columns.TITLE), readable, nw.col(Columns.DESCRIPTION), separator=" | ", ignore_nulls=True
-    )
     moments = _moments(engine, items, numeric)
     table = joined.select(
         Columns.ITEM_CODE,
         Columns.ITEM,
         Columns.TITLE,
-        text.alias(Columns.TEXT),
+        item_text().alias(Columns.TEXT),
         nw.col(Columns.ATTRIBUTES).str.split(LIST),
         nw.col("train_count").fill_null(0).cast(nw.Int64()).alias(Columns.TRAIN_COUNT),
         *[_standardised(name, *moments[name]).alias(f"number {name}") for name in numeric],
@@ -78,6 +74,14 @@ def item_table(engine: Engine, codes: Frame, items: Frame, train_counts: Frame, 
         Columns.ATTRIBUTES,
         Columns.NUMERIC,
         Columns.TRAIN_COUNT,
+    )
+
+
+def item_text() -> nw.Expr:
+    """Title, attributes and description as the one text that the language model reads; empty where there is none."""
+    readable = nw.col(Columns.ATTRIBUTES).str.replace_all(LIST, ", ", literal=True)
+    return nw.concat_str(
+        nw.col(Columns.TITLE), readable, nw.col(Columns.DESCRIPTION), separator=" | ", ignore_nulls=True
     )
 
 

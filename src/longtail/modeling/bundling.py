@@ -67,6 +67,7 @@ def write_bundle(
         max_tokens,
         prepared.train_digest(),
         validation_ndcg_by_history=fit.ndcg,
+        numeric_names=prepared.facts["numeric_names"],
         **facts,
     )
     model = model.cpu().eval()

@@ -79,13 +79,11 @@ def loss_per_k(
     for k in (*revealed, None):
         users = rows[targets.history_lengths[rows] >= (k or 0)]
         queries = queries_of(prepared, targets, k)
-        found = [
-            _ndcg(system, [queries[row] for row in users], [targets.items[row] for row in users], prepared)
-            for system in (before, after)
-        ]
-        kept = found[1] / found[0] if found[0] else None
-        loss[WHOLE if k is None else str(k)] = {"before": found[0], "after": found[1], "kept": kept}
-        log.info("compression: %s items of the history: NDCG@10 %s -> %s", k if k is not None else WHOLE, *found)
+        asked, wanted = [queries[row] for row in users], [targets.items[row] for row in users]
+        old, new = (_ndcg(system, asked, wanted, prepared) for system in (before, after))
+        key = WHOLE if k is None else str(k)
+        loss[key] = {"before": old, "after": new, "kept": new / old if old and new is not None else None}
+        log.info("compression: %s items of the history: NDCG@10 %s -> %s", key, old, new)
     return loss
 
 

@@ -1,0 +1,139 @@
+"""New items of the bundle in helpers_hand_bundle, computed by hand."""
+
+import json
+import logging
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from helpers_hand_bundle import ITEMS, A, B, C, D, write_hand_bundle
+
+from longtail.contracts.artifacts import BUNDLE, MANIFEST, sha256, write_artifact
+from longtail.contracts.errors import UserError
+from longtail.retrieval.bundle import copy_encoders, items_table, load_bundle, write_tables
+from longtail.retrieval.int8 import Int8Rows
+from longtail.retrieval.new_items import Added, add_items
+from longtail.retrieval.query import Query
+from longtail.retrieval.scorer import Scorer
+
+NEW = 4  # code of the first new item
+
+
+def table(*rows):
+    names = ("item_id", "title", "attributes", "text")
+    kinds = (pa.string(), pa.string(), pa.list_(pa.string()), pa.string())
+    return pa.table({name: pa.array([row[i] for row in rows], kinds[i]) for i, name in enumerate(names)})
+
+
+RED = ("e", "Lamp in red", ["y"], "red lamp")  # its vector is (.6, .8), as that of c
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    return write_hand_bundle(tmp_path / "bundle")
+
+
+def query(*history):
+    return Query(np.array(history, dtype=np.int32))
+
+
+def test_a_new_item_is_its_text(bundle, tmp_path):
+    assert add_items(bundle, table(RED), tmp_path / "out") == Added(new=1, replaced=0, unchanged=0)
+    after = load_bundle(tmp_path / "out")
+    assert after.item_ids == ["a", "b", "c", "d", "e"]
+    assert (after.titles[NEW], after.item_attributes[NEW], after.train_counts[NEW]) == ("Lamp in red", ["y"], 0)
+    assert after.tensors.item_matrix[NEW] == pytest.approx([0.6, 0.8])
+    assert after.tensors.log_popularity[NEW] == pytest.approx(0)  # median of 1, .5, -.5, -1
+
+
+def test_its_neighbours_are_the_nearest_scaled_to_the_matrix(bundle, tmp_path):
+    add_items(bundle, table(RED), tmp_path / "out")
+    matrix = load_bundle(tmp_path / "out").tensors.neighbours.toarray()
+    # stored: ab .8, ac .2, bc .5, with cosines 0, .6, .8: 1.5 / 1.4; a row holds two; cosines of e: a .6, b .8, c 1, d -.6
+    ratio = 1.5 / 1.4
+    assert matrix[NEW] == pytest.approx([0, 0.8 * ratio, 1.0 * ratio, 0, 0], rel=1e-5)
+    assert matrix[:, NEW] == pytest.approx(matrix[NEW], rel=1e-5)
+
+
+def test_scores_of_old_items_stay(bundle, tmp_path):
+    add_items(bundle, table(RED, ("f", None, None, "red")), tmp_path / "out")
+    before, after = Scorer(load_bundle(bundle)), Scorer(load_bundle(tmp_path / "out"))
+    asked = [query(), query(A), query(A, B), query(C, D, A, B)]
+    assert after.score(asked)[:, :NEW] == pytest.approx(before.score(asked), rel=1e-6)
+
+
+def test_a_new_item_is_recommended_and_read_as_history(bundle, tmp_path):
+    add_items(bundle, table(RED), tmp_path / "out")
+    scorer = Scorer(load_bundle(tmp_path / "out"), threads=1)
+    # history b: q = (.1, 1.2), bucket 1: e = .06 + .96 + 1 * .8 * 1.5 / 1.4
+    (answer,) = scorer.recommend([query(B)], 5)
+    (found,) = [item for item in answer if item.item_id == "e"]
+    assert found.score == pytest.approx(1.02 + 0.8 * 1.5 / 1.4)
+    assert found.reason == "because of Blue lamp in your history"
+    (answer,) = scorer.recommend([query(NEW)], 1)
+    assert (answer[0].item_id, answer[0].reason) == ("c", "because of Lamp in red in your history")
+
+
+def test_the_bundle_itself_may_be_replaced_and_again(bundle):
+    first = sha256(bundle / MANIFEST)
+    add_items(bundle, table(RED), bundle)
+    second = sha256(bundle / MANIFEST)
+    add_items(bundle, table(("f", "Red", [], "red")), bundle)
+    assert load_bundle(bundle).item_ids == ["a", "b", "c", "d", "e", "f"]
+    added = json.loads((bundle / MANIFEST).read_text())["facts"]["added_items"]
+    assert added == [{"new": 1, "replaced": 0, "from_manifest": digest} for digest in (first, second)]
+
+
+def test_an_item_that_is_there_alike_is_left_alone(bundle, tmp_path):
+    assert add_items(bundle, table(("a", "Red lamp", ["x"], "lamp"), RED), tmp_path / "out") == Added(1, 0, 1)
+    assert load_bundle(tmp_path / "out").tensors.item_matrix[A].tolist() == [1, 0]
+
+
+def test_an_item_with_other_content_is_refused(bundle, tmp_path):
+    with pytest.raises(
+        UserError, match=r"1 items are in the catalogue .* other titles or attributes: 'a'; .* --replace"
+    ):
+        add_items(bundle, table(("a", "Green lamp", ["x"], "lamp")), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_replace_takes_the_item_out_and_in_by_its_text(bundle, tmp_path):
+    given = table(("a", "Green lamp", ["z"], "lamp"), RED)
+    assert add_items(bundle, given, tmp_path / "out", replace_known=True) == Added(new=1, replaced=1, unchanged=0)
+    after = load_bundle(tmp_path / "out")
+    assert (after.titles[A], after.item_attributes[A], after.train_counts[A]) == ("Green lamp", ["z"], 9)
+    assert after.tensors.item_matrix[A] == pytest.approx([0, 1])  # "lamp" is (0, 2, 0), projected to (0, 8)
+    assert after.tensors.item_matrix[NEW] == pytest.approx([0.6, 0.8])
+    assert after.tensors.log_popularity[A] == 1
+    matrix = after.tensors.neighbours.toarray()
+    assert matrix[B, C] == pytest.approx(0.5)  # between items that stay
+    assert matrix[A, B] == pytest.approx(1.5 / 1.4)  # cosine 1 now
+    assert matrix[A, A] == matrix[NEW, NEW] == 0
+
+
+def test_an_int8_bundle_stays_one(bundle, tmp_path):
+    loaded = load_bundle(bundle)
+    with write_artifact(tmp_path / "small", BUNDLE, dict(loaded.facts)) as folder:
+        write_tables(folder, replace(loaded.tensors, item_matrix=Int8Rows.of(ITEMS)), items_table(loaded), ["gender=F"])
+        copy_encoders(bundle, folder)
+    add_items(tmp_path / "small", table(RED), tmp_path / "out")
+    matrix = load_bundle(tmp_path / "out").tensors.item_matrix
+    assert isinstance(matrix, Int8Rows)
+    assert matrix[:] == pytest.approx(np.vstack([ITEMS, [0.6, 0.8]]), abs=0.004)
+
+
+def test_numbers_that_the_model_reads_are_missed_loudly(bundle, tmp_path, caplog):
+    loaded = load_bundle(bundle)
+    with write_artifact(tmp_path / "numbers", BUNDLE, loaded.facts | {"numeric_names": ["price"]}) as folder:
+        write_tables(folder, loaded.tensors, items_table(loaded), ["gender=F"])
+        copy_encoders(bundle, folder)
+    with caplog.at_level(logging.WARNING):
+        add_items(tmp_path / "numbers", table(RED), tmp_path / "out")
+    assert "reads numbers (price); a new item counts as average" in caplog.text
+
+
+def test_a_bundle_without_text_encoder_cannot_take_new_items(tmp_path):
+    bundle = write_hand_bundle(tmp_path / "bundle", text=False)
+    with pytest.raises(UserError, match="holds no text encoder"):
+        add_items(bundle, table(RED), tmp_path / "out")
