@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import tempfile
 from pathlib import Path
 
 import torch
@@ -21,6 +22,7 @@ from longtail.modeling.distillation import Lesson, Teacher
 from longtail.modeling.parallel import Team
 from longtail.modeling.sequence_model import SequenceModel, Shape
 from longtail.modeling.training import TrainingData, train
+from longtail.tables.sources import fetch_folder
 
 
 def distill(
@@ -29,19 +31,23 @@ def distill(
     """Write the Student bundle to ``output``; of several processes (``modeling.parallel``) the first does.
 
     Raises:
-        UserError: where the teacher was trained on other data than ``prepared``.
+        UserError: where a teacher was trained on other data than ``prepared``.
     """
     data = PreparedDataset(prepared)
     digest = data.train_digest()
-    artifacts = [read_teacher(path, prepared, digest) for path in (teacher, *settings.extra_teachers)]
+    artifact = read_teacher(teacher, prepared, digest)
     team = Team(choose_device(settings.device), settings.shard)
     torch.set_num_threads(max(available_cores() // team.neighbours, 1))
     device = team.device
     precision = choose_precision(settings.precision, device)
-    artifact = artifacts[0]
     features = load_file(artifact.file("text_vectors.safetensors"))["features"]
-    teachers = [load_teacher(one, device) for one in artifacts]
-    taught = teachers[0]
+    taught = load_teacher(artifact, device)
+    teachers, identities = [Teacher(taught)], [_identity(artifact)]
+    for path in settings.extra_teachers:
+        with tempfile.TemporaryDirectory() as temporary:
+            extra = read_teacher(fetch_folder(path, Path(temporary)), prepared, digest, path)
+            teachers.append(Teacher(load_teacher(extra, device)))
+            identities.append(_identity(extra))
     shape = Shape(
         settings.dim, settings.blocks, settings.heads, taught.shape.max_history, settings.dropout, settings.temperature
     )
@@ -50,8 +56,7 @@ def distill(
     student = SequenceModel(shape, torch.from_numpy(features), taught.text_dim, n_attributes).to(device)
     if settings.start_from_teacher and settings.dim == taught.shape.dim:
         start_from_teacher(student, taught)
-    lesson = Lesson([Teacher(model) for model in teachers], settings, shape.dim).to(device)
-    identities = [_identity(one) for one in artifacts]
+    lesson = Lesson(teachers, settings, shape.dim).to(device)
     key = hashlib.sha256(json.dumps([digest, settings.canonical(), seed, *identities]).encode()).hexdigest()[:16]
     folder = Path(output).with_name(f"{Path(output).name}.checkpoints") / key
     score = train(student, TrainingData.of(data, shape.max_history), settings, seed, precision, folder, lesson, team)
@@ -90,15 +95,17 @@ def start_from_teacher(student: SequenceModel, teacher: SequenceModel) -> None:
     student.load_state_dict(own | inherited)
 
 
-def read_teacher(path: str | Path, prepared: str | Path, digest: str) -> Artifact:
-    """A teacher that learnt from the training events with this digest.
+def read_teacher(path: str | Path, prepared: str | Path, digest: str, name: str | Path | None = None) -> Artifact:
+    """A teacher that learnt from the training events with this digest. name: what the user called it.
 
     Raises:
         UserError: where it was trained on other data.
     """
     artifact = read_artifact(path, TEACHER)
     if artifact.facts["train_digest"] != digest:
-        raise UserError(f"{path}: was trained on other events than {prepared} holds; run finetune on this data first")
+        raise UserError(
+            f"{name or path}: was trained on other events than {prepared} holds; run finetune on this data first"
+        )
     return artifact
 
 

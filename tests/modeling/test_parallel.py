@@ -51,7 +51,8 @@ def test_two_processes_have_the_loss_curve_of_one(
     assert losses == pytest.approx(alone[0], rel=1e-4)
     assert losses[0] > losses[-1]
     for name, value in weights.items():
-        assert torch.allclose(value, alone[1][name], atol=2e-3), name
+        if not name.endswith("project_in.bias"):  # the keys' bias has no effect, so Adam makes noise of its gradient
+            assert torch.allclose(value, alone[1][name], atol=2e-3), name
 
 
 @pytest.mark.slow

@@ -120,6 +120,21 @@ def fetch(source: Source, folder: Path) -> Source:
     return replace(source, files=tuple(copies))
 
 
+def fetch_folder(uri: str, folder: Path) -> Path:
+    """A copy, inside ``folder``, of all that a bucket's folder holds; a local folder stays where it is.
+
+    Raises:
+        UserError: where it cannot be read.
+    """
+    if "://" not in uri:
+        return Path(uri)
+    target = folder / "fetched"
+    with reaching(uri):
+        filesystem, path = fsspec.core.url_to_fs(uri)
+        filesystem.get(path.rstrip("/"), str(target), recursive=True)
+    return target
+
+
 def first_line(file: str) -> str:
     with reaching(file), open_file(file) as stream:
         try:

@@ -1,0 +1,84 @@
+"""Students of several teachers, of the distillation layer's options, and of two processes."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pytest
+from helpers_prepared import write_tiny_prepared
+
+from longtail.components.distill.distill import distill
+from longtail.components.finetune.train import finetune
+from longtail.contracts.artifacts import TEACHER, read_artifact
+from longtail.contracts.errors import UserError
+from longtail.contracts.settings import DistillSettings, FinetuneSettings
+from longtail.retrieval.bundle import load_bundle
+
+pytestmark = pytest.mark.slow
+SMALL = {"adaptation": "frozen", "dim": 16, "heads": 2, "epochs": 1, "batch_positions": 64, "neighbours": 5}
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Path:
+    """A prepared data set, two teachers of it (of different width), and one of other data."""
+    folder = tmp_path_factory.mktemp("shop")
+    write_tiny_prepared(folder / "prepared")
+    write_tiny_prepared(folder / "other", seed=9)
+    for name, data, more in (("one", "prepared", {}), ("two", "prepared", {"dim": 24}), ("strange", "other", {})):
+        settings = FinetuneSettings.model_validate({"language_model": str(tiny_encoder)} | SMALL | more)
+        finetune(folder / data, folder / name, settings, seed=1)
+    return folder
+
+
+def item_matrix(shop: Path, output: Path, **more: object) -> np.ndarray:
+    small = {name: value for name, value in SMALL.items() if name != "adaptation"}
+    distill(shop / "prepared", shop / "one", output, DistillSettings.model_validate(small | more), seed=1)
+    return load_bundle(output).tensors.item_matrix
+
+
+def test_a_second_teacher_and_alignment_change_the_student(shop: Path, tmp_path: Path) -> None:
+    alone = item_matrix(shop, tmp_path / "alone")
+    both = item_matrix(shop, tmp_path / "both", extra_teachers=[str(shop / "two")])
+    aligned = item_matrix(shop, tmp_path / "aligned", alignment_weight=1.0)
+    assert not np.allclose(alone, both, atol=1e-4) and not np.allclose(alone, aligned, atol=1e-4)
+    # it starts from the first teacher whoever else teaches
+    start = load_bundle(shop / "one" / "scorer").tensors.item_matrix
+    assert (both * start).sum(axis=1).mean() > 0.9
+
+    memory = fsspec.filesystem("memory")
+    memory.put(str(shop / "two"), "/teachers/two", recursive=True)
+    remote = item_matrix(shop, tmp_path / "remote", extra_teachers=["memory://teachers/two"])
+    assert np.array_equal(remote, both)
+
+
+def test_every_teacher_must_know_the_data(shop: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="strange: was trained on other events"):
+        item_matrix(shop, tmp_path / "bundle", extra_teachers=[str(shop / "strange")])
+    with pytest.raises(UserError, match="no such folder"):
+        item_matrix(shop, tmp_path / "bundle", extra_teachers=[str(shop / "absent")])
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_two_processes_write_one_teacher(shop: Path, tiny_encoder: Path, tmp_path: Path) -> None:
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    stage = [
+        "-m",
+        "longtail.components.finetune",
+        "--prepared",
+        str(shop / "prepared"),
+        "--output",
+        str(tmp_path / "two"),
+    ]
+    settings = {"language_model": str(tiny_encoder)} | SMALL | {"dropout": 0.0, "precision": "fp32"}
+    overrides = [part for name, value in settings.items() for part in ("--set", f"finetune.{name}={value}")]
+    done = subprocess.run([*launcher, *stage, *overrides], capture_output=True, text=True, env=dict(os.environ))
+    assert done.returncode == 0, done.stderr
+    finetune(shop / "prepared", tmp_path / "one", FinetuneSettings.model_validate(settings))
+    one, two = (read_artifact(tmp_path / name, TEACHER) for name in ("one", "two"))
+    assert two.facts["validation_ndcg"] == pytest.approx(one.facts["validation_ndcg"], abs=1e-3)
+    matrices = [load_bundle(tmp_path / name / "scorer").tensors.item_matrix for name in ("one", "two")]
+    assert np.allclose(*matrices, atol=1e-2)
+    assert not any((tmp_path / "two.checkpoints").iterdir())
