@@ -25,6 +25,8 @@ from longtail.contracts.settings import FinetuneSettings
             "gradient_checkpointing is True, but acts only with adapt_s",
         ),
         ({"adaptation": "frozen", "mlm_steps": 5}, "mlm_steps cannot act with adaptation frozen"),
+        ({"adaptation": "none", "mlm_steps": 5}, "mlm_steps cannot act with adaptation none"),
+        ({"adaptation": "none", "synonym_share": 0.5}, r"synonym_share is 0\.5, .* \(it is none\)"),
         ({"mlm_share": 0.3}, r"mlm_share is 0\.3, but acts only with mlm_steps above 0"),
         ({"adaptation": "adalora", "adapt_steps": 9}, "adalora needs 10"),
     ],

@@ -120,8 +120,8 @@ class AdaptationSettings(MachineSettings):
             for name in names:
                 if self._is_set(name) and not acts:
                     raise ValueError(
-                        f"{name} is {getattr(self, name)}, but acts only with {needed} and an adaptation other than "
-                        "frozen; leave it out"
+                        f"{name} is {getattr(self, name)}, but acts only with {needed} and an adaptation that "
+                        f"trains (it is {self.adaptation}); leave it out"
                     )
         if self.adaptation == "adalora" and 0 < self.adapt_steps < LEAST_ADALORA_STEPS:
             raise ValueError(
