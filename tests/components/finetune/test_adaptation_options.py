@@ -1,0 +1,39 @@
+"""The options of the adaptation change the adapted vectors and leave the pretrained ones alone."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from helpers_prepared import write_tiny_prepared
+from numpy.typing import NDArray
+
+from longtail.components.finetune.train import _text_features
+from longtail.contracts.prepared import PreparedDataset
+from longtail.contracts.settings import FinetuneSettings
+from longtail.modeling.language_model import load_language_model
+
+pytestmark = pytest.mark.slow
+
+
+def test_options_act_on_the_adapted_vectors_alone(tiny_decoder: Path, tmp_path: Path) -> None:
+    write_tiny_prepared(tmp_path / "prepared")
+    data = PreparedDataset(tmp_path / "prepared")
+
+    def vectors(name: str, **settings: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        small = {"adapt_steps": 2, "adapt_batch": 8}
+        chosen = FinetuneSettings.model_validate({"language_model": str(tiny_decoder), **small, **settings})
+        model = load_language_model(chosen.language_model, "auto", 16)
+        frozen, features, _ = _text_features(model, data, chosen, 1, torch.device("cpu"), False, tmp_path / name)
+        return frozen, features[:, 32:64]
+
+    frozen, plain = vectors("plain")
+    for name, options in {
+        "pretrained": {"mlm_steps": 2},
+        "altered": {"word_dropout": 0.4},
+        "adapter": {"adaptation": "adapter", "adapter_dim": 4},
+    }.items():
+        same, other = vectors(name, **options)
+        assert np.array_equal(frozen, same)
+        assert not np.allclose(plain, other, atol=1e-5), name
