@@ -52,10 +52,15 @@ from longtail.retrieval.scorer import Scorer
 SHARE = 0.1  # of users, or items, that are held out
 REVEALED = (0, 1, 2, 3, 4)
 BATCH = 256
-QUICK = (
-    "finetune.adapt_steps=10 finetune.adapt_batch=64 finetune.dim=64 finetune.blocks=1 finetune.epochs=2 "
-    "distill.dim=64 distill.epochs=1"
-).split()
+QUICK = [
+    "finetune.adapt_steps=10",
+    "finetune.adapt_batch=64",
+    "finetune.dim=64",
+    "finetune.blocks=1",
+    "finetune.epochs=2",
+    "distill.dim=64",
+    "distill.epochs=1",
+]
 SHOWN = ("student", "popularity", "item_cf", "tfidf", "frozen_text")
 
 Table = dict[str, dict[str, dict[str, Any]]]  # column -> system -> entry
@@ -162,13 +167,13 @@ def new_items(data: Data) -> dict[str, Any]:
         Query(code[query.history], query.attributes) for query in queries_of(whole, _chosen(targets, rows), None)
     ]
     wanted = [code[new[row]] for row in rows]
-    without_events = [int((whole.item_codes == item).sum()) for item in held]
+    events = int(np.isin(whole.item_codes, held).sum())
     result = {
         among: _measured(systems, queries, wanted, whole.exclude_history, data, codes)
         for among, codes in (("whole catalogue", None), ("new items", np.sort(code[held])))
     }
     result["new items"]["chance"] = _chance(len(held))
-    return {"held_out": len(held), "events": sum(without_events), "measured": len(rows), "ranked_among": result}
+    return {"held_out": len(held), "events": events, "measured": len(rows), "ranked_among": result}
 
 
 def frozen_vectors(data: Data, whole: PreparedDataset) -> NDArray[np.float32]:
