@@ -47,13 +47,12 @@ def test_a_new_item_is_its_text(bundle, tmp_path):
     assert after.tensors.log_popularity[NEW] == pytest.approx(0)  # median of 1, .5, -.5, -1
 
 
-def test_its_neighbours_are_the_nearest_scaled_to_the_matrix(bundle, tmp_path):
+def test_its_neighbours_are_the_nearest_with_the_usual_values_of_their_ranks(bundle, tmp_path):
     add_items(bundle, table(RED), tmp_path / "out")
     matrix = load_bundle(tmp_path / "out").tensors.neighbours.toarray()
-    # stored: ab .8, ac .2, bc .5, with cosines 0, .6, .8: 1.5 / 1.4; a row holds two; cosines of e: a .6, b .8, c 1, d -.6
-    ratio = 1.5 / 1.4
-    assert matrix[NEW] == pytest.approx([0, 0.8 * ratio, 1.0 * ratio, 0, 0], rel=1e-5)
-    assert matrix[:, NEW] == pytest.approx(matrix[NEW], rel=1e-5)
+    # rows: a has .8, .2 and b has .5, so the nearest gets .65 and the second .1; cosines of e: a .6, b .8, c 1, d -.6
+    assert matrix[NEW] == pytest.approx([0, 0.1, 0.65, 0, 0])
+    assert matrix[:, NEW] == pytest.approx(matrix[NEW])
 
 
 def test_scores_of_old_items_stay(bundle, tmp_path):
@@ -66,10 +65,10 @@ def test_scores_of_old_items_stay(bundle, tmp_path):
 def test_a_new_item_is_recommended_and_read_as_history(bundle, tmp_path):
     add_items(bundle, table(RED), tmp_path / "out")
     scorer = Scorer(load_bundle(tmp_path / "out"), threads=1)
-    # history b: q = (.1, 1.2), bucket 1: e = .06 + .96 + 1 * .8 * 1.5 / 1.4
+    # history b: q = (.1, 1.2), bucket 1: e = .06 + .96 + 1 * .1
     (answer,) = scorer.recommend([query(B)], 5)
     (found,) = [item for item in answer if item.item_id == "e"]
-    assert found.score == pytest.approx(1.02 + 0.8 * 1.5 / 1.4)
+    assert found.score == pytest.approx(1.02 + 0.1)
     assert found.reason == "because of Blue lamp in your history"
     (answer,) = scorer.recommend([query(NEW)], 1)
     assert (answer[0].item_id, answer[0].reason) == ("c", "because of Lamp in red in your history")
@@ -108,7 +107,7 @@ def test_replace_takes_the_item_out_and_in_by_its_text(bundle, tmp_path):
     assert after.tensors.log_popularity[A] == 1
     matrix = after.tensors.neighbours.toarray()
     assert matrix[B, C] == pytest.approx(0.5)  # between items that stay
-    assert matrix[A, B] == pytest.approx(1.5 / 1.4)  # cosine 1 now
+    assert matrix[A, B] == pytest.approx(0.65)  # cosine 1 now
     assert matrix[A, A] == matrix[NEW, NEW] == 0
 
 

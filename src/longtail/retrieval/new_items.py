@@ -1,8 +1,8 @@
 """New items in a bundle, known by their text alone, without training.
 
 - Vector: the text's, as a stated interest's; the model adds a learned id vector only to items of training.
-- Neighbours: an item's nearest by cosine of item vectors, as many as a row of the bundle holds, in both directions. A
-  cosine becomes a value of the sparse matrix by the ratio that the two have on average at the matrix's own entries.
+- Neighbours: an item's nearest by cosine of item vectors, as many as a row of the bundle holds, in both directions. The
+  r-th nearest gets the mean of the r-th greatest values of the bundle's rows: cosines have another scale in every model.
 - Popularity: that of the catalogue's median item, since nobody can have chosen what was not there.
 
 All that is stored of other items stays as it is, and so do their scores for users who have no new item.
@@ -23,12 +23,11 @@ from longtail.contracts.columns import Columns
 from longtail.contracts.errors import UserError
 from longtail.retrieval.bundle import Bundle, Tensors, copy_encoders, items_table, load_bundle, write_tables
 from longtail.retrieval.int8 import Int8Rows, Matrix, products
-from longtail.retrieval.neighbours import SparseRows, keep_top
+from longtail.retrieval.neighbours import SparseRows
 from longtail.retrieval.scorer import Scorer
 
 log = logging.getLogger(__name__)
 BATCH = 64  # texts, or rows of similarities, at once
-PAIRS = 20_000  # entries of the sparse matrix that say how its values relate to cosines
 SHOWN = 3
 
 
@@ -142,27 +141,29 @@ def _neighbours(old: Tensors, matrix: Matrix, codes: NDArray[np.int64]) -> Spars
     """The sparse matrix with rows and columns of the items ``codes``, whose former entries are dropped."""
     entries = old.neighbours.tocoo()
     kept = ~np.isin(entries.row, codes) & ~np.isin(entries.col, codes)
-    width = int(np.diff(old.neighbours.indptr).max(initial=0))
-    ratio = _value_per_cosine(old)
+    usual = _values_by_rank(old.neighbours)
     rows, columns, values = [entries.row[kept]], [entries.col[kept]], [entries.data[kept]]
     for begin in range(0, len(codes), BATCH):
         given = codes[begin : begin + BATCH]
         cosines = products(matrix[given], matrix)
-        cosines[np.arange(len(given)), given] = 0.0
-        near = keep_top(sparse.csr_array(np.maximum(cosines, 0.0)), width).tocoo()
-        outside = ~np.isin(near.col, codes)  # among themselves, each has its row
-        rows += [given[near.row], near.col[outside]]
-        columns += [near.col, given[near.row[outside]]]
-        values += [ratio * near.data, ratio * near.data[outside]]
+        cosines[np.arange(len(given)), given] = -np.inf
+        near = np.argsort(-cosines, axis=1, kind="stable")[:, : min(len(usual), len(matrix) - 1)]  # [given, neighbours]
+        row, column = np.repeat(given, near.shape[1]), near.ravel()
+        value = np.tile(usual[: near.shape[1]], len(given))
+        outside = ~np.isin(column, codes)  # among themselves, each has its row
+        rows += [row, column[outside]]
+        columns += [column, row[outside]]
+        values += [value, value[outside]]
     data = np.concatenate(values).astype(np.float32)
     shape = (len(matrix), len(matrix))
     return sparse.csr_array((data, (np.concatenate(rows), np.concatenate(columns))), shape=shape)
 
 
-def _value_per_cosine(old: Tensors) -> float:
-    """Sum of the sparse matrix's values over the sum of the same pairs' positive cosines."""
-    entries = old.neighbours.tocoo()
-    chosen = np.sort(np.random.default_rng(0).permutation(len(entries.data))[:PAIRS])
-    rows, columns = old.item_matrix[entries.row[chosen]], old.item_matrix[entries.col[chosen]]
-    cosines = float(np.maximum(np.einsum("pd,pd->p", rows, columns), 0.0).sum())
-    return float(entries.data[chosen].sum()) / cosines if cosines > 0 else 0.0
+def _values_by_rank(neighbours: SparseRows) -> NDArray[np.float64]:
+    """Mean over the rows that are not empty of their greatest value, second greatest and so on; a short row has zeros."""
+    counts = np.diff(neighbours.indptr)
+    owner = np.repeat(np.arange(len(counts)), counts)
+    order = np.lexsort((-neighbours.data, owner))
+    rank = np.arange(len(order)) - neighbours.indptr[owner]
+    sums = np.bincount(rank, weights=neighbours.data[order], minlength=counts.max(initial=0))
+    return np.asarray(sums / max(int((counts > 0).sum()), 1), dtype=np.float64)
