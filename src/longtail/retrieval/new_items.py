@@ -142,7 +142,9 @@ def _neighbours(old: Tensors, matrix: Matrix, codes: NDArray[np.int64]) -> Spars
     entries = old.neighbours.tocoo()
     kept = ~np.isin(entries.row, codes) & ~np.isin(entries.col, codes)
     usual = _values_by_rank(old.neighbours)
-    rows, columns, values = [entries.row[kept]], [entries.col[kept]], [entries.data[kept]]
+    rows: list[NDArray[np.integer]] = [entries.row[kept]]
+    columns: list[NDArray[np.integer]] = [entries.col[kept]]
+    values: list[NDArray[np.floating]] = [entries.data[kept]]
     for begin in range(0, len(codes), BATCH):
         given = codes[begin : begin + BATCH]
         cosines = products(matrix[given], matrix)
