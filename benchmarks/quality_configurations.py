@@ -24,13 +24,13 @@ class Configuration:
 CONFIGURATIONS = {
     "full": Configuration("teacher and student with the profile's settings", {}, {}),
     "without_language_model": Configuration(
-        "no text in the neural part; words (TF-IDF) stay in the sparse term",
+        "no language model; words (TF-IDF) stay, as neighbours and as part of the vectors",
         {"finetune": {"adaptation": "none"}},
         {"finetune": OF_ADAPTATION},
     ),
     "ids_only": Configuration(
         "no text at all: no language model, no lexical neighbours",
-        {"finetune": {"adaptation": "none", "lexical": False}, "distill": {"lexical": False}},
+        {"finetune": {"adaptation": "none", "lexical": False}},
         {"finetune": OF_ADAPTATION},
     ),
     "without_finetuning": Configuration(
@@ -43,7 +43,7 @@ CONFIGURATIONS = {
     ),
     "without_cooccurrence": Configuration(
         "no co-occurrence in the sparse term; words stay",
-        {"finetune": {"cooccurrence": False}, "distill": {"cooccurrence": False}},
+        {"finetune": {"cooccurrence": False}},
         {},
     ),
 }

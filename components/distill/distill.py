@@ -19,9 +19,11 @@ from longtail.modeling.bundling import copy_text_encoder, fit_on_validation, wri
 from longtail.modeling.compression import compress
 from longtail.modeling.device import choose_device, choose_precision
 from longtail.modeling.distillation import Lesson, Teacher
+from longtail.modeling.neighbour_term import NeighbourTerm
 from longtail.modeling.parallel import Team
 from longtail.modeling.sequence_model import SequenceModel, Shape
 from longtail.modeling.training import TrainingData, train
+from longtail.retrieval.item_to_item import ItemToItem
 from longtail.tables.sources import fetch_folder
 
 
@@ -59,17 +61,21 @@ def distill(
     lesson = Lesson(teachers, settings, shape.dim).to(device)
     key = hashlib.sha256(json.dumps([digest, settings.canonical(), seed, *identities]).encode()).hexdigest()[:16]
     folder = Path(output).with_name(f"{Path(output).name}.checkpoints") / key
-    score = train(student, TrainingData.of(data, shape.max_history), settings, seed, precision, folder, lesson, team)
+    term = ItemToItem.load(artifact.file("neighbours.safetensors"))
+    beside = NeighbourTerm(term, settings.term_weight) if settings.term_weight else None
+    training_data = TrainingData.of(data, shape.max_history, beside)
+    score = train(student, training_data, settings, seed, precision, folder, lesson, team)
     if not team.first:
         team.wait()
         return
-    fit = fit_on_validation(student, data, settings.neighbours, seed)
+    fit = fit_on_validation(student, data, term, seed)
     scorer = artifact.file("scorer")
     written = folder / "bundle" if settings.compresses else Path(output)
     write_bundle(
         written,
         student,
         data,
+        term,
         fit,
         lambda target: copy_text_encoder(scorer, target),
         artifact.facts["settings"]["max_tokens"],

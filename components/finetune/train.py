@@ -4,6 +4,7 @@ Files of the artifact:
     scorer/                    a scoring bundle (retrieval.bundle): how evaluate asks the teacher
     model.safetensors          weights of the sequence model: how distill asks it for soft labels
     text_vectors.safetensors   frozen [items, text_dim] unit rows; features [items, feature_dim], the model's inputs
+    neighbours.safetensors     the sparse term (retrieval.item_to_item), the student's too
     tensorboard/               training curves
 """
 
@@ -25,16 +26,18 @@ from longtail.contracts.machine import available_cores
 from longtail.contracts.prepared import PreparedDataset
 from longtail.contracts.settings import FinetuneSettings
 from longtail.modeling.adaptation import PlainTexts, adapt, adapted_vectors
-from longtail.modeling.bundling import fit_on_validation, write_bundle
+from longtail.modeling.bundling import fit_on_validation, neighbours_of, write_bundle
 from longtail.modeling.device import choose_device, choose_precision
 from longtail.modeling.export import export_text_encoder
 from longtail.modeling.language_model import LanguageModel, UpperLayers, encode_texts, load_language_model
 from longtail.modeling.masked_language import pretrain
+from longtail.modeling.neighbour_term import NeighbourTerm
 from longtail.modeling.parallel import Team
 from longtail.modeling.pruning import keep_lowest_layers
 from longtail.modeling.sequence_model import SequenceModel, Shape
 from longtail.modeling.text_augmentation import AlteredTexts, Wordings
 from longtail.modeling.training import TrainingData, train
+from longtail.retrieval.neighbours import lexical_vectors
 
 NUMERIC_SCALE = 0.1  # standardised numbers beside text vectors whose numbers are about 0.05
 
@@ -73,25 +76,31 @@ def finetune(
     if team.first:
         language_model = load_language_model(settings.language_model, settings.pooling, settings.max_tokens)
         keep_lowest_layers(language_model, settings.language_model_layers)
-        frozen, features, upper = _text_features(
+        frozen, texts, upper = _text_vectors(
             language_model, data, settings, seed, device, precision is torch.bfloat16, folder
         )
+        words = lexical_vectors(data.item_texts, settings.lexical_dim if settings.lexical else 0, seed)
+        features = np.concatenate([texts, words, NUMERIC_SCALE * data.numeric], axis=1).astype(np.float32)
+        text_dim = texts.shape[1]
         if team.size > 1:
-            save_arrays({"features": features}, shared)
+            save_arrays({"features": features, "text_dim": np.array([text_dim])}, shared)
     team.wait()
     if not team.first:
-        features = load_arrays(shared)["features"]
+        given = load_arrays(shared)
+        features, text_dim = given["features"], int(given["text_dim"][0])
+    term = neighbours_of(data, settings, seed)
+    beside = NeighbourTerm(term, settings.term_weight) if settings.term_weight else None
     shape = Shape(
         settings.dim, settings.blocks, settings.heads, settings.max_history, settings.dropout, settings.temperature
     )
     torch.manual_seed(seed)
-    text_dim = features.shape[1] - data.numeric.shape[1]
     model = SequenceModel(shape, torch.from_numpy(features), text_dim, len(data.facts["user_attributes"])).to(device)
-    score = train(model, TrainingData.of(data, settings.max_history), settings, seed, precision, folder, team=team)
+    training_data = TrainingData.of(data, settings.max_history, beside)
+    score = train(model, training_data, settings, seed, precision, folder, team=team)
     if not team.first:
         team.wait()
         return
-    fit = fit_on_validation(model, data, settings.neighbours, seed)
+    fit = fit_on_validation(model, data, term, seed)
     facts = {
         "train_digest": digest,
         "settings": settings.model_dump(mode="json"),
@@ -103,11 +112,13 @@ def finetune(
     with write_artifact(output, TEACHER, facts) as partial:
         save_model(model, str(partial / "model.safetensors"))
         save_arrays({"frozen": frozen, "features": features}, partial / "text_vectors.safetensors")
+        term.save(partial / "neighbours.safetensors")
         shutil.copytree(folder / "tensorboard", partial / "tensorboard")
         write_bundle(
             partial / "scorer",
             model,
             data,
+            term,
             fit,
             lambda target: export_text_encoder(language_model, upper, target) if text_dim else None,
             settings.max_tokens,
@@ -117,7 +128,7 @@ def finetune(
     team.wait()
 
 
-def _text_features(
+def _text_vectors(
     language_model: LanguageModel,
     data: PreparedDataset,
     settings: FinetuneSettings,
@@ -126,7 +137,7 @@ def _text_features(
     bf16: bool,
     folder: Path,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], UpperLayers | None]:
-    """Frozen text vectors [items, d], the model's features [items, text_dim + numbers], and the adapted layers."""
+    """Frozen text vectors [items, d], those that the model reads [items, text_dim], and the adapted layers."""
     layers = len(language_model.layers)
     if settings.adapted_layers > layers:
         raise UserError(
@@ -136,7 +147,7 @@ def _text_features(
         language_model, data.item_texts, device, bf16, cache_from=layers - settings.adapted_layers
     )
     if settings.adaptation == "none":
-        return frozen, (NUMERIC_SCALE * data.numeric).astype(np.float32), None
+        return frozen, frozen[:, :0], None
     parts, upper = [frozen], None
     if settings.adaptation != "frozen":
         upper = UpperLayers(language_model, layers - settings.adapted_layers).to(device)
@@ -153,4 +164,4 @@ def _text_features(
     without_text = np.array([not text for text in data.item_texts])
     for part in parts:
         part[without_text] = 0.0  # an item without text is known by its id alone
-    return frozen, np.concatenate([*parts, NUMERIC_SCALE * data.numeric], axis=1).astype(np.float32), upper
+    return frozen, np.concatenate(parts, axis=1), upper

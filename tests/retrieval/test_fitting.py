@@ -3,25 +3,28 @@
 import numpy as np
 from scipy import sparse
 
-from longtail.retrieval.fitting import fit_terms, history_matrix
+from longtail.retrieval.fitting import Fit, fit_terms
+from longtail.retrieval.item_to_item import ItemToItem
 
 N_ITEMS = 40
 
 
-def fit(dense: np.ndarray, next_item: np.ndarray, seed: int = 0):  # type: ignore[no-untyped-def]
-    """Users with one item; the lexical term names ``next_item`` of it, the dense part scores ``dense``."""
+def term_of(next_item: np.ndarray) -> ItemToItem:
+    """A sparse term that names ``next_item`` of each item."""
+    values = (np.ones(N_ITEMS, np.float32), (np.arange(N_ITEMS), next_item))
+    nothing = np.zeros(N_ITEMS, np.float32)
+    return ItemToItem(sparse.csr_array(values, shape=(N_ITEMS, N_ITEMS)), 0.7, nothing, nothing)
+
+
+def fit(dense: np.ndarray, next_item: np.ndarray, seed: int = 0) -> Fit:
+    """Users with one item; the sparse term names ``next_item`` of it, the dense part scores ``dense``."""
     rng = np.random.default_rng(seed)
     histories = [np.array([item], dtype=np.int32) for item in rng.integers(0, N_ITEMS, 300)]
     targets = [next_item[history].astype(np.int32) for history in histories]
-    lexical = sparse.csr_array(
-        (np.ones(N_ITEMS, np.float32), (np.arange(N_ITEMS), next_item)), shape=(N_ITEMS, N_ITEMS)
-    )
-    nothing = sparse.csr_array((N_ITEMS, N_ITEMS), dtype=np.float32)
     popularity = np.zeros(N_ITEMS, np.float32)
     popularity[7] = 3.0
     return fit_terms(
-        nothing,
-        lexical,
+        term_of(next_item),
         dense,
         popularity,
         histories,
@@ -29,7 +32,6 @@ def fit(dense: np.ndarray, next_item: np.ndarray, seed: int = 0):  # type: ignor
         lambda cut, rows: np.stack(
             [dense[history[-1]] if len(history) else np.zeros(dense.shape[1]) for history in cut]
         ).astype(np.float32),
-        neighbours=5,
         exclude_history=True,
         seed=0,
     )
@@ -49,19 +51,13 @@ def test_a_useless_sparse_term_gets_none() -> None:
     dense[following, np.arange(N_ITEMS)] = 1.0  # item_matrix[i] . query(j) is 1 where i follows j
 
     histories = [np.array([item], dtype=np.int32) for item in rng.integers(0, N_ITEMS, 300)]
-    wrong = sparse.csr_array(
-        (np.ones(N_ITEMS, np.float32), (np.arange(N_ITEMS), (np.arange(N_ITEMS) + 5) % N_ITEMS)),
-        shape=(N_ITEMS, N_ITEMS),
-    )
     result = fit_terms(
-        wrong,
-        wrong,
+        term_of((np.arange(N_ITEMS) + 5) % N_ITEMS),
         dense,
         np.zeros(N_ITEMS, np.float32),
         histories,
         [following[history].astype(np.int32) for history in histories],
         lambda cut, rows: np.eye(N_ITEMS, dtype=np.float32)[[h[-1] if len(h) else 0 for h in cut]],
-        5,
         True,
         0,
     )
@@ -77,6 +73,25 @@ def test_newcomers_get_popularity_where_the_dense_part_knows_nothing() -> None:
     assert result.ndcg[0] == 1.0
 
 
-def test_recency_weights_by_hand() -> None:
-    found = history_matrix([np.array([2, 0, 1]), np.array([], dtype=np.int64)], 3, 0.5).toarray()
-    assert np.allclose(found, [[0.5, 1.0, 0.25], [0, 0, 0]])
+def test_items_that_were_cut_off_do_not_compete_with_the_target() -> None:
+    """Users chose 0, then 1, then want 2. The dense part puts item 0 first after item 1, the sparse term item 2."""
+    following = np.array([2, 2, 0])
+    dense = np.zeros((3, 3), np.float32)
+    dense[0, 1], dense[2, 1] = 1.0, 0.5
+    term = ItemToItem(
+        sparse.csr_array((np.ones(3, np.float32), (np.arange(3), following)), shape=(3, 3)),
+        0.7,
+        np.zeros(3, np.float32),
+        np.zeros(3, np.float32),
+    )
+    result = fit_terms(
+        term,
+        dense,
+        np.zeros(3, np.float32),
+        [np.array([0, 1], dtype=np.int32)] * 5,
+        [np.array([2], dtype=np.int32)] * 5,
+        lambda cut, rows: np.eye(3, dtype=np.float32)[[h[-1] if len(h) else 0 for h in cut]],
+        True,
+        0,
+    )
+    assert result.neighbour_weight[1] == 0.0 and result.ndcg[1] == 1.0  # item 0 is out: nothing has to push item 2

@@ -2,7 +2,15 @@ import numpy as np
 from scipy import sparse
 from sklearn.metrics.pairwise import cosine_similarity
 
-from longtail.retrieval.neighbours import cosine_cooccurrence, keep_top, tfidf_similarity, tfidf_vectors
+from longtail.retrieval.neighbours import (
+    cosine_cooccurrence,
+    history_matrix,
+    keep_top,
+    lexical_vectors,
+    tfidf_similarity,
+    tfidf_vectors,
+    unit_rows,
+)
 
 
 def test_cooccurrence_by_hand() -> None:
@@ -33,3 +41,21 @@ def test_tfidf_similarity_equals_all_pairs() -> None:
 
 def test_texts_without_a_word_have_no_neighbours() -> None:
     assert tfidf_similarity(["", ""], 3).nnz == 0
+
+
+def test_recency_weights_by_hand() -> None:
+    found = history_matrix([np.array([2, 0, 1]), np.array([], dtype=np.int64)], 3, 0.5).toarray()
+    assert np.allclose(found, [[0.5, 1.0, 0.25], [0, 0, 0]])
+
+
+def test_unit_rows_by_hand() -> None:
+    assert np.allclose(unit_rows(sparse.csr_array([[3.0, 4.0], [0.0, 0.0]])).toarray(), [[0.6, 0.8], [0.0, 0.0]])
+
+
+def test_lexical_vectors_keep_the_likeness_of_words() -> None:
+    texts = ["red nail polish", "blue nail polish", "garden hose", "", "green garden hose", "shampoo for dry hair"]
+    vectors = lexical_vectors(texts, 3, seed=0)
+    assert vectors.shape == (6, 3)
+    assert vectors[0] @ vectors[1] > 0.9 > 0.1 > abs(vectors[0] @ vectors[2])
+    assert not vectors[3].any()
+    assert lexical_vectors(texts, 6, seed=0).shape == (6, 0)  # as many directions as items: nothing is summed up

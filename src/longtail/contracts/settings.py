@@ -84,7 +84,18 @@ class FinetuneSettings(PruningSettings, AdaptationSettings, TrainingSettings):
 
     blocks: int = Field(2, ge=1, description="Transformer blocks of the sequence encoder.")
     max_history: int = Field(50, ge=1, description="Latest items of a history that are read.")
-    neighbours: int = Field(100, ge=1, description="Neighbours of an item that the teacher's sparse matrix keeps.")
+    neighbours: int = Field(
+        300, ge=1, description="Neighbours of an item that the sparse matrix keeps; 8 bytes each in the bundle."
+    )
+    cooccurrence: bool = Field(True, description="Items that are chosen together are neighbours in the sparse matrix.")
+    lexical: bool = Field(
+        True, description="Use the words of texts: alike items are neighbours, and words are part of an item's vector."
+    )
+    lexical_dim: int = Field(
+        256,
+        ge=0,
+        description="Main directions of the words' TF-IDF in an item's vector; 0 leaves words to the neighbours.",
+    )
 
 
 class DistillSettings(CompressionSettings, TrainingSettings):
@@ -111,7 +122,6 @@ class DistillSettings(CompressionSettings, TrainingSettings):
         (),
         description="Teacher artifacts whose scores are averaged with the teacher's; the student starts from the first.",
     )
-    neighbours: int = Field(100, ge=1, description="Neighbours of an item that the sparse matrix keeps.")
 
     @model_validator(mode="after")
     def _teachers_are_asked(self) -> "DistillSettings":

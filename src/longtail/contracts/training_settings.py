@@ -40,6 +40,12 @@ class TrainingSettings(MachineSettings):
     block_checkpointing: bool = Field(
         False, description="Compute each block twice rather than keep its activations: less memory, a third more time."
     )
+    term_weight: float = Field(
+        15.0,
+        ge=0,
+        description="Weight of the sparse term beside the dense scores in training; 0 trains the dense part alone. "
+        "Validation chooses the weights that the scorer uses.",
+    )
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="Share of every label that is spread evenly over the catalogue."
     )

@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 from longtail.contracts.artifacts import BUNDLE, write_artifact
 from longtail.contracts.columns import Columns
 from longtail.contracts.prepared import PreparedDataset, Split
+from longtail.contracts.settings import FinetuneSettings
 from longtail.modeling.export import export_sequence_encoder
 from longtail.modeling.sequence_model import SequenceModel
 from longtail.modeling.sequences import Sequences, query_vectors
 from longtail.modeling.training import attribute_codes
 from longtail.retrieval.bundle import Tensors, bundle_facts, write_tables
 from longtail.retrieval.fitting import Fit, fit_terms
-from longtail.retrieval.neighbours import cosine_cooccurrence, tfidf_similarity
+from longtail.retrieval.item_to_item import ItemToItem, item_to_item
+
+RIDGE = 1.0  # of the guess of words' vectors: one more text, as it were, that says nothing
 
 
 def log_popularity(prepared: PreparedDataset) -> NDArray[np.float32]:
@@ -27,7 +30,23 @@ def log_popularity(prepared: PreparedDataset) -> NDArray[np.float32]:
     return np.asarray((logs - logs.mean()) / max(float(logs.std()), 1e-9), dtype=np.float32)
 
 
-def fit_on_validation(model: SequenceModel, prepared: PreparedDataset, neighbours: int, seed: int) -> Fit:
+def neighbours_of(prepared: PreparedDataset, settings: FinetuneSettings, seed: int) -> ItemToItem:
+    """The sparse term, its mixture chosen on validation."""
+    targets = prepared.targets(Split.VALIDATION)
+    return item_to_item(
+        prepared.train_sequences(),
+        prepared.item_texts,
+        settings.neighbours,
+        targets.histories,
+        targets.items,
+        prepared.exclude_history,
+        seed,
+        settings.lexical,
+        settings.cooccurrence,
+    )
+
+
+def fit_on_validation(model: SequenceModel, prepared: PreparedDataset, term: ItemToItem, seed: int) -> Fit:
     """Weights of the sparse and the popularity term beside this model's dense scores."""
     targets = prepared.targets(Split.VALIDATION)
     attributes = attribute_codes(prepared)
@@ -37,23 +56,37 @@ def fit_on_validation(model: SequenceModel, prepared: PreparedDataset, neighbour
         return query_vectors(model, Sequences(histories, users, model.shape.max_history)).cpu().numpy()
 
     return fit_terms(
-        cosine_cooccurrence(prepared.train_sequences(), len(prepared.item_ids)),
-        tfidf_similarity(prepared.item_texts, neighbours),
+        term,
         model.item_vectors().detach().cpu().numpy(),
         log_popularity(prepared),
         targets.histories,
         targets.items,
         encode,
-        neighbours,
         prepared.exclude_history,
         seed,
     )
+
+
+def text_projection(model: SequenceModel, n_numbers: int) -> NDArray[np.float32]:
+    """From text vectors to what an item's vector takes from its text. ``[text_dim, dim]``
+
+    The features are text vectors, words, and ``n_numbers`` numbers. A text that comes later has no word vector of its own:
+    what words add is guessed from the text vector, by ridge regression over the catalogue.
+    """
+    known: torch.Tensor = model.features  # type: ignore[assignment]
+    features, weight = _array(known), _array(model.project.weight).T  # [items, features], [features, dim]
+    text, end = features[:, : model.text_dim], features.shape[1] - n_numbers
+    words = features[:, model.text_dim : end] @ weight[model.text_dim : end]  # [items, dim]
+    gram = text.T @ text + RIDGE * np.eye(model.text_dim, dtype=np.float32)
+    guessed = np.linalg.solve(gram, text.T @ words)
+    return np.asarray(weight[: model.text_dim] + guessed, dtype=np.float32)
 
 
 def write_bundle(
     path: Path,
     model: SequenceModel,
     prepared: PreparedDataset,
+    term: ItemToItem,
     fit: Fit,
     text_encoder: Callable[[Path], None],
     max_tokens: int,
@@ -78,11 +111,11 @@ def write_bundle(
             log_popularity=log_popularity(prepared),
             start=_array(model.start),
             attribute_matrix=_array(model.attributes.weight)[:n_attributes],
-            text_projection=_array(model.project.weight)[:, : model.text_dim].T,
-            neighbours=fit.neighbours,
+            text_projection=text_projection(model, len(prepared.facts["numeric_names"])),
+            neighbours=term.neighbours,
             neighbour_weight=fit.neighbour_weight,
             popularity_weight=fit.popularity_weight,
-            decay=fit.decay,
+            decay=term.decay,
         )
         items = pa.table(
             {

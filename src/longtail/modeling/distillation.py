@@ -61,12 +61,14 @@ class Lesson(nn.Module):
         queries: Tensor,
         items: Tensor,
         logits: Tensor,
+        term: Tensor | None,
         weights: Tensor | None,
     ) -> Tensor:
         """The loss of labels and teachers together.
 
         valid [batch, length]; the student's queries [positions, dim], vectors of the labels' items [positions, dim] and
-        scores [positions, items]; weights [positions].
+        scores [positions, items]; the sparse term in them [positions, items], which teachers have beside their own
+        scores, too; weights [positions].
         """
         settings, loss = self.settings, label_loss
         with torch.no_grad():
@@ -77,6 +79,8 @@ class Lesson(nn.Module):
                 for query, teacher in zip(asked[1:], self.teachers[1:]):
                     scores = scores + query @ teacher.vectors.T
                 scores = scores / len(asked)
+                if term is not None:
+                    scores = scores + term
             soft = distillation(scores, logits, settings.soft_label_temperature, settings.soft_label_top, weights)
             loss = (1 - settings.soft_label_weight) * loss + settings.soft_label_weight * soft
         if settings.alignment_weight:

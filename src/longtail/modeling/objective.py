@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from longtail.modeling.distillation import Lesson
 from longtail.modeling.losses import cross_entropy, label_cross_entropy
+from longtail.modeling.neighbour_term import NeighbourTerm
 from longtail.modeling.sequence_model import SequenceModel
 from longtail.modeling.sequences import Batch
 
@@ -27,9 +28,15 @@ class LabelSettings(Protocol):
 class Objective(nn.Module):
     """Full-softmax cross-entropy of the next items at every place, of any item after the start alone, and a lesson."""
 
-    def __init__(self, model: SequenceModel, settings: LabelSettings, lesson: Lesson | None) -> None:
+    def __init__(
+        self,
+        model: SequenceModel,
+        settings: LabelSettings,
+        lesson: Lesson | None = None,
+        neighbours: NeighbourTerm | None = None,
+    ) -> None:
         super().__init__()
-        self.model, self.settings, self.lesson = model, settings, lesson
+        self.model, self.settings, self.lesson, self.neighbours = model, settings, lesson, neighbours
 
     def forward(
         self, batch: Batch, shares: tuple[float, float] = (1.0, 1.0), step: Tensor | None = None
@@ -49,6 +56,9 @@ class Objective(nn.Module):
         queries = model.encoder(inputs if step is None else inputs + step)  # [batch, 1 + length, dim]
         places = queries[:, :-1][valid]  # [positions, dim]
         logits = places @ vectors.T  # [positions, items]
+        term = self.neighbours.before_each_item(histories, valid) if self.neighbours else None
+        if term is not None:
+            logits = logits + term
         weights = None
         if batch.weights is not None:
             weights = batch.weights.to(device)[:, None].expand_as(valid)[valid]  # [positions]
@@ -57,7 +67,7 @@ class Objective(nn.Module):
             labels, label_shares = following_items(histories, valid, settings.future_items, settings.future_decay)
         loss = label_cross_entropy(labels, logits, weights, settings.label_smoothing, label_shares)
         if self.lesson is not None:
-            loss = self.lesson(loss, batch, valid, places, vectors[histories[valid]], logits, weights)
+            loss = self.lesson(loss, batch, valid, places, vectors[histories[valid]], logits, term, weights)
         # What any newcomer with these attributes goes on to choose: p is uniform over the user's items.
         chosen = torch.zeros(len(histories), len(vectors), device=device)
         chosen.scatter_add_(1, histories, valid.float() / valid.sum(dim=1, keepdim=True).clamp(min=1))

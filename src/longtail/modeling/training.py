@@ -18,6 +18,7 @@ from longtail.modeling.augmentation import AugmentationSettings, augment
 from longtail.modeling.checkpoint import Progress, load_checkpoint, save_checkpoint
 from longtail.modeling.device import keep_freed_memory
 from longtail.modeling.distillation import Lesson
+from longtail.modeling.neighbour_term import NeighbourTerm
 from longtail.modeling.objective import LabelSettings, Objective
 from longtail.modeling.optimization import (
     OptimizerName,
@@ -73,15 +74,16 @@ class TrainingSettings(AugmentationSettings, LabelSettings, Protocol):
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Training sequences, and the validation users that decide when to stop."""
+    """Training sequences, the validation users that decide when to stop, and the sparse term beside the dense scores."""
 
     train: Sequences
     validation: Sequences
     validation_items: list[NDArray[np.int32]]
     exclude_history: bool
+    neighbours: NeighbourTerm | None = None
 
     @classmethod
-    def of(cls, prepared: PreparedDataset, max_history: int) -> "TrainingData":
+    def of(cls, prepared: PreparedDataset, max_history: int, neighbours: NeighbourTerm | None = None) -> "TrainingData":
         attributes = attribute_codes(prepared)
         targets = prepared.targets(Split.VALIDATION)
         return cls(
@@ -89,6 +91,7 @@ class TrainingData:
             Sequences(targets.histories, [attributes[user] for user in targets.users], max_history),
             targets.items,
             prepared.exclude_history,
+            neighbours,
         )
 
 
@@ -119,7 +122,7 @@ def train(
     checkpoint = folder / "checkpoint.safetensors"
     # averaged or sharded weights are validated in a model beside the one that learns
     learner = copy.deepcopy(model) if settings.average_decay or team.shard else model
-    objective = Objective(learner, settings, lesson)
+    objective = Objective(learner, settings, lesson, data.neighbours)
     learner.encoder.recompute = settings.block_checkpointing
     team.spread(objective, learner.encoder.blocks)
     optimizer = make_optimizer(
@@ -258,6 +261,8 @@ def validation_ndcg(model: SequenceModel, data: TrainingData, size: int = 1024) 
     gains = []
     for begin in range(0, len(queries), size):
         scores = queries[begin : begin + size] @ vectors.T
+        if data.neighbours is not None:
+            scores += data.neighbours.after(data.validation.histories[begin : begin + size]).to(scores.device)
         for row, user in enumerate(range(begin, begin + len(scores))):
             targets = torch.from_numpy(data.validation_items[user].astype(np.int64))
             wanted = scores[row, targets].clone()

@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 from scipy import linalg, sparse
 
 from longtail.contracts.prepared import PreparedDataset
-from longtail.retrieval.fitting import history_matrix
-from longtail.retrieval.neighbours import cosine_cooccurrence, tfidf_vectors
+from longtail.retrieval.neighbours import cosine_cooccurrence, history_matrix, tfidf_vectors
 from longtail.retrieval.query import Query, System
 
 RECENCY = 0.7  # weight of a history's item for each step back

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 SparseRows: TypeAlias = Any  # sparse.csr_array of two dimensions: scipy's stubs cannot tell it from one of one
@@ -37,6 +38,37 @@ def tfidf_vectors(texts: Sequence[str]) -> SparseRows:
         )
     except ValueError:  # scikit-learn refuses an empty vocabulary
         return sparse.csr_array((len(texts), 0), dtype=np.float32)
+
+
+def history_matrix(histories: Sequence[NDArray[np.integer]], n_items: int, decay: float) -> sparse.csr_array:
+    """Recency-weighted histories: decay ** age of each item. ``[users, items]``"""
+    rows = np.repeat(np.arange(len(histories)), [len(history) for history in histories])
+    items = np.concatenate([*histories, np.zeros(0, np.int32)])
+    weights = np.concatenate([decay ** np.arange(len(history) - 1, -1, -1) for history in histories] + [np.zeros(0)])
+    return sparse.csr_array((weights.astype(np.float32), (rows, items)), shape=(len(histories), n_items))
+
+
+def row_norms(matrix: SparseRows) -> NDArray[np.float32]:
+    """Euclidean length of every row. ``[rows]``"""
+    return np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1), dtype=np.float32)).ravel()
+
+
+def unit_rows(matrix: SparseRows) -> SparseRows:
+    """Rows of length 1; empty rows stay empty."""
+    scale = 1 / np.maximum(row_norms(matrix), 1e-12)
+    return sparse.csr_array(sparse.diags_array(scale) @ matrix).astype(np.float32)
+
+
+def lexical_vectors(texts: Sequence[str], dim: int, seed: int) -> NDArray[np.float32]:
+    """Latent semantic analysis: TF-IDF rows on their ``dim`` main directions, of length 1. ``[items, dim]``
+
+    No columns where the texts hold too few words for it; zeros for an item without words.
+    """
+    words = tfidf_vectors(texts)
+    if dim == 0 or min(words.shape) <= dim:
+        return np.zeros((len(texts), 0), dtype=np.float32)
+    vectors = TruncatedSVD(dim, n_iter=3, random_state=seed).fit_transform(words)
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9), dtype=np.float32)
 
 
 def keep_top(matrix: SparseRows, count: int) -> SparseRows:

@@ -1,0 +1,64 @@
+"""The sparse term in training, against matrices counted anew without the user."""
+
+import numpy as np
+import torch
+from scipy import sparse
+
+from longtail.modeling.neighbour_term import NeighbourTerm
+from longtail.retrieval.item_to_item import ItemToItem, item_to_item
+from longtail.retrieval.neighbours import cosine_cooccurrence, row_norms
+
+SEQUENCES = [np.array(s, dtype=np.int32) for s in ([0, 1, 2], [0, 1], [1, 2, 3, 4], [4, 0], [2, 4])]
+TEXTS = ["red polish", "blue polish", "hair oil", "hair wax", "oil"]
+
+
+def test_a_users_own_pairs_are_taken_off() -> None:
+    """Numerators are counted without the user; norms and counts of items stay, which is what the matrix was made with."""
+    term = item_to_item(SEQUENCES, TEXTS, 5, SEQUENCES, SEQUENCES, False, 0, lexical=False)
+    counts = np.bincount(np.concatenate(SEQUENCES), minlength=5)
+    scale = 1 / np.sqrt(np.outer(counts, counts)) / row_norms(cosine_cooccurrence(SEQUENCES, 5))[:, None]
+    history = SEQUENCES[2]
+    pairs = np.zeros((5, 5))
+    for other in (0, 1, 3, 4):
+        for i in SEQUENCES[other]:
+            for j in SEQUENCES[other]:
+                pairs[i, j] += i != j
+    without = pairs * scale
+    padded = torch.tensor([[1, 2, 3, 4], [0, 1, 0, 0]])
+    valid = torch.tensor([[True] * 4, [True, True, False, False]])
+    found = NeighbourTerm(term, 2.0).before_each_item(padded, valid).numpy()
+    assert found.shape == (6, 5)
+    assert not found[0].any()  # nothing comes before the first item
+    for place in range(1, 4):
+        expected = sum(term.decay ** (place - 1 - j) * without[history[j]] for j in range(place))
+        later = history[place:]
+        assert np.allclose(found[place][later], 2 * expected[later], atol=1e-6)
+    assert found[5, 1] < 2 * term.neighbours.toarray()[0, 1]  # the second user has items 0 and 1, too
+
+
+def test_with_words_alone_nothing_is_taken_off() -> None:
+    term = item_to_item(SEQUENCES, TEXTS, 5, SEQUENCES, SEQUENCES, False, 0, cooccurrence=False)
+    found = NeighbourTerm(term, 1.0).before_each_item(torch.tensor([[0, 1, 2]]), torch.ones(1, 3, dtype=torch.bool))
+    assert np.allclose(found.numpy()[1:], term.scores([np.array([0]), np.array([0, 1])]), atol=1e-6)
+
+
+def test_validation_chooses_the_part_that_knows() -> None:
+    """Targets read like the last item and are never chosen with it: words should get the greatest share."""
+    rng = np.random.default_rng(0)
+    texts = [f"kind{item // 2} word" for item in range(40)]
+    sequences = [rng.choice(np.arange(0, 40, 2), 4, replace=False).astype(np.int32) for _ in range(50)]
+    histories = [sequence[-1:] for sequence in sequences]
+    targets = [history + 1 for history in histories]
+    term = item_to_item(sequences, texts, 10, histories, targets, True, 0)
+    best = term.neighbours[[0]].toarray()[0].argmax()
+    assert best == 1
+
+
+def test_it_is_read_back_as_it_was(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    term = ItemToItem(
+        sparse.csr_array(np.eye(3, dtype=np.float32)), 0.7, np.ones(3, np.float32), np.zeros(3, np.float32)
+    )
+    term.save(tmp_path / "term.safetensors")
+    back = ItemToItem.load(tmp_path / "term.safetensors")
+    assert back.decay == 0.7 and (back.neighbours != term.neighbours).nnz == 0
+    assert np.array_equal(back.own_row, term.own_row) and np.array_equal(back.own_column, term.own_column)
