@@ -15,7 +15,9 @@ from longtail.modeling.language_model import UpperLayers, encode_texts, load_lan
 
 CPU = torch.device("cpu")
 TEXTS = ["red lip", "blue eye brush kit", "soap", "green nail oil set soft", "bright hair cream"]
-HISTORIES = [np.array([0, 1, 4], dtype=np.int32), np.array([2, 3], dtype=np.int32)] * 4
+TEXTS += [f"{text} {word}" for word in ("set", "oil", "kit") for text in TEXTS]  # more than one batch holds
+HISTORIES = [np.array([i, i + 1, i + 4], dtype=np.int32) for i in range(0, 15, 5)] * 2
+HISTORIES += [np.array([i + 2, i + 3], dtype=np.int32) for i in range(0, 15, 5)] * 2
 
 
 def test_pairs_by_hand() -> None:
@@ -73,9 +75,9 @@ def objective_case(folder: Path, **settings: Any) -> tuple[UpperLayers, _Objecti
     upper = UpperLayers(model, 1)
     chosen = FinetuneSettings.model_validate({"adaptation": "full", **settings})
     add_adapters(upper, chosen)
-    items = np.arange(5)
+    items = np.arange(8)
     batch = PlainTexts(cached, frozen).batch(items, np.random.default_rng(0))
-    return upper, _Objective.of(HISTORIES, 5, chosen), (items, *batch)
+    return upper, _Objective.of(HISTORIES, len(TEXTS), chosen), (items, *batch)
 
 
 def gradients(upper: UpperLayers) -> torch.Tensor:
