@@ -36,7 +36,8 @@ class AdaLora:
         """How far P and Q are from orthogonal (eq. 4), with peft's weight."""
         grams = [p @ p.T if p.shape[0] < p.shape[1] else p.T @ p for p in self.sides]
         norms = [torch.linalg.norm(gram - torch.eye(len(gram), device=gram.device)) for gram in grams]
-        return torch.stack(norms).mean() * self.config.orth_reg_weight
+        weight: float = self.config.orth_reg_weight
+        return torch.stack(norms).mean() * weight
 
     def share_out(self, step: int) -> None:
         """After optimizer step number ``step`` (from 0), while gradients are there: mask the ranks that matter least."""

@@ -26,7 +26,8 @@ class Bottleneck(nn.Module):
         nn.init.zeros_(self.up.bias)
 
     def forward(self, states: Tensor) -> Tensor:  # [batch, tokens, dim] -> the same
-        return states + self.up(nn.functional.gelu(self.down(states)))
+        change: Tensor = self.up(nn.functional.gelu(self.down(states)))
+        return states + change
 
 
 def add_adapters(upper: UpperLayers, settings: FinetuneSettings) -> AdaLora | None:

@@ -138,7 +138,7 @@ class UpperLayers(nn.Module):
         super().__init__()
         self.pooling: Pooling = language_model.pooling
         self.first = first
-        self.backbone: Any = _copy_upper(language_model, first)
+        self.backbone = cast(Any, _copy_upper(language_model, first))
         self.backbone.config.use_cache = False
         for index in range(first):
             _layers(self.backbone)[index] = _Skip()
