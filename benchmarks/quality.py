@@ -224,7 +224,6 @@ def page(report: dict[str, Any]) -> str:
 
 
 def main(given: list[str] | None = None) -> int:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the running stage is ended too
     try:
         arguments = parse_arguments(given)
         report = benchmark(arguments)
@@ -239,4 +238,5 @@ def main(given: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the running stage is ended too
     sys.exit(main())
