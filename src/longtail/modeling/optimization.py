@@ -48,7 +48,8 @@ def adversarial_step(gradient: Tensor, epsilon: float) -> Tensor:
     gradient [batch, ...] of the encoder's inputs -> the same shape; zero where the gradient is.
     """
     norm = gradient.flatten(1).norm(dim=1).clamp(min=1e-12)
-    return epsilon * gradient / norm.view(-1, *[1] * (gradient.dim() - 1))
+    step: Tensor = epsilon * gradient / norm.view(-1, *[1] * (gradient.dim() - 1))
+    return step
 
 
 class WeightAverage:
