@@ -17,7 +17,7 @@ from longtail.retrieval.query import Query
 from longtail.retrieval.scorer import Scorer
 
 pytestmark = pytest.mark.slow
-SMALL = {"dim": 16, "heads": 2, "epochs": 1, "batch_positions": 64, "neighbours": 5}
+SMALL = {"dim": 16, "heads": 2, "epochs": 1, "batch_positions": 64}
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +44,11 @@ def with_other_texts(source, target):
     return target
 
 
-def test_without_language_model_no_text_reaches_the_vectors(teachers, tiny_encoder, tmp_path):
+def test_without_language_model_and_words_no_text_reaches_the_vectors(teachers, tiny_encoder, tmp_path):
     other = with_other_texts(teachers / "prepared", tmp_path / "other")
     matrices = {}
     for adaptation in ("none", "frozen"):
-        settings = FinetuneSettings(language_model=str(tiny_encoder), adaptation=adaptation, **SMALL)
+        settings = FinetuneSettings(language_model=str(tiny_encoder), adaptation=adaptation, lexical=False, **SMALL)
         for data in (other, teachers / "prepared"):
             finetune(data, tmp_path / "teacher", settings, seed=1)
             matrices[adaptation, data == other] = load_bundle(tmp_path / "teacher" / "scorer").tensors.item_matrix
