@@ -51,7 +51,7 @@ def main(request_file: str, output: str) -> None:
     arrays |= _scores(systems, data, targets)
     folder = Path(output)
     folder.mkdir(exist_ok=True)
-    np.savez_compressed(folder / "users.npz", **arrays)  # type: ignore[arg-type]  (the stub: allow_pickle)
+    np.savez_compressed(folder / "users.npz", **arrays)  # type: ignore[arg-type]
     (folder / "facts.json").write_text(json.dumps(facts))
 
 
