@@ -103,8 +103,8 @@ class DistillSettings(CompressionSettings, TrainingSettings):
 
     dim: int = Field(240, ge=8, le=255, description="Numbers in the student's vectors (one more holds popularity).")
     blocks: int = Field(1, ge=1, description="Transformer blocks of the student's sequence encoder.")
-    epochs: int = Field(4, ge=1, description="Passes over the training sequences at most.")
-    learning_rate: float = Field(5e-4, gt=0, description="Peak learning rate of the optimizer.")
+    epochs: int = Field(3, ge=1, description="Passes over the training sequences at most.")
+    learning_rate: float = Field(2e-4, gt=0, description="Peak learning rate of the optimizer.")
     soft_label_weight: float = Field(
         0.5, ge=0, le=1, description="Share of the loss that follows the teacher; the rest follows labels."
     )

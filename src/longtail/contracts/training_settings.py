@@ -15,7 +15,7 @@ class TrainingSettings(MachineSettings):
     heads: int = Field(4, ge=1, description="Attention heads a block; dim must be a multiple.")
     dropout: float = Field(0.5, ge=0, lt=1, description="Dropout on inputs and in blocks.")
     temperature: float = Field(0.07, gt=0, description="Temperature of the cosine scores.")
-    epochs: int = Field(7, ge=1, description="Passes over the training sequences at most.")
+    epochs: int = Field(8, ge=1, description="Passes over the training sequences at most.")
     patience: int = Field(2, ge=1, description="Epochs without a better validation NDCG@10 before training stops.")
     batch_positions: int = Field(
         1024, ge=16, description="Training positions a step; sequences are bucketed by length."
@@ -54,13 +54,13 @@ class TrainingSettings(MachineSettings):
         0.5, gt=0, le=1, description="Weight of each following item beside the one before it (future_items over 1)."
     )
     user_weight_power: float = Field(
-        0.0,
+        0.7,
         ge=0,
         le=2,
         description="A position counts (length of its history) ** -power: 0 all positions alike, 1 all users alike.",
     )
     crop_share: float = Field(
-        0.0, ge=0, le=1, description="Share of histories, new each epoch, that lose a random beginning."
+        0.4, ge=0, le=1, description="Share of histories, new each epoch, that lose a random beginning."
     )
     mask_share: float = Field(
         0.0, ge=0, lt=1, description="Share of history items, new each epoch, that the encoder reads as zero."

@@ -11,7 +11,7 @@ from longtail.retrieval.neighbours import cosine_cooccurrence, history_matrix, t
 from longtail.retrieval.query import Query, System
 
 RECENCY = 0.7  # weight of a history's item for each step back
-EASE_MOST_ITEMS = 20_000  # its matrices are dense: 1.6 GB each at this size
+EASE_MOST_ITEMS = 5_000  # it inverts a dense matrix of all items, some times to choose its L2: a minute at this size
 MIXTURES = {"cf_tfidf": ("item_cf", "tfidf"), "cf_tfidf_text": ("item_cf", "tfidf", "frozen_text")}
 
 
