@@ -14,7 +14,10 @@ from longtail.modeling.sequences import Sequences
 from longtail.modeling.training import TrainingData, train, validation_ndcg
 
 SHAPE = Shape(dim=16, blocks=1, heads=2, max_history=10, dropout=0.1, temperature=0.1)
-SETTINGS = FinetuneSettings(epochs=6, patience=6, batch_positions=64, learning_rate=1e-2)
+PLAIN = {"crop_share": 0.0, "user_weight_power": 0.0}
+SETTINGS = FinetuneSettings.model_validate(
+    {"epochs": 6, "patience": 6, "batch_positions": 64, "learning_rate": 1e-2} | PLAIN
+)
 
 
 def make_data() -> TrainingData:
