@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import WORDS, save_tokenizer
+from helpers_language_model import WORDS, save_tokenizer
 from numpy.typing import NDArray
 from transformers import BertConfig, BertForMaskedLM
 
