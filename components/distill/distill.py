@@ -62,7 +62,7 @@ def distill(
     key = hashlib.sha256(json.dumps([digest, settings.canonical(), seed, *identities]).encode()).hexdigest()[:16]
     folder = Path(output).with_name(f"{Path(output).name}.checkpoints") / key
     term = ItemToItem.load(artifact.file("neighbours.safetensors"))
-    beside = NeighbourTerm(term, settings.term_weight) if settings.term_weight else None
+    beside = NeighbourTerm(term, settings.term_weight, settings.term_share) if settings.term_weight else None
     training_data = TrainingData.of(data, shape.max_history, beside)
     score = train(student, training_data, settings, seed, precision, folder, lesson, team)
     if not team.first:

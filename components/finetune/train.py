@@ -89,7 +89,7 @@ def finetune(
         given = load_arrays(shared)
         features, text_dim = given["features"], int(given["text_dim"][0])
     term = neighbours_of(data, settings, seed)
-    beside = NeighbourTerm(term, settings.term_weight) if settings.term_weight else None
+    beside = NeighbourTerm(term, settings.term_weight, settings.term_share) if settings.term_weight else None
     shape = Shape(
         settings.dim, settings.blocks, settings.heads, settings.max_history, settings.dropout, settings.temperature
     )

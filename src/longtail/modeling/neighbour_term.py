@@ -14,8 +14,8 @@ class NeighbourTerm:
     out), or the model would learn to trust answers that it saw. Computed on the CPU.
     """
 
-    def __init__(self, term: ItemToItem, weight: float) -> None:
-        self.term, self.weight = term, weight
+    def __init__(self, term: ItemToItem, weight: float, share: float = 1.0) -> None:
+        self.term, self.weight, self.share = term, weight, share
 
     def before_each_item(self, histories: Tensor, valid: Tensor) -> Tensor:
         """The term of the items before each place. histories, valid [batch, length] -> ``[positions, items]``"""

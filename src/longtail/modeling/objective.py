@@ -11,7 +11,7 @@ from longtail.modeling.neighbour_term import NeighbourTerm
 from longtail.modeling.sequence_model import SequenceModel
 from longtail.modeling.sequences import Batch
 
-START_WEIGHT = 0.1  # of the loss of any item after the start alone
+START_WEIGHT = 0.5  # of the loss of any item after the start alone
 
 
 class LabelSettings(Protocol):
@@ -56,7 +56,9 @@ class Objective(nn.Module):
         queries = model.encoder(inputs if step is None else inputs + step)  # [batch, 1 + length, dim]
         places = queries[:, :-1][valid]  # [positions, dim]
         logits = places @ vectors.T  # [positions, items]
-        term = self.neighbours.before_each_item(histories, valid) if self.neighbours else None
+        term = None
+        if self.neighbours is not None and float(torch.rand(())) < self.neighbours.share:
+            term = self.neighbours.before_each_item(histories, valid)
         if term is not None:
             logits = logits + term
         weights = None
