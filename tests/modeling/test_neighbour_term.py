@@ -4,7 +4,11 @@ import numpy as np
 import torch
 from scipy import sparse
 
+from longtail.contracts.settings import FinetuneSettings
 from longtail.modeling.neighbour_term import NeighbourTerm
+from longtail.modeling.objective import Objective
+from longtail.modeling.sequence_model import SequenceModel, Shape
+from longtail.modeling.sequences import Sequences
 from longtail.retrieval.item_to_item import ItemToItem, item_to_item
 from longtail.retrieval.neighbours import cosine_cooccurrence, row_norms
 
@@ -62,3 +66,19 @@ def test_it_is_read_back_as_it_was(tmp_path) -> None:  # type: ignore[no-untyped
     back = ItemToItem.load(tmp_path / "term.safetensors")
     assert back.decay == 0.7 and (back.neighbours != term.neighbours).nnz == 0
     assert np.array_equal(back.own_row, term.own_row) and np.array_equal(back.own_column, term.own_column)
+
+
+def test_a_share_of_the_batches_goes_without_it() -> None:
+    """With share 0 the loss is that of the dense part alone, with share 1 that beside the term."""
+    term = item_to_item(SEQUENCES, TEXTS, 5, SEQUENCES, SEQUENCES, False, 0, cooccurrence=False)
+    torch.manual_seed(0)
+    model = SequenceModel(Shape(8, 1, 2, 10, 0.0, 0.1), torch.randn(5, 3), 3, 0)
+    batch = Sequences(SEQUENCES, [np.zeros(0, np.int64)] * 5, 10).batch(np.arange(5))
+    settings = FinetuneSettings()
+    plain, _ = Objective(model, settings)(batch)
+    never, _ = Objective(model, settings, neighbours=NeighbourTerm(term, 15.0, 0.0))(batch)
+    always, _ = Objective(model, settings, neighbours=NeighbourTerm(term, 15.0, 1.0))(batch)
+    half = Objective(model, settings, neighbours=NeighbourTerm(term, 15.0, 0.5))
+    losses = {half(batch)[0].item() for _ in range(20)}
+    assert never.item() == plain.item() != always.item()
+    assert losses == {plain.item(), always.item()}
