@@ -15,7 +15,7 @@ from longtail.contracts.errors import UserError
 from longtail.contracts.machine import available_cores
 from longtail.contracts.prepared import PreparedDataset
 from longtail.contracts.settings import DistillSettings, FinetuneSettings
-from longtail.modeling.bundling import copy_text_encoder, fit_on_validation, write_bundle
+from longtail.modeling.bundling import fit_on_validation, write_bundle
 from longtail.modeling.compression import compress
 from longtail.modeling.device import choose_device, choose_precision
 from longtail.modeling.distillation import Lesson, Teacher
@@ -23,6 +23,7 @@ from longtail.modeling.neighbour_term import NeighbourTerm
 from longtail.modeling.parallel import Team
 from longtail.modeling.sequence_model import SequenceModel, Shape
 from longtail.modeling.training import TrainingData, train
+from longtail.retrieval.bundle import TEXT_ENCODER, copy_encoders
 from longtail.retrieval.item_to_item import ItemToItem
 from longtail.tables.sources import fetch_folder
 
@@ -50,9 +51,7 @@ def distill(
             extra = read_teacher(fetch_folder(path, Path(temporary)), prepared, digest, path)
             teachers.append(Teacher(load_teacher(extra, device)))
             identities.append(_identity(extra))
-    shape = Shape(
-        settings.dim, settings.blocks, settings.heads, taught.shape.max_history, settings.dropout, settings.temperature
-    )
+    shape = Shape.of(settings, taught.shape.max_history)
     torch.manual_seed(seed)
     n_attributes = len(data.facts["user_attributes"])
     student = SequenceModel(shape, torch.from_numpy(features), taught.text_dim, n_attributes).to(device)
@@ -62,7 +61,7 @@ def distill(
     key = hashlib.sha256(json.dumps([digest, settings.canonical(), seed, *identities]).encode()).hexdigest()[:16]
     folder = Path(output).with_name(f"{Path(output).name}.checkpoints") / key
     term = ItemToItem.load(artifact.file("neighbours.safetensors"))
-    beside = NeighbourTerm(term, settings.term_weight, settings.term_share) if settings.term_weight else None
+    beside = NeighbourTerm.of(term, settings)
     training_data = TrainingData.of(data, shape.max_history, beside)
     score = train(student, training_data, settings, seed, precision, folder, lesson, team)
     if not team.first:
@@ -77,7 +76,7 @@ def distill(
         data,
         term,
         fit,
-        lambda target: copy_text_encoder(scorer, target),
+        lambda target: copy_encoders(scorer, target, TEXT_ENCODER),
         artifact.facts["settings"]["max_tokens"],
         role="student",
         settings=settings.model_dump(mode="json"),
@@ -118,9 +117,7 @@ def read_teacher(path: str | Path, prepared: str | Path, digest: str, name: str 
 def load_teacher(artifact: Artifact, device: torch.device) -> SequenceModel:
     """The teacher's sequence model, ready to be asked."""
     settings = FinetuneSettings(**artifact.facts["settings"])
-    shape = Shape(
-        settings.dim, settings.blocks, settings.heads, settings.max_history, settings.dropout, settings.temperature
-    )
+    shape = Shape.of(settings, settings.max_history)
     features = load_file(artifact.file("text_vectors.safetensors"))["features"]
     vocabulary = json.loads(artifact.file("scorer/attributes.json").read_text())
     model = SequenceModel(shape, torch.from_numpy(features), artifact.facts["text_dim"], len(vocabulary))

@@ -89,10 +89,8 @@ def finetune(
         given = load_arrays(shared)
         features, text_dim = given["features"], int(given["text_dim"][0])
     term = neighbours_of(data, settings, seed)
-    beside = NeighbourTerm(term, settings.term_weight, settings.term_share) if settings.term_weight else None
-    shape = Shape(
-        settings.dim, settings.blocks, settings.heads, settings.max_history, settings.dropout, settings.temperature
-    )
+    beside = NeighbourTerm.of(term, settings)
+    shape = Shape.of(settings, settings.max_history)
     torch.manual_seed(seed)
     model = SequenceModel(shape, torch.from_numpy(features), text_dim, len(data.facts["user_attributes"])).to(device)
     training_data = TrainingData.of(data, settings.max_history, beside)

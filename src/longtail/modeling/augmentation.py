@@ -1,29 +1,15 @@
 """Augmented training sequences (after CL4SRec, Xie et al. 2022): cropped, reordered, reversed and masked histories."""
 
-from typing import Protocol
-
 import numpy as np
 from numpy.typing import NDArray
 
+from longtail.contracts.training_settings import TrainingSettings
 from longtail.modeling.sequences import Sequences
 
 LONGEST_RUN = 5
 
 
-class AugmentationSettings(Protocol):
-    """What is read of a stage's settings."""
-
-    @property
-    def crop_share(self) -> float: ...
-    @property
-    def mask_share(self) -> float: ...
-    @property
-    def reorder_share(self) -> float: ...
-    @property
-    def reverse_share(self) -> float: ...
-
-
-def augment(sequences: Sequences, settings: AugmentationSettings, rng: np.random.Generator) -> Sequences:
+def augment(sequences: Sequences, settings: TrainingSettings, rng: np.random.Generator) -> Sequences:
     """The sequences as one epoch sees them; the very same object where nothing is to be changed."""
     changes = (settings.crop_share, settings.mask_share, settings.reorder_share, settings.reverse_share)
     if not any(changes):

@@ -1,6 +1,5 @@
 """From a trained sequence model to a scoring bundle: fit the sparse terms on validation, export, write."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -128,13 +127,6 @@ def write_bundle(
         write_tables(folder, tensors, items, list(prepared.facts["user_attributes"]))
         export_sequence_encoder(model.encoder, folder / "sequence_encoder.onnx")
         text_encoder(folder)
-
-
-def copy_text_encoder(source: Path, folder: Path) -> None:
-    """Take the text encoder of another bundle, where it has one."""
-    for name in ("text_encoder.onnx", "tokenizer.json"):
-        if (source / name).is_file():
-            shutil.copyfile(source / name, folder / name)
 
 
 def _array(tensor: torch.Tensor) -> NDArray[np.float32]:

@@ -1,27 +1,14 @@
 """The distillation layer: what a student learns from teachers beside its labels."""
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from longtail.contracts.settings import DistillSettings
 from longtail.modeling.losses import distillation, misalignment
 from longtail.modeling.sequence_model import SequenceModel
 from longtail.modeling.sequences import Batch
-
-
-class LessonSettings(Protocol):
-    """What is read of the stage's settings."""
-
-    @property
-    def soft_label_weight(self) -> float: ...
-    @property
-    def soft_label_temperature(self) -> float: ...
-    @property
-    def soft_label_top(self) -> int: ...
-    @property
-    def alignment_weight(self) -> float: ...
 
 
 class Teacher:
@@ -46,7 +33,7 @@ class Lesson(nn.Module):
     The scores of several teachers are averaged; in a softmax that is the same as the average of their log-probabilities.
     """
 
-    def __init__(self, teachers: Sequence[Teacher], settings: LessonSettings, dim: int) -> None:
+    def __init__(self, teachers: Sequence[Teacher], settings: DistillSettings, dim: int) -> None:
         super().__init__()
         self.teachers, self.settings = list(teachers), settings
         widths = [teacher.vectors.shape[1] for teacher in teachers] if settings.alignment_weight else []

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from longtail.contracts.training_settings import TrainingSettings
 from longtail.retrieval.item_to_item import ItemToItem
 
 
@@ -16,6 +17,11 @@ class NeighbourTerm:
 
     def __init__(self, term: ItemToItem, weight: float, share: float = 1.0) -> None:
         self.term, self.weight, self.share = term, weight, share
+
+    @classmethod
+    def of(cls, term: ItemToItem, settings: TrainingSettings) -> "NeighbourTerm | None":
+        """None where the settings train the dense part alone."""
+        return cls(term, settings.term_weight, settings.term_share) if settings.term_weight else None
 
     def before_each_item(self, histories: Tensor, valid: Tensor) -> Tensor:
         """The term of the items before each place. histories, valid [batch, length] -> ``[positions, items]``"""

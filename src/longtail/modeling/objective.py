@@ -1,10 +1,9 @@
 """The training loss of a batch: labels at every place of a history, and what teachers add to them."""
 
-from typing import Protocol
-
 import torch
 from torch import Tensor, nn
 
+from longtail.contracts.training_settings import TrainingSettings
 from longtail.modeling.distillation import Lesson
 from longtail.modeling.losses import cross_entropy, label_cross_entropy
 from longtail.modeling.neighbour_term import NeighbourTerm
@@ -14,24 +13,13 @@ from longtail.modeling.sequences import Batch
 START_WEIGHT = 0.5  # of the loss of any item after the start alone
 
 
-class LabelSettings(Protocol):
-    """What is read of a stage's settings."""
-
-    @property
-    def label_smoothing(self) -> float: ...
-    @property
-    def future_items(self) -> int: ...
-    @property
-    def future_decay(self) -> float: ...
-
-
 class Objective(nn.Module):
     """Full-softmax cross-entropy of the next items at every place, of any item after the start alone, and a lesson."""
 
     def __init__(
         self,
         model: SequenceModel,
-        settings: LabelSettings,
+        settings: TrainingSettings,
         lesson: Lesson | None = None,
         neighbours: NeighbourTerm | None = None,
     ) -> None:

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.utils.checkpoint import checkpoint
 
+from longtail.contracts.training_settings import TrainingSettings
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -19,6 +21,10 @@ class Shape:
     max_history: int
     dropout: float
     temperature: float
+
+    @classmethod
+    def of(cls, settings: TrainingSettings, max_history: int) -> "Shape":
+        return cls(settings.dim, settings.blocks, settings.heads, max_history, settings.dropout, settings.temperature)
 
 
 class RelativeAttention(nn.Module):

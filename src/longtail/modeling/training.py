@@ -4,7 +4,6 @@ import copy
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,15 +13,14 @@ from torch.utils.tensorboard import SummaryWriter  # type: ignore[attr-defined]
 from tqdm import tqdm
 
 from longtail.contracts.prepared import PreparedDataset, Split
-from longtail.modeling.augmentation import AugmentationSettings, augment
+from longtail.contracts.training_settings import TrainingSettings
+from longtail.modeling.augmentation import augment
 from longtail.modeling.checkpoint import Progress, load_checkpoint, save_checkpoint
 from longtail.modeling.device import keep_freed_memory
 from longtail.modeling.distillation import Lesson
 from longtail.modeling.neighbour_term import NeighbourTerm
-from longtail.modeling.objective import LabelSettings, Objective
+from longtail.modeling.objective import Objective
 from longtail.modeling.optimization import (
-    OptimizerName,
-    ScheduleName,
     WeightAverage,
     adversarial_step,
     make_optimizer,
@@ -35,41 +33,6 @@ from longtail.modeling.sequences import Sequences, query_vectors
 
 log = logging.getLogger(__name__)
 HIDDEN_ATTRIBUTES = 0.25  # share of training users whose attributes are hidden, so that none are needed later
-
-
-class TrainingSettings(AugmentationSettings, LabelSettings, Protocol):
-    """What this loop reads of a stage's settings."""
-
-    @property
-    def epochs(self) -> int: ...
-    @property
-    def patience(self) -> int: ...
-    @property
-    def batch_positions(self) -> int: ...
-    @property
-    def learning_rate(self) -> float: ...
-    @property
-    def weight_decay(self) -> float: ...
-    @property
-    def warmup_share(self) -> float: ...
-    @property
-    def optimizer(self) -> OptimizerName: ...
-    @property
-    def schedule(self) -> ScheduleName: ...
-    @property
-    def accumulation(self) -> int: ...
-    @property
-    def clip(self) -> float: ...
-    @property
-    def average_decay(self) -> float: ...
-    @property
-    def block_checkpointing(self) -> bool: ...
-    @property
-    def user_weight_power(self) -> float: ...
-    @property
-    def fgm_epsilon(self) -> float: ...
-    @property
-    def shard(self) -> bool: ...
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ Facts in the manifest: ``segment_rule``, ``exclude_history``, ``max_history``, `
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ from longtail.contracts.errors import UserError
 from longtail.contracts.segments import SegmentRule
 from longtail.retrieval.int8 import Int8Rows, Matrix
 
+TEXT_ENCODER = ("text_encoder.onnx", "tokenizer.json")
+ENCODERS = ("sequence_encoder.onnx", *TEXT_ENCODER)
 LENGTH_EDGES = np.array([1, 2, 3, 4, 5, 10])  # histories of 0, 1, 2, 3, 4, 5-9, 10+ items have weights of their own
 LENGTH_BUCKETS = len(LENGTH_EDGES) + 1
 
@@ -84,18 +87,27 @@ def write_tables(folder: Path, tensors: Tensors, items: pa.Table, attributes: li
     }
     if isinstance(tensors.item_matrix, Int8Rows):
         arrays |= {"item_matrix": tensors.item_matrix.codes, "item_matrix.scale": tensors.item_matrix.scale}
-    matrix = tensors.neighbours
-    arrays |= {
-        "neighbours.data": matrix.data.astype(np.float32),
-        "neighbours.indices": matrix.indices.astype(np.int32),
-        "neighbours.indptr": matrix.indptr.astype(np.int64),
-        "decay": np.array([tensors.decay], dtype=np.float32),
-    }
+    arrays |= sparse_arrays(tensors.neighbours) | {"decay": np.array([tensors.decay], dtype=np.float32)}
     save_file(arrays, folder / "tensors.safetensors")
     pq.write_table(
         items.select([Columns.ITEM, Columns.TITLE, Columns.ATTRIBUTES, Columns.TRAIN_COUNT]), folder / "items.parquet"
     )
     (folder / "attributes.json").write_text(json.dumps(attributes))
+
+
+def sparse_arrays(matrix: sparse.csr_array) -> dict[str, NDArray[Any]]:
+    """The square matrix as arrays that safetensors holds; ``sparse_matrix`` makes it again."""
+    return {
+        "neighbours.data": matrix.data.astype(np.float32),
+        "neighbours.indices": matrix.indices.astype(np.int32),
+        "neighbours.indptr": matrix.indptr.astype(np.int64),
+    }
+
+
+def sparse_matrix(arrays: dict[str, NDArray[Any]]) -> sparse.csr_array:
+    """Takes the arrays of ``sparse_arrays`` out of ``arrays``. ``[items, items]``"""
+    data, indices, indptr = (arrays.pop(f"neighbours.{part}") for part in ("data", "indices", "indptr"))
+    return sparse.csr_array((data, indices, indptr), shape=(len(indptr) - 1, len(indptr) - 1))
 
 
 def items_table(bundle: Bundle) -> pa.Table:
@@ -110,9 +122,9 @@ def items_table(bundle: Bundle) -> pa.Table:
     )
 
 
-def copy_encoders(source: Path, folder: Path) -> None:
-    """Take the encoders of another bundle."""
-    for name in ("sequence_encoder.onnx", "text_encoder.onnx", "tokenizer.json"):
+def copy_encoders(source: Path, folder: Path, names: Sequence[str] = ENCODERS) -> None:
+    """Take the encoders of another bundle, those of them that it has."""
+    for name in names:
         if (source / name).is_file():
             shutil.copyfile(source / name, folder / name)
 
@@ -143,11 +155,7 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
         attributes: list[str] = json.loads(artifact.file("attributes.json").read_text())
     except (OSError, ValueError) as error:
         raise UserError(f"{artifact.path}: cannot be read as a bundle ({error}); make it again") from None
-    count = items.num_rows
-    neighbours = sparse.csr_array(
-        (arrays.pop("neighbours.data"), arrays.pop("neighbours.indices"), arrays.pop("neighbours.indptr")),
-        shape=(count, count),
-    )
+    neighbours = sparse_matrix(arrays)
     decay = float(arrays.pop("decay")[0])
     stored = arrays.pop("item_matrix")
     item_matrix: Matrix = Int8Rows(stored, arrays.pop("item_matrix.scale")) if "item_matrix.scale" in arrays else stored

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from scipy import sparse
 
+from longtail.retrieval.bundle import sparse_arrays, sparse_matrix
 from longtail.retrieval.neighbours import (
     SparseRows,
     cosine_cooccurrence,
@@ -45,11 +46,7 @@ class ItemToItem:
         return np.asarray(matrix.toarray(), dtype=np.float32)
 
     def save(self, path: Path) -> None:
-        matrix = sparse.csr_array(self.neighbours)
-        arrays = {
-            "data": matrix.data.astype(np.float32),
-            "indices": matrix.indices.astype(np.int32),
-            "indptr": matrix.indptr.astype(np.int64),
+        arrays = sparse_arrays(self.neighbours) | {
             "decay": np.array([self.decay], dtype=np.float64),
             "own_row": self.own_row,
             "own_column": self.own_column,
@@ -59,9 +56,7 @@ class ItemToItem:
     @classmethod
     def load(cls, path: Path) -> "ItemToItem":
         arrays = load_file(path)
-        count = len(arrays["own_row"])
-        matrix = sparse.csr_array((arrays["data"], arrays["indices"], arrays["indptr"]), shape=(count, count))
-        return cls(matrix, float(arrays["decay"][0]), arrays["own_row"], arrays["own_column"])
+        return cls(sparse_matrix(arrays), float(arrays["decay"][0]), arrays["own_row"], arrays["own_column"])
 
 
 def item_to_item(
