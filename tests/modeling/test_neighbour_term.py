@@ -1,6 +1,9 @@
 """The sparse term in training, against matrices counted anew without the user."""
 
+from pathlib import Path
+
 import numpy as np
+import pytest
 import torch
 from scipy import sparse
 
@@ -9,6 +12,7 @@ from longtail.modeling.neighbour_term import NeighbourTerm
 from longtail.modeling.objective import Objective
 from longtail.modeling.sequence_model import SequenceModel, Shape
 from longtail.modeling.sequences import Sequences
+from longtail.modeling.training import TrainingData, train
 from longtail.retrieval.item_to_item import ItemToItem, item_to_item
 from longtail.retrieval.neighbours import cosine_cooccurrence, row_norms
 
@@ -68,17 +72,29 @@ def test_it_is_read_back_as_it_was(tmp_path) -> None:  # type: ignore[no-untyped
     assert np.array_equal(back.own_row, term.own_row) and np.array_equal(back.own_column, term.own_column)
 
 
-def test_a_share_of_the_batches_goes_without_it() -> None:
-    """With share 0 the loss is that of the dense part alone, with share 1 that beside the term."""
+def test_a_share_of_the_batches_goes_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Alone, the loss is that of the dense part; an adversarial step goes beside the term where its batch did."""
     term = item_to_item(SEQUENCES, TEXTS, 5, SEQUENCES, SEQUENCES, False, 0, cooccurrence=False)
     torch.manual_seed(0)
     model = SequenceModel(Shape(8, 1, 2, 10, 0.0, 0.1), torch.randn(5, 3), 3, 0)
-    batch = Sequences(SEQUENCES, [np.zeros(0, np.int64)] * 5, 10).batch(np.arange(5))
-    settings = FinetuneSettings()
+    sequences = Sequences(SEQUENCES, [np.zeros(0, np.int64)] * 5, 10)
+    batch = sequences.batch(np.arange(5))
+    settings = FinetuneSettings(epochs=40, patience=40, fgm_epsilon=0.1, batch_positions=100)
     plain, _ = Objective(model, settings)(batch)
-    never, _ = Objective(model, settings, neighbours=NeighbourTerm(term, 15.0, 0.0))(batch)
-    always, _ = Objective(model, settings, neighbours=NeighbourTerm(term, 15.0, 1.0))(batch)
-    half = Objective(model, settings, neighbours=NeighbourTerm(term, 15.0, 0.5))
-    losses = {half(batch)[0].item() for _ in range(20)}
-    assert never.item() == plain.item() != always.item()
-    assert losses == {plain.item(), always.item()}
+    beside = Objective(model, settings, neighbours=NeighbourTerm(term, 15.0))
+    assert beside(batch, with_term=False)[0].item() == plain.item() != beside(batch)[0].item()
+
+    calls = 0
+    original = NeighbourTerm.before_each_item
+
+    def counted(self: NeighbourTerm, *arguments: torch.Tensor) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        return original(self, *arguments)
+
+    monkeypatch.setattr(NeighbourTerm, "before_each_item", counted)
+    for share, least, most in ((0.0, 0, 0), (0.5, 20, 60), (1.0, 80, 80)):
+        calls = 0
+        data = TrainingData(sequences, sequences, [s[:1] for s in SEQUENCES], False, NeighbourTerm(term, 15.0, share))
+        train(model, data, settings, 0, torch.float32, tmp_path / str(share))
+        assert least <= calls <= most and calls % 2 == 0  # one batch an epoch, read twice

@@ -27,11 +27,16 @@ class Objective(nn.Module):
         self.model, self.settings, self.lesson, self.neighbours = model, settings, lesson, neighbours
 
     def forward(
-        self, batch: Batch, shares: tuple[float, float] = (1.0, 1.0), step: Tensor | None = None
+        self,
+        batch: Batch,
+        shares: tuple[float, float] = (1.0, 1.0),
+        step: Tensor | None = None,
+        with_term: bool = True,
     ) -> tuple[Tensor, Tensor]:
         """Loss, and the encoder's inputs [batch, 1 + length, dim], for whose gradient one may ask.
 
-        shares: factors of the loss over positions and of that over users; step: added to the inputs.
+        shares: factors of the loss over positions and of that over users; step: added to the inputs; with_term: whether the
+        sparse term, if there is one, is part of the scores.
         """
         model, settings = self.model, self.settings
         device = model.start.device
@@ -44,9 +49,7 @@ class Objective(nn.Module):
         queries = model.encoder(inputs if step is None else inputs + step)  # [batch, 1 + length, dim]
         places = queries[:, :-1][valid]  # [positions, dim]
         logits = places @ vectors.T  # [positions, items]
-        term = None
-        if self.neighbours is not None and float(torch.rand(())) < self.neighbours.share:
-            term = self.neighbours.before_each_item(histories, valid)
+        term = self.neighbours.before_each_item(histories, valid) if self.neighbours and with_term else None
         if term is not None:
             logits = logits + term
         weights = None

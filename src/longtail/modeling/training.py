@@ -145,6 +145,8 @@ def _epoch(
     bar = tqdm(batches, f"epoch {epoch + 1}", unit="batch", disable=None if team.first else True, leave=False)
     for step, rows in enumerate(bar):
         hide = rng.random(len(rows)) < HIDDEN_ATTRIBUTES
+        # one draw for all processes, and for the adversarial step, too
+        with_term = objective.neighbours is not None and rng.random() < objective.neighbours.share
         places, shares = team.share(rows, sequences.lengths)
         batch = sequences.batch(rows[places], hide[places], position_weights)
         in_group = step % settings.accumulation
@@ -152,7 +154,7 @@ def _epoch(
         if in_group == 0:
             optimizer.zero_grad(set_to_none=True)
         with torch.autocast(device, precision, enabled=precision is not torch.float32):
-            loss, inputs = objective(batch, shares)
+            loss, inputs = objective(batch, shares, with_term=with_term)
         if settings.fgm_epsilon:
             inputs.retain_grad()
         scaler.scale(loss / group).backward()
@@ -160,7 +162,7 @@ def _epoch(
             assert inputs.grad is not None
             direction = adversarial_step(inputs.grad, settings.fgm_epsilon)
             with torch.autocast(device, precision, enabled=precision is not torch.float32):
-                worse, _ = objective(batch, shares, direction)
+                worse, _ = objective(batch, shares, direction, with_term)
             scaler.scale(worse / group).backward()
         losses.append(loss.item())
         if in_group + 1 < group:
