@@ -61,7 +61,15 @@ def test_an_item_twice_in_the_history_contributes_twice(scorer):
 def test_interests_are_an_item_known_by_its_text(scorer):
     # "red lamp": words sum to (2, 2, 0), projected to (6, 8), unit (.6, .8); q = start + (.6, .8) = (.7, 1)
     assert scorer.embed_text(["red lamp", "red"]) == pytest.approx(np.array([[0.6, 0.8], [1, 0]]))
-    assert scorer.score([query(interests="red lamp")])[0] == pytest.approx(ITEMS @ [0.7, 1.0] + 2 * POPULARITY)
+    # its neighbours: c, b are nearest and get the rows' mean greatest and second value, (.8 + .5) / 2 and (.2 + 0) / 2;
+    # weights are those of one known item: 1 and .1
+    alike = np.array([0, 0.1, 0.65, 0])
+    assert scorer.score([query(interests="red lamp")])[0] == pytest.approx(
+        ITEMS @ [0.7, 1.0] + 1 * alike + 0.1 * POPULARITY
+    )
+    # beside b it is the older of two known items: weight 2, once decayed; b itself brings c
+    beside = ITEMS @ [0.7, 2.0] + 2 * np.array([0, 0, 0.5, 0]) + 2 * 0.5 * alike + 0.1 * POPULARITY
+    assert scorer.score([query(B, interests="red lamp")])[0] == pytest.approx(beside)
 
 
 def test_a_batch_scores_like_its_queries_alone(scorer):

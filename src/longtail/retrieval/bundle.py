@@ -110,6 +110,16 @@ def sparse_matrix(arrays: dict[str, NDArray[Any]]) -> sparse.csr_array:
     return sparse.csr_array((data, indices, indptr), shape=(len(indptr) - 1, len(indptr) - 1))
 
 
+def values_by_rank(neighbours: sparse.csr_array) -> NDArray[np.float64]:
+    """Mean over the rows that are not empty of their greatest value, second greatest and so on; a short row has zeros."""
+    counts = np.diff(neighbours.indptr)
+    owner = np.repeat(np.arange(len(counts)), counts)
+    order = np.lexsort((-neighbours.data, owner))
+    rank = np.arange(len(order)) - neighbours.indptr[owner]
+    sums = np.bincount(rank, weights=neighbours.data[order], minlength=counts.max(initial=0))
+    return np.asarray(sums / max(int((counts > 0).sum()), 1), dtype=np.float64)
+
+
 def items_table(bundle: Bundle) -> pa.Table:
     """The items of a loaded bundle, as ``write_tables`` takes them."""
     return pa.table(

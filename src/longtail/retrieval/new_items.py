@@ -21,7 +21,15 @@ from scipy import sparse
 from longtail.contracts.artifacts import BUNDLE, MANIFEST, sha256, write_artifact
 from longtail.contracts.columns import Columns
 from longtail.contracts.errors import UserError
-from longtail.retrieval.bundle import Bundle, Tensors, copy_encoders, items_table, load_bundle, write_tables
+from longtail.retrieval.bundle import (
+    Bundle,
+    Tensors,
+    copy_encoders,
+    items_table,
+    load_bundle,
+    values_by_rank,
+    write_tables,
+)
 from longtail.retrieval.int8 import Int8Rows, Matrix, products
 from longtail.retrieval.neighbours import SparseRows
 from longtail.retrieval.scorer import Scorer
@@ -141,7 +149,7 @@ def _neighbours(old: Tensors, matrix: Matrix, codes: NDArray[np.int64]) -> Spars
     """The sparse matrix with rows and columns of the items ``codes``, whose former entries are dropped."""
     entries = old.neighbours.tocoo()
     kept = ~np.isin(entries.row, codes) & ~np.isin(entries.col, codes)
-    usual = _values_by_rank(old.neighbours)
+    usual = values_by_rank(old.neighbours)
     rows: list[NDArray[np.integer]] = [entries.row[kept]]
     columns: list[NDArray[np.integer]] = [entries.col[kept]]
     values: list[NDArray[np.floating]] = [entries.data[kept]]
@@ -159,13 +167,3 @@ def _neighbours(old: Tensors, matrix: Matrix, codes: NDArray[np.int64]) -> Spars
     data = np.concatenate(values).astype(np.float32)
     shape = (len(matrix), len(matrix))
     return sparse.csr_array((data, (np.concatenate(rows), np.concatenate(columns))), shape=shape)
-
-
-def _values_by_rank(neighbours: SparseRows) -> NDArray[np.float64]:
-    """Mean over the rows that are not empty of their greatest value, second greatest and so on; a short row has zeros."""
-    counts = np.diff(neighbours.indptr)
-    owner = np.repeat(np.arange(len(counts)), counts)
-    order = np.lexsort((-neighbours.data, owner))
-    rank = np.arange(len(order)) - neighbours.indptr[owner]
-    sums = np.bincount(rank, weights=neighbours.data[order], minlength=counts.max(initial=0))
-    return np.asarray(sums / max(int((counts > 0).sum()), 1), dtype=np.float64)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from longtail.contracts.errors import UserError
-from longtail.retrieval.bundle import Bundle, length_bucket
+from longtail.retrieval.bundle import Bundle, length_bucket, values_by_rank
 from longtail.retrieval.int8 import products
 from longtail.retrieval.query import Query
 from longtail.retrieval.top import top_items
@@ -50,6 +50,8 @@ class Scorer:
             self._tokenizer.enable_truncation(bundle.facts["max_tokens"])
             self._tokenizer.enable_padding()
         self._interest = lru_cache(REMEMBERED)(lambda text: self.embed_text([text])[0])  # scores and reasons ask alike
+        self._usual = values_by_rank(bundle.tensors.neighbours) if bundle.has_text_encoder else np.zeros(0)
+        self._alike = lru_cache(REMEMBERED)(self._neighbours_of_text)
         self._similar = _usual_cosine(bundle, NEAR)
 
     def _session(self, name: str) -> onnxruntime.InferenceSession:
@@ -98,13 +100,23 @@ class Scorer:
         """Scores of the whole catalogue; items of the history are not excluded. ``[queries, items]``"""
         tensors = self.bundle.tensors
         scores = products(self.encode(queries), tensors.item_matrix)
-        buckets = length_bucket(np.array([len(query.history) for query in queries]))
+        buckets = _buckets(queries)
         scores += tensors.popularity_weight[buckets, None] * tensors.log_popularity
         for row, query in enumerate(queries):
             if len(query.history):
                 columns, contributions = self._neighbour_terms(query.history)
                 np.add.at(scores[row], columns, tensors.neighbour_weight[buckets[row]] * contributions)
+            if query.interests:
+                alike, values = self._alike(query.interests)
+                decay = tensors.decay ** len(self._recent(query.history))
+                scores[row, alike] += tensors.neighbour_weight[buckets[row]] * decay * values
         return scores
+
+    def _neighbours_of_text(self, interest: str) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        """The row that the sparse matrix would hold for a stated interest: nearest items, with the usual values of ranks."""
+        similarities = products(self._interest(interest)[None], self.bundle.tensors.item_matrix)[0]
+        columns = np.argsort(-similarities, kind="stable")[: len(self._usual)]
+        return columns, self._usual[: len(columns)].astype(np.float32)
 
     def _neighbour_terms(self, history: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """The sparse term's entries: item codes (with repeats) and decayed values."""
@@ -144,7 +156,7 @@ class Scorer:
         "matches" and "similar" are said only of items that are nearer to the interest than ``NEAR`` of the catalogue, or
         to the item of the history than ``NEAR`` of all pairs of items are to each other.
         """
-        causes = self._causes(query.history, items) if len(query.history) else [None] * len(items)
+        causes = self._causes(query, items) if len(query.history) else [None] * len(items)
         matching = self._matching(query.interests, items) if query.interests else np.zeros(len(items), bool)
         similar = self._nearest(query.history, items) if len(query.history) else [None] * len(items)
         if len(query.history):
@@ -164,11 +176,11 @@ class Scorer:
             for cause, matches, near in zip(causes, matching, similar)
         ]
 
-    def _causes(self, history: NDArray[np.int32], items: NDArray[np.intp]) -> list[int | None]:
+    def _causes(self, query: Query, items: NDArray[np.intp]) -> list[int | None]:
         """The item of the history from which the sparse term gives each item most; among equals the latest."""
         tensors = self.bundle.tensors
-        weight = tensors.neighbour_weight[length_bucket(np.array([len(history)]))[0]]
-        recent = self._recent(history)[::-1]
+        weight = tensors.neighbour_weight[_buckets([query])[0]]
+        recent = self._recent(query.history)[::-1]
         decays = tensors.decay ** np.arange(len(recent))
         contributions = weight * tensors.neighbours[recent][:, items].toarray() * decays[:, None]  # [recent, items]
         best, largest = contributions.argmax(axis=0), contributions.max(axis=0)
@@ -193,6 +205,11 @@ class Scorer:
 
     def _name(self, item: int) -> str:
         return self.bundle.titles[item] or self.bundle.item_ids[item]
+
+
+def _buckets(queries: Sequence[Query]) -> NDArray[np.intp]:
+    """Which weights serve each query: a stated interest counts as one more item, the oldest. ``[queries]``"""
+    return length_bucket(np.array([len(query.history) + bool(query.interests) for query in queries]))
 
 
 def _usual_cosine(bundle: Bundle, share: float) -> float:

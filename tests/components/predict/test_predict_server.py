@@ -93,9 +93,9 @@ def test_unknown_items_and_attributes_are_listed_and_change_nothing(server):
 
 def test_interests_are_read(server):
     (prediction,) = ask(server.url, "shop", [{"interests": "red lamp", "k": 1}])
-    # q = (.7, 1): a = .7 + 2 * 1
-    assert shown(prediction) == [("a", "Red lamp", 2.7)]
-    assert prediction["items"][0]["reason"] == "popular with newcomers"  # c alone is near enough to "match"
+    # q = (.7, 1): c = 1.22 + .65 as the nearest neighbour - .1 * .5
+    assert shown(prediction) == [("c", None, 1.82)]
+    assert prediction["items"][0]["reason"] == "matches your interest in red lamp"
 
 
 def test_v2_and_grpc_answer_as_v1_does(server):
