@@ -72,14 +72,14 @@ def test_it_is_read_back_as_it_was(tmp_path) -> None:  # type: ignore[no-untyped
     assert np.array_equal(back.own_row, term.own_row) and np.array_equal(back.own_column, term.own_column)
 
 
-def test_a_share_of_the_batches_goes_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_joins_after_a_share_of_the_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Alone, the loss is that of the dense part; an adversarial step goes beside the term where its batch did."""
     term = item_to_item(SEQUENCES, TEXTS, 5, SEQUENCES, SEQUENCES, False, 0, cooccurrence=False)
     torch.manual_seed(0)
     model = SequenceModel(Shape(8, 1, 2, 10, 0.0, 0.1), torch.randn(5, 3), 3, 0)
     sequences = Sequences(SEQUENCES, [np.zeros(0, np.int64)] * 5, 10)
     batch = sequences.batch(np.arange(5))
-    settings = FinetuneSettings(epochs=40, patience=40, fgm_epsilon=0.1, batch_positions=100)
+    settings = FinetuneSettings(epochs=40, patience=40, fgm_epsilon=0.1, batch_positions=100, term_after=0.0)
     plain, _ = Objective(model, settings)(batch)
     beside = Objective(model, settings, neighbours=NeighbourTerm(term, 15.0))
     assert beside(batch, with_term=False)[0].item() == plain.item() != beside(batch)[0].item()
@@ -93,8 +93,9 @@ def test_a_share_of_the_batches_goes_without_it(tmp_path: Path, monkeypatch: pyt
         return original(self, *arguments)
 
     monkeypatch.setattr(NeighbourTerm, "before_each_item", counted)
-    for share, least, most in ((0.0, 0, 0), (0.5, 20, 60), (1.0, 80, 80)):
+    data = TrainingData(sequences, sequences, [s[:1] for s in SEQUENCES], False, NeighbourTerm(term, 15.0))
+    for after, epochs in ((0.0, 40), (0.25, 30), (0.99, 0)):
         calls = 0
-        data = TrainingData(sequences, sequences, [s[:1] for s in SEQUENCES], False, NeighbourTerm(term, 15.0, share))
-        train(model, data, settings, 0, torch.float32, tmp_path / str(share))
-        assert least <= calls <= most and calls % 2 == 0  # one batch an epoch, read twice
+        changed = settings.model_copy(update={"term_after": after})
+        train(model, data, changed, 0, torch.float32, tmp_path / str(after))
+        assert calls == 2 * epochs  # one batch an epoch, read twice

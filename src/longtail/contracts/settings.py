@@ -82,6 +82,13 @@ class PreprocessSettings(Settings):
 class FinetuneSettings(PruningSettings, AdaptationSettings, TrainingSettings):
     """How the language model is adapted and the teacher trained."""
 
+    term_after: float = Field(
+        0.5,
+        ge=0,
+        lt=1,
+        description="Share of the epochs, at the start, that train the dense part alone, which newcomers rely on; then the "
+        "sparse term joins.",
+    )
     blocks: int = Field(2, ge=1, description="Transformer blocks of the sequence encoder.")
     max_history: int = Field(50, ge=1, description="Latest items of a history that are read.")
     neighbours: int = Field(

@@ -46,13 +46,7 @@ class TrainingSettings(MachineSettings):
         description="Weight of the sparse term beside the dense scores in training; 0 trains the dense part alone. "
         "Validation chooses the weights that the scorer uses.",
     )
-    term_share: float = Field(
-        0.5,
-        ge=0,
-        le=1,
-        description="Share of the batches that train beside the sparse term; the others train the dense part alone, which "
-        "newcomers and stated interests have to rely on.",
-    )
+    term_after: float = Field(0.0, ge=0, lt=1, description="Share of the epochs after which the sparse term joins.")
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="Share of every label that is spread evenly over the catalogue."
     )

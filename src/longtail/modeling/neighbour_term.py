@@ -15,13 +15,13 @@ class NeighbourTerm:
     out), or the model would learn to trust answers that it saw. Computed on the CPU.
     """
 
-    def __init__(self, term: ItemToItem, weight: float, share: float = 1.0) -> None:
-        self.term, self.weight, self.share = term, weight, share
+    def __init__(self, term: ItemToItem, weight: float) -> None:
+        self.term, self.weight = term, weight
 
     @classmethod
     def of(cls, term: ItemToItem, settings: TrainingSettings) -> "NeighbourTerm | None":
         """None where the settings train the dense part alone."""
-        return cls(term, settings.term_weight, settings.term_share) if settings.term_weight else None
+        return cls(term, settings.term_weight) if settings.term_weight else None
 
     def before_each_item(self, histories: Tensor, valid: Tensor) -> Tensor:
         """The term of the items before each place. histories, valid [batch, length] -> ``[positions, items]``"""

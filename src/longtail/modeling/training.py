@@ -99,7 +99,7 @@ def train(
         log.info("going on from %s after epoch %d", checkpoint, progress.epoch)
     writer = SummaryWriter(str(folder / "tensorboard")) if team.first else None  # type: ignore[no-untyped-call]
     for epoch in range(progress.epoch, settings.epochs):
-        if progress.since_best >= settings.patience:
+        if progress.since_best >= settings.patience and epoch >= settings.term_after * settings.epochs:
             log.info("no better epoch since %d epochs: stopping", progress.since_best)
             break
         loss = _epoch(objective, data.train, settings, seed, epoch, precision, optimizer, average, scaler, team)
@@ -137,6 +137,7 @@ def _epoch(
     torch.manual_seed(seed * 1000 + epoch + 1_000_003 * team.rank)  # dropout of its own in each process
     rng = np.random.default_rng([seed, epoch])
     sequences = augment(sequences, settings, np.random.default_rng([seed, epoch, 1]))
+    with_term = epoch >= settings.term_after * settings.epochs
     position_weights = sequences.weights(settings.user_weight_power)
     device = objective.model.start.device.type
     objective.train()
@@ -145,8 +146,6 @@ def _epoch(
     bar = tqdm(batches, f"epoch {epoch + 1}", unit="batch", disable=None if team.first else True, leave=False)
     for step, rows in enumerate(bar):
         hide = rng.random(len(rows)) < HIDDEN_ATTRIBUTES
-        # one draw for all processes, and for the adversarial step, too
-        with_term = objective.neighbours is not None and rng.random() < objective.neighbours.share
         places, shares = team.share(rows, sequences.lengths)
         batch = sequences.batch(rows[places], hide[places], position_weights)
         in_group = step % settings.accumulation
