@@ -19,7 +19,7 @@ from longtail.components.evaluate.component import evaluate
 from longtail.components.finetune.component import finetune
 from longtail.components.preprocess.component import fingerprint, preprocess
 from longtail.contracts.settings import RunSettings
-from longtail.pipelines.resources import Resources, apply
+from longtail.pipelines.resources import CHECKPOINTS, Resources, apply
 
 
 class Results(NamedTuple):
@@ -34,6 +34,7 @@ class Results(NamedTuple):
 def build_pipeline(resources: Resources | None = None) -> GraphComponent:
     """The pipeline; ``resources`` go onto its tasks (None: none, for local runs, which would ignore them)."""
     defaults = RunSettings()
+    kept = CHECKPOINTS if resources is not None and resources.finetune.checkpoint_claim else ""
 
     def ask(task: PipelineTask, name: str) -> PipelineTask:
         if resources is not None:
@@ -52,7 +53,7 @@ def build_pipeline(resources: Resources | None = None) -> GraphComponent:
         deploy_settings: str = defaults.deploy.canonical(),
         seed: int = defaults.seed,
         champion: str = "",
-        checkpoints: str = "",
+        checkpoints: str = kept,
     ) -> Results:
         digest = ask(fingerprint(interactions=interactions, items=items, users=users), "fingerprint")
         digest.set_caching_options(False)

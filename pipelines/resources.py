@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from longtail.contracts.settings import parse, read_yaml
 from longtail.contracts.settings_base import Settings
 
+CHECKPOINTS = "/mnt/checkpoints"  # where the claim of finetune's checkpoints is mounted
 QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|[kKMGT]i?)?$"
 
 
@@ -45,12 +46,22 @@ class StageResources(Settings):
         return self
 
 
+class FinetuneResources(StageResources):
+    """Requests of the fine-tuning, whose progress can outlive its pod."""
+
+    checkpoint_claim: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$",
+        description="PersistentVolumeClaim for checkpoints, in the pods' namespace; none starts a retried task anew.",
+    )
+
+
 class Resources(Settings):
     """Resources of all stages."""
 
     fingerprint: StageResources = StageResources(cpu="1", memory="1Gi")
     preprocess: StageResources = StageResources(cpu="4", memory="8Gi")
-    finetune: StageResources = StageResources(cpu="4", memory="16Gi", shared_memory="2Gi", retries=2)
+    finetune: FinetuneResources = FinetuneResources(cpu="4", memory="16Gi", shared_memory="2Gi", retries=2)
     distill: StageResources = StageResources(cpu="4", memory="16Gi", shared_memory="2Gi")
     evaluate: StageResources = StageResources(cpu="4", memory="8Gi")
     deploy: StageResources = StageResources(cpu="1", memory="2Gi")
@@ -70,6 +81,8 @@ def apply(task: PipelineTask, wanted: StageResources) -> None:
         kubernetes.add_toleration(task, **toleration.model_dump(exclude_none=True))
     if wanted.shared_memory:
         kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit=wanted.shared_memory)  # noqa: S108
+    if isinstance(wanted, FinetuneResources) and wanted.checkpoint_claim:
+        kubernetes.mount_pvc(task, wanted.checkpoint_claim, CHECKPOINTS)
     if wanted.retries:
         task.set_retry(num_retries=wanted.retries, backoff_duration="60s", backoff_factor=2.0)
 

@@ -7,30 +7,14 @@ from longtail.contracts.errors import UserError
 from longtail.contracts.settings import FinetuneSettings, from_json, load_settings
 from longtail.pipelines.activation import compile_pipeline
 from longtail.pipelines.parameters import STAGES, arguments
-from longtail.pipelines.resources import Resources, StageResources, Toleration, load_resources
-
-TRAINING = StageResources(
-    cpu="8",
-    memory="32Gi",
-    accelerator="nvidia.com/gpu",
-    accelerator_count=1,
-    node_selector={"pool": "gpu"},
-    tolerations=(Toleration(key="nvidia.com/gpu", effect="NoSchedule"),),
-    shared_memory="4Gi",
-    retries=3,
-)
-
-
-def compiled(folder, resources=None):
-    path = folder / "activation.yaml"
-    compile_pipeline(path, resources)
-    pipeline, *platforms = yaml.safe_load_all(path.read_text())
-    return pipeline, (platforms[0]["platforms"]["kubernetes"]["deploymentSpec"]["executors"] if platforms else {})
+from longtail.pipelines.resources import load_resources
 
 
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory):
-    return compiled(tmp_path_factory.mktemp("default"))[0]
+    path = tmp_path_factory.mktemp("default") / "activation.yaml"
+    compile_pipeline(path)
+    return next(yaml.safe_load_all(path.read_text()))
 
 
 def tasks_of(pipeline):
@@ -104,23 +88,6 @@ def test_parameters_are_those_that_the_command_gives(pipeline):
     assert {name for name, facts in declared.items() if not facts.get("isOptional")} == {"interactions", "items"}
     assert from_json(FinetuneSettings, given["finetune_settings"]).epochs == 3
     assert from_json(FinetuneSettings, declared["finetune_settings"]["defaultValue"]) == FinetuneSettings()
-
-
-def test_resources_are_put_on_the_task(tmp_path):
-    pipeline, kubernetes = compiled(tmp_path, Resources(finetune=TRAINING))
-    executor = pipeline["deploymentSpec"]["executors"]["exec-finetune"]["container"]["resources"]
-    assert executor["resourceCpuRequest"] == executor["resourceCpuLimit"] == "8"
-    assert executor["resourceMemoryRequest"] == executor["resourceMemoryLimit"] == "32Gi"
-    assert executor["accelerator"]["resourceType"] == "nvidia.com/gpu"
-    assert executor["accelerator"]["resourceCount"] == "1"
-    assert kubernetes["exec-finetune"]["nodeSelector"] == {"labels": {"pool": "gpu"}}
-    assert kubernetes["exec-finetune"]["tolerations"] == [
-        {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
-    ]
-    mount = kubernetes["exec-finetune"]["emptyDirMounts"][0]
-    assert (mount["mountPath"], mount["medium"], mount["sizeLimit"]) == ("/dev/shm", "Memory", "4Gi")
-    assert pipeline["root"]["dag"]["tasks"]["finetune"]["retryPolicy"]["maxRetryCount"] == 3
-    assert "accelerator" not in pipeline["deploymentSpec"]["executors"]["exec-distill"]["container"]["resources"]
 
 
 def test_resources_file(tmp_path):
