@@ -1,7 +1,7 @@
 """Runs the pipeline on this machine and leaves its results in one folder.
 
-The folder holds evaluation.json, per_user.parquet, report.html, bundle/, prepared/, inferenceservice.yaml (where the gate
-passed) and run.log. Below ``.work`` lie the tasks' own folders, kfp's cache and the checkpoints of killed runs.
+The folder holds evaluation.json, per_user.parquet, report.html, bundle/, prepared/, run.log and, where the gate passed,
+servingruntime.yaml and inferenceservice.yaml. Below ``.work`` lie the tasks' own folders, kfp's cache and the checkpoints of killed runs.
 """
 
 import fcntl
@@ -25,7 +25,7 @@ from longtail.pipelines.runner import run_pipeline
 
 PIPELINE = "longtail.pipelines.activation:local_pipeline"
 EVALUATION_FILES = ("evaluation.json", "per_user.parquet", "report.html")
-MANIFEST_FILE = "inferenceservice.yaml"
+MANIFEST_FILES = ("servingruntime.yaml", "inferenceservice.yaml")
 
 
 @dataclass(frozen=True)
@@ -135,9 +135,10 @@ def _publish(outputs: Mapping[str, Any], root: Path, out: Path, work: Path) -> N
         shutil.copytree(outputs[name], fresh / name)
     for name in EVALUATION_FILES:
         shutil.copy2(Path(outputs["evaluation"]) / name, fresh / name)
-    for served in root.rglob(MANIFEST_FILE):  # deploy is never cached, so its result is of this run
-        shutil.copy2(served, fresh / MANIFEST_FILE)
-    for name in ("prepared", "bundle", *EVALUATION_FILES, MANIFEST_FILE):
+    for name in MANIFEST_FILES:
+        for served in root.rglob(name):  # deploy is never cached, so its result is of this run
+            shutil.copy2(served, fresh / name)
+    for name in ("prepared", "bundle", *EVALUATION_FILES, *MANIFEST_FILES):
         if (out / name).exists():
             (out / name).rename(old / name)
         if (fresh / name).exists():

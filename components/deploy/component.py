@@ -12,8 +12,9 @@ IMAGE = os.environ.get("LONGTAIL_TRAIN_IMAGE", "longtail-train:0.1.0")
 def deploy(bundle: Input[Model], evaluation: Input[Artifact], settings: str, service: Output[Artifact]) -> None:
     """Write the InferenceService and compare served with evaluated answers."""
     from longtail.components.deploy.deploy import deploy as run
+    from longtail.contracts.deploy_settings import DeploySettings
     from longtail.contracts.errors import reported
-    from longtail.contracts.settings import DeploySettings, from_json
+    from longtail.contracts.settings import from_json
 
     with reported(service.path):
         run(bundle.path, evaluation.path, service.path, from_json(DeploySettings, settings))

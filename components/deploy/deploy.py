@@ -1,4 +1,4 @@
-"""Deploy: write the InferenceService of a bundle, and prove on the real server that it answers as it was evaluated."""
+"""Deploy: write the manifests of a bundle, and prove on the real server that it answers as it was evaluated."""
 
 import json
 import logging
@@ -6,30 +6,44 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from longtail.components.deploy.inference_service import inference_service
+import yaml
+
+from longtail.components.deploy.inference_service import inference_service, predictor
 from longtail.components.deploy.local_server import ServerHandle, running_server
+from longtail.components.deploy.serving_runtime import DEFAULT_IMAGE, serving_runtime
 from longtail.components.deploy.smoke import ask_v1, ask_v2, greatest_difference
 from longtail.contracts.artifacts import BUNDLE, DEPLOYMENT, EVALUATION, read_artifact, write_artifact
+from longtail.contracts.deploy_settings import DeploySettings
 from longtail.contracts.errors import UserError
-from longtail.contracts.settings import DeploySettings
 
 log = logging.getLogger(__name__)
 
 
 def deploy(bundle: str, evaluation: str, output: str, settings: DeploySettings) -> None:
-    """Write a DEPLOYMENT artifact: ``inferenceservice.yaml``, and ``smoke.json`` with what the server answered.
+    """Write a DEPLOYMENT artifact: the manifests, and ``smoke.json`` with what the server answered.
 
     Raises:
         UserError: a damaged bundle, settings that cannot be deployed, or served answers that differ from the evaluated.
         RuntimeError: the server ended by itself.
     """
     read_artifact(bundle, BUNDLE)
-    manifest = inference_service(bundle, settings)
+    manifests = _manifests(bundle, settings)
     golden = _golden(evaluation)[: settings.golden_users]
     with write_artifact(output, DEPLOYMENT, {"settings": settings.model_dump(mode="json")}) as folder:
         smoke = _smoke_test(bundle, golden, settings)
-        (folder / "inferenceservice.yaml").write_text(manifest)
+        for name, manifest in manifests.items():
+            (folder / name).write_text(yaml.safe_dump(manifest, sort_keys=False))
         (folder / "smoke.json").write_text(json.dumps(smoke, indent=1, ensure_ascii=False) + "\n")
+
+
+def _manifests(bundle: str, settings: DeploySettings) -> dict[str, dict[str, Any]]:
+    """Without a place that the cluster reads, the InferenceService names the local folder, which serves to look at."""
+    mode = "Standard" if settings.mode == "auto" else settings.mode
+    stable = predictor(settings, mode, settings.storage_uri or Path(bundle).resolve().as_uri())
+    return {
+        "servingruntime.yaml": serving_runtime(settings.image or DEFAULT_IMAGE, settings.namespace),
+        "inferenceservice.yaml": inference_service(settings.name, settings.namespace, mode, stable),
+    }
 
 
 def _golden(evaluation: str) -> list[dict[str, Any]]:

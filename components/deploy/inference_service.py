@@ -1,83 +1,102 @@
-"""The KServe InferenceService that serves a bundle, as YAML text."""
+"""The KServe InferenceService that serves a bundle. KServe's own types make it, so that no field's name is guessed."""
 
-from pathlib import Path
+import hashlib
+import json
+from typing import Any
 
-import yaml
-from kserve import V1beta1InferenceService, V1beta1InferenceServiceSpec, V1beta1PredictorSpec, constants
+from kserve import (
+    V1beta1CanarySpec,
+    V1beta1InferenceService,
+    V1beta1InferenceServiceSpec,
+    V1beta1ModelFormat,
+    V1beta1ModelSpec,
+    V1beta1PredictorSpec,
+    constants,
+)
 from kubernetes import client as k8s
 
+from longtail.components.deploy.serving_runtime import MODEL_FORMAT, RUNTIME
+from longtail.contracts.deploy_settings import DeploySettings
 from longtail.contracts.errors import UserError
-from longtail.contracts.settings import DeploySettings
 
-HTTP_PORT = 8080
-GRPC_PORT = 8081
-MOUNT = "/mnt/models"  # where KServe's storage initializer puts what STORAGE_URI names
 DEPLOYMENT_MODE = "serving.kserve.io/deploymentMode"
+TAG_ROUTING = "serving.kserve.io/enable-tag-routing"  # Knative: the newest revision has an address of its own
+REVISION = "longtail/revision"  # label of the pods, by which they are told from those of another bundle
+VERSION = "longtail/version"  # label of the pods: the bundle's version in the registry
+CANARY = "candidate"  # name of the second predictor, in Standard mode
+
+Document = dict[str, Any]
 
 
-def inference_service(bundle: str, settings: DeploySettings) -> str:
-    """The manifest's YAML.
-
-    Args:
-        bundle: local folder; what the cluster reads where ``settings.storage_uri`` names no place.
+def predictor(settings: DeploySettings, mode: str, storage_uri: str, version: str | None = None) -> Document:
+    """``spec.predictor`` for a bundle that lies at ``storage_uri``.
 
     Raises:
-        UserError: replica counts that KServe would refuse or ignore.
+        UserError: zero replicas, to which Standard mode cannot scale.
     """
-    _check_replicas(settings)
-    storage_uri = settings.storage_uri or Path(bundle).resolve().as_uri()
-    service = V1beta1InferenceService(
-        api_version=constants.KSERVE_V1BETA1,
-        kind=constants.KSERVE_KIND_INFERENCESERVICE,
-        metadata=k8s.V1ObjectMeta(
-            name=settings.name,
-            namespace=settings.namespace,
-            labels={"app.kubernetes.io/name": settings.name, "app.kubernetes.io/part-of": "longtail"},
-            annotations={DEPLOYMENT_MODE: settings.mode},
-        ),
-        spec=V1beta1InferenceServiceSpec(
-            predictor=V1beta1PredictorSpec(
-                min_replicas=settings.min_replicas,
-                max_replicas=settings.max_replicas,
-                security_context=k8s.V1PodSecurityContext(
-                    run_as_non_root=True, seccomp_profile=k8s.V1SeccompProfile(type="RuntimeDefault")
-                ),
-                containers=[_container(storage_uri, settings)],
-            )
-        ),
-    )
-    return yaml.safe_dump(k8s.ApiClient().sanitize_for_serialization(service), sort_keys=False)
-
-
-def _container(storage_uri: str, settings: DeploySettings) -> k8s.V1Container:
-    resources = {"cpu": settings.cpu, "memory": settings.memory}
-    return k8s.V1Container(
-        name="kserve-container",  # KServe finds the predictor by this name
-        image=settings.image,
-        command=["python", "-m", "longtail.components.predict.server"],
-        args=[f"--bundle={MOUNT}", f"--name={settings.name}", f"--http-port={HTTP_PORT}", f"--grpc-port={GRPC_PORT}"],
-        env=[k8s.V1EnvVar(name="STORAGE_URI", value=storage_uri)],
-        ports=[k8s.V1ContainerPort(container_port=HTTP_PORT, protocol="TCP")],
-        resources=k8s.V1ResourceRequirements(requests=resources, limits=resources),
-        # not /v2/health/ready, which answers 200 without any model
-        readiness_probe=k8s.V1Probe(
-            http_get=k8s.V1HTTPGetAction(path=f"/v2/models/{settings.name}/ready", port=HTTP_PORT),
-            period_seconds=5,
-            failure_threshold=3,
-        ),
-        security_context=k8s.V1SecurityContext(
-            allow_privilege_escalation=False,
-            run_as_non_root=True,
-            capabilities=k8s.V1Capabilities(drop=["ALL"]),
-            seccomp_profile=k8s.V1SeccompProfile(type="RuntimeDefault"),
-        ),
-    )
-
-
-def _check_replicas(settings: DeploySettings) -> None:
-    if settings.min_replicas > settings.max_replicas:
-        raise UserError(
-            f"deploy.min_replicas {settings.min_replicas} is above deploy.max_replicas {settings.max_replicas}; raise the latter"
-        )
-    if settings.min_replicas == 0 and settings.mode == "Standard":
+    if mode == "Standard" and settings.min_replicas == 0:
         raise UserError("deploy.min_replicas 0: Standard mode does not scale to zero; take 1, or deploy.mode Knative")
+    resources = {"cpu": settings.cpu, "memory": settings.memory}
+    spec = V1beta1PredictorSpec(
+        min_replicas=settings.min_replicas,
+        max_replicas=settings.max_replicas,
+        service_account_name=settings.service_account,
+        automount_service_account_token=False,  # the server asks nothing of Kubernetes
+        # Knative refuses it for a pod as a whole; the ServingRuntime's container has it in both modes
+        security_context=_restricted() if mode == "Standard" else None,
+        model=V1beta1ModelSpec(
+            model_format=V1beta1ModelFormat(name=MODEL_FORMAT),
+            runtime=RUNTIME,
+            storage_uri=storage_uri,
+            image=settings.image,
+            resources=k8s.V1ResourceRequirements(requests=resources, limits=resources),
+        ),
+    )
+    return labelled(_plain(spec), version)
+
+
+def labelled(stable: Document, version: str | None) -> Document:
+    """The predictor with the labels that tell its pods: a digest of all that makes them, and the bundle's version."""
+    apart = ("labels", "minReplicas", "maxReplicas", "canaryTrafficPercent")  # what changes no pod
+    pods = {key: value for key, value in stable.items() if key not in apart}
+    revision = hashlib.sha256(json.dumps(pods, sort_keys=True).encode()).hexdigest()[:16]
+    return stable | {"labels": {REVISION: revision} | ({VERSION: version} if version else {})}
+
+
+def inference_service(
+    name: str, namespace: str, mode: str, stable: Document, canary: Document | None = None, percent: int | None = None
+) -> Document:
+    """The manifest. Standard: ``canary``, a second predictor, gets ``percent`` of the traffic. Knative has one predictor, the
+    newest, which gets ``percent`` of it; the rest goes to the one before."""
+    if percent is not None and mode == "Knative":
+        stable = stable | {"canaryTrafficPercent": percent}
+    canaries = [V1beta1CanarySpec(predictor=_as_canary(canary), traffic_percent=percent)] if canary else None
+    return _plain(
+        V1beta1InferenceService(
+            api_version=constants.KSERVE_V1BETA1,
+            kind=constants.KSERVE_KIND_INFERENCESERVICE,
+            metadata=k8s.V1ObjectMeta(
+                name=name,
+                namespace=namespace,
+                labels={"app.kubernetes.io/name": name, "app.kubernetes.io/part-of": "longtail"},
+                # both constant: KServe copies them to the pods, so a change would restart these
+                annotations={DEPLOYMENT_MODE: mode} | ({TAG_ROUTING: "true"} if mode == "Knative" else {}),
+            ),
+            spec=V1beta1InferenceServiceSpec(predictor=stable, canary=canaries),
+        )
+    )
+
+
+def _as_canary(candidate: Document) -> Document:
+    """A canary has a name and a fixed number of pods: KServe refuses limits of autoscaling there."""
+    fixed = {key: value for key, value in candidate.items() if key != "maxReplicas"}
+    return fixed | {"name": CANARY}
+
+
+def _restricted() -> k8s.V1PodSecurityContext:
+    return k8s.V1PodSecurityContext(run_as_non_root=True, seccomp_profile=k8s.V1SeccompProfile(type="RuntimeDefault"))
+
+
+def _plain(typed: object) -> Document:
+    document: Document = k8s.ApiClient().sanitize_for_serialization(typed)
+    return document

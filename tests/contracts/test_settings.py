@@ -27,6 +27,7 @@ def test_every_way_to_write_a_small_number_is_that_number(tmp_path, written):
         ("finetune: {epoch: 3}", r"settings\.yaml: there is no setting 'finetune\.epoch'; known here: .*epochs"),
         ("fine_tune: {}", r"there is no setting 'fine_tune'; known here: deploy, distill, evaluate, finetune"),
         ("finetune: {learning_rate: 1e-5x}", r"finetune\.learning_rate: .*valid number.*\(given: '1e-5x'\)"),
+        ("deploy: {min_replicas: 5}", r"min_replicas 5 is above max_replicas 3; raise the latter"),
         ("finetune: {epochs: 0}", r"finetune\.epochs: .*greater than or equal to 1 \(given: 0\)"),
         ("finetune: {epochs: 1.5}", r"finetune\.epochs: .*integer.*\(given: 1\.5\)"),
         ("finetune: {dim: 30, heads: 4}", r"dim 30 is not a multiple of heads 4; take dim 28"),

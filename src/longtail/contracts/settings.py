@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from longtail.contracts.adaptation_settings import AdaptationSettings
 from longtail.contracts.compression_settings import CompressionSettings, PruningSettings
+from longtail.contracts.deploy_settings import DeploySettings
 from longtail.contracts.errors import UserError
 from longtail.contracts.settings_base import Settings
 from longtail.contracts.training_settings import TrainingSettings
@@ -159,30 +160,6 @@ class EvaluateSettings(Settings):
     gate_tolerance: float = Field(
         0.0, ge=0, description="The gate fails where the upper bound of (student - baseline) lies below minus this."
     )
-
-
-class DeploySettings(Settings):
-    """The InferenceService and its smoke test."""
-
-    name: str = Field(
-        "longtail", pattern=r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$", description="Name of the InferenceService."
-    )
-    namespace: str = Field("longtail", pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", description="Kubernetes namespace.")
-    image: str = Field(
-        "longtail-predict:0.1.0", description="Image of the model server; give it a content-derived tag."
-    )
-    storage_uri: str | None = Field(
-        None, description="Where the cluster finds the bundle (s3://, gs://, pvc://); none: the local folder."
-    )
-    mode: Literal["Standard", "Knative"] = Field(
-        "Standard", description="KServe's deployment mode, annotated explicitly."
-    )
-    min_replicas: int = Field(1, ge=0, description="Pods kept when there is no load.")
-    max_replicas: int = Field(3, ge=1, description="Pods at most.")
-    cpu: str = Field("1", description="CPU request and limit of a pod.")
-    memory: str = Field("1Gi", description="Memory request and limit of a pod.")
-    golden_users: int = Field(8, ge=1, description="Evaluated users whose served answers are compared.")
-    startup_seconds: int = Field(120, ge=5, description="Seconds the local server may take to become ready.")
 
 
 class RunSettings(Settings):

@@ -10,8 +10,8 @@ from longtail.components.deploy import component
 from longtail.components.deploy.deploy import deploy
 from longtail.components.deploy.smoke import greatest_difference
 from longtail.contracts.artifacts import DEPLOYMENT, EVALUATION, read_artifact, write_artifact
+from longtail.contracts.deploy_settings import DeploySettings
 from longtail.contracts.errors import UserError, find_reported
-from longtail.contracts.settings import DeploySettings
 
 # computed by hand in tests/retrieval/test_scorer.py
 GOLDEN = [
@@ -19,6 +19,9 @@ GOLDEN = [
     {"history": ["a"], "attributes": [], "expected": ["b", "c", "d"], "scores": [1.05, 0.97, -1.2]},
     {"history": [], "attributes": ["gender=F"], "expected": ["a", "b"], "scores": [2.1, 0.7]},
 ]
+
+
+MANIFESTS = ("inferenceservice", "servingruntime")
 
 
 def write_evaluation(path, golden):
@@ -36,8 +39,15 @@ def test_a_bundle_that_answers_as_evaluated_is_deployed(bundle, tmp_path):
     evaluation, output = write_evaluation(tmp_path / "evaluation", GOLDEN), tmp_path / "service"
     deploy(bundle, evaluation, str(output), DeploySettings(name="shop", storage_uri="s3://models/shop"))
     artifact = read_artifact(output, DEPLOYMENT)
-    assert sorted(file.name for file in output.iterdir()) == ["inferenceservice.yaml", "manifest.json", "smoke.json"]
-    assert yaml.safe_load(artifact.file("inferenceservice.yaml").read_text())["metadata"]["name"] == "shop"
+    manifests = {name: yaml.safe_load(artifact.file(f"{name}.yaml").read_text()) for name in MANIFESTS}
+    assert {file.name for file in output.iterdir()} == {
+        "manifest.json",
+        "smoke.json",
+        *(f"{name}.yaml" for name in MANIFESTS),
+    }
+    assert manifests["inferenceservice"]["metadata"]["name"] == "shop"
+    assert manifests["inferenceservice"]["spec"]["predictor"]["model"]["storageUri"] == "s3://models/shop"
+    assert manifests["servingruntime"]["metadata"]["name"] == "longtail"
     smoke = json.loads(artifact.file("smoke.json").read_text())
     assert smoke["golden_users"] == 3
     assert set(smoke["greatest_relative_difference"]) == {"v1", "v2"}
@@ -53,6 +63,14 @@ def test_answers_that_differ_from_the_evaluated_leave_nothing(bundle, tmp_path):
     ):
         deploy(bundle, evaluation, str(tmp_path / "service"), DeploySettings())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "evaluation"]
+
+
+def test_without_a_storage_uri_the_local_folder_is_named(bundle, tmp_path):
+    output = tmp_path / "service"
+    deploy(bundle, write_evaluation(tmp_path / "evaluation", GOLDEN), str(output), DeploySettings())
+    service = yaml.safe_load((output / "inferenceservice.yaml").read_text())
+    assert service["spec"]["predictor"]["model"]["storageUri"] == f"file://{tmp_path}/bundle"
+    assert service["metadata"]["annotations"] == {"serving.kserve.io/deploymentMode": "Standard"}
 
 
 def test_only_as_many_users_as_set_are_asked(bundle, tmp_path):
