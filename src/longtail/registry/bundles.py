@@ -1,0 +1,165 @@
+"""The registry that needs nothing but a place for files.
+
+versions/<id>/    a Student bundle: the files that its manifest.json names, with their checksums, and the manifest last,
+                  so that a version is whole as soon as it can be seen
+champion.json     the champion and every promotion; the only file that ever changes, moved by compare-and-swap
+"""
+
+import hashlib
+import json
+import re
+import shutil
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from longtail.contracts.artifacts import BUNDLE, MANIFEST, read_artifact, sha256
+from longtail.contracts.errors import UserError
+from longtail.registry.interface import Promotion, Version
+from longtail.registry.stores import Store
+
+POINTER = "champion.json"
+POINTER_FORMAT = "longtail/champion"
+ID_LENGTH = 16
+
+
+def bundle_id(manifest: bytes) -> str:
+    """The id of a bundle: the manifest holds the checksums of its files, so it stands for all of them."""
+    return hashlib.sha256(manifest).hexdigest()[:ID_LENGTH]
+
+
+class BundleRegistry:
+    """Versions and the champion in a ``Store``."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    @property
+    def uri(self) -> str:
+        return self._store.uri
+
+    def publish(self, bundle: Path) -> Version:
+        read_artifact(bundle, BUNDLE)
+        manifest = (bundle / MANIFEST).read_bytes()
+        version = self._place(bundle_id(manifest))
+        folder = f"versions/{version.id}/"
+        there = self._store.sizes(folder)
+        for name in json.loads(manifest)["files"]:
+            if there.get(folder + name) != (bundle / name).stat().st_size:
+                self._store.put(folder + name, bundle / name)
+        self._store.write_if(folder + MANIFEST, manifest, None)
+        return version
+
+    def version(self, id: str) -> Version:
+        self._manifest(id)
+        return self._place(id)
+
+    def champion(self) -> Version | None:
+        moves = self._pointer()[0]
+        return self._place(moves[-1].version) if moves else None
+
+    def promotions(self) -> list[Promotion]:
+        return self._pointer()[0]
+
+    def promote(self, version: Version, expected: Version | None, reason: str) -> None:
+        self._check_conditions(version)
+        moves, tag = self._pointer()
+        previous = moves[-1].version if moves else None
+        if previous == (expected.id if expected else None):
+            moved = [*moves, Promotion(version.id, datetime.now(UTC), previous, reason)]
+            content = _pointer_document(moved)
+            if self._store.write_if(POINTER, content, tag):
+                return
+            found = self._store.read(POINTER)
+            if found and found[0] == content:  # the answer to our write was lost, and its repetition refused
+                return
+            previous = "another version"
+        raise UserError(
+            f"{self.uri}: the champion is {previous or 'not set'}, not {expected.id if expected else 'unset'} as expected: "
+            f"somebody else moved it, so {version.id} was not promoted; look at the promotions, and promote again if right"
+        )
+
+    def fetch(self, version: Version, folder: Path) -> Path:
+        target, partial = folder / version.id, folder / f".{version.id}.partial"
+        content = self._manifest(version.id)
+        shutil.rmtree(partial, ignore_errors=True)
+        try:
+            for name, checksum in json.loads(content)["files"].items():
+                copy = partial / name
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                self._store.download(f"versions/{version.id}/{name}", copy)
+                if sha256(copy) != checksum:
+                    raise UserError(
+                        f"{version.uri}/{name}: differs from its checksum, so it was damaged or changed; remove it and "
+                        "publish the bundle again"
+                    )
+            (partial / MANIFEST).write_bytes(content)
+            read_artifact(partial, BUNDLE)
+            shutil.rmtree(target, ignore_errors=True)
+            partial.rename(target)
+        except OSError as error:
+            raise UserError(
+                f"{folder}: the bundle cannot be written there ({error.strerror}); give another folder"
+            ) from None
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        return target
+
+    def _place(self, id: str) -> Version:
+        return Version(id, f"{self.uri}/versions/{id}")
+
+    def _manifest(self, id: str) -> bytes:
+        """The manifest of a version, which its id proves right."""
+        if not re.fullmatch(rf"[0-9a-f]{{{ID_LENGTH}}}", id):
+            raise UserError(f"{self.uri}: {id!r} is no version; an id is {ID_LENGTH} digits and letters from a to f")
+        uri = f"{self.uri}/versions/{id}/{MANIFEST}"
+        found = self._store.read(f"versions/{id}/{MANIFEST}")
+        if found is None:
+            raise UserError(
+                f"{uri}: no such version in this registry; publish the bundle (an upload may have been cut off)"
+            )
+        if bundle_id(found[0]) != id:
+            raise UserError(f"{uri}: is not the manifest that was published; remove it and publish the bundle again")
+        return found[0]
+
+    def _pointer(self) -> tuple[list[Promotion], str | None]:
+        found = self._store.read(POINTER)
+        if found is None:
+            return [], None
+        try:
+            document = json.loads(found[0])
+            if document["format"] != POINTER_FORMAT or document["version"] != 1:
+                raise ValueError(f"format {document['format']} version {document['version']}")
+            moves = [_promotion(entry) for entry in document["promotions"]]
+            if document["champion"] != (moves[-1].version if moves else None):
+                raise ValueError("its champion is not that of the last promotion")
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{self.uri}/{POINTER}: is damaged ({error}); put an earlier copy back") from None
+        return moves, found[1]
+
+    def _check_conditions(self, version: Version) -> None:
+        """Refuse a store that ignores conditions of writes: there the second of two promotions would undo the first."""
+        manifest = self._manifest(version.id)
+        if self._store.write_if(
+            f"versions/{version.id}/{MANIFEST}", manifest, None
+        ):  # it exists, so it must be refused
+            raise UserError(
+                f"{self.uri}: this storage ignores conditional writes, so two promotions at once could undo each other; "
+                "use one that honours If-None-Match and If-Match"
+            )
+
+
+def _promotion(entry: dict[str, Any]) -> Promotion:
+    move = Promotion(**entry)
+    return replace(move, at=datetime.fromisoformat(entry["at"]))
+
+
+def _pointer_document(moves: list[Promotion]) -> bytes:
+    document = {
+        "format": POINTER_FORMAT,
+        "version": 1,
+        "champion": moves[-1].version,
+        "promotions": [vars(move) | {"at": move.at.isoformat()} for move in moves],
+    }
+    return (json.dumps(document, indent=1) + "\n").encode()

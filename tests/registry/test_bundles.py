@@ -1,0 +1,193 @@
+"""Publishing, the champion and its history, in every place for a registry."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from longtail.contracts.artifacts import BUNDLE, read_artifact
+from longtail.contracts.errors import UserError
+from longtail.registry.bundles import POINTER, BundleRegistry
+from longtail.registry.opening import open_registry, open_store
+from longtail.retrieval.bundle import load_bundle
+
+
+def change(place: str, key: str, content: bytes) -> None:
+    """Overwrite a stored file, as somebody would who has the rights."""
+    store = open_store(place)
+    found = store.read(key)
+    assert store.write_if(key, content, found and found[1])
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_what_is_published_is_fetched_byte_for_byte(place: str, bundle: Path, tmp_path: Path):
+    registry = open_registry(place)
+    version = registry.publish(bundle)
+    assert version.uri == f"{registry.uri}/versions/{version.id}"
+    copy = registry.fetch(version, tmp_path / "copies")
+    assert copy == tmp_path / "copies" / version.id
+    assert contents(copy) == contents(bundle)
+    assert load_bundle(copy).item_ids == ["a", "b", "c", "d"]
+    assert registry.fetch(version, tmp_path / "copies") == copy
+    assert [path.name for path in (tmp_path / "copies").iterdir()] == [version.id]
+
+
+def test_equal_bundles_are_one_version_and_others_another(place: str, bundle: Path, other: Path):
+    registry = open_registry(place)
+    (bundle / "stray.txt").write_text("not named by the manifest")
+    version = registry.publish(bundle)
+    assert registry.publish(bundle) == open_registry(place).version(version.id) == version
+    assert registry.publish(other) != version
+    assert not any("stray" in key for key in open_store(place).sizes("versions/"))
+
+
+def test_the_address_is_the_one_that_storage_uri_names(tmp_path: Path, s3: str, bundle: Path):
+    assert open_registry(f"{s3}/shop/").publish(bundle).uri.startswith(f"{s3}/shop/versions/")
+    assert open_registry(s3).publish(bundle).uri.startswith(f"{s3}/versions/")
+    uri = open_registry(str(tmp_path / "my models")).publish(bundle).uri
+    assert uri.startswith(f"file://{tmp_path}/my%20models/versions/")
+    assert open_registry(uri.partition("/versions/")[0]).uri == uri.partition("/versions/")[0]
+
+
+def test_a_damaged_bundle_is_not_published(place: str, bundle: Path):
+    (bundle / "attributes.json").write_text("[]")
+    with pytest.raises(UserError, match=r"attributes\.json: differs from its checksum"):
+        open_registry(place).publish(bundle)
+    assert open_store(place).sizes("") == {}
+
+
+def test_the_champion_moves_and_can_be_moved_back(place: str, bundle: Path, other: Path):
+    registry = open_registry(place)
+    assert registry.champion() is None
+    assert registry.promotions() == []
+    first, second = registry.publish(bundle), registry.publish(other)
+    registry.promote(first, None, "the first")
+    registry.promote(second, first, "better by .01")
+    registry.promote(first, second, "errors")
+    assert open_registry(place).champion() == first
+    moves = open_registry(place).promotions()
+    assert [(move.version, move.previous, move.reason) for move in moves] == [
+        (first.id, None, "the first"),
+        (second.id, first.id, "better by .01"),
+        (first.id, second.id, "errors"),
+    ]
+    assert all(datetime.now(UTC) - move.at < timedelta(minutes=5) for move in moves)
+    assert [move.at for move in moves] == sorted(move.at for move in moves)
+
+
+def test_a_champion_that_moved_meanwhile_is_not_overwritten(place: str, bundle: Path, other: Path):
+    registry = open_registry(place)
+    first, second = registry.publish(bundle), registry.publish(other)
+    registry.promote(first, None, "the first")
+    for expected in (None, second):
+        with pytest.raises(
+            UserError, match=f"champion is {first.id}, not .* as expected.*{second.id} was not promoted"
+        ):
+            registry.promote(second, expected, "late")
+    assert len(registry.promotions()) == 1
+
+
+def test_a_move_between_reading_and_writing_is_noticed(place: str, bundle: Path, other: Path):
+    first, second = open_registry(place).publish(bundle), open_registry(place).publish(other)
+    store = open_store(place)
+
+    class Slow:
+        """The store of a writer whom another overtakes between its reading and its writing of the pointer."""
+
+        def __getattr__(self, name: str):
+            return getattr(store, name)
+
+        def write_if(self, key: str, content: bytes, tag: str | None) -> bool:
+            if key == POINTER:
+                open_registry(place).promote(second, None, "quicker")
+            return store.write_if(key, content, tag)
+
+    with pytest.raises(UserError, match=f"{first.id} was not promoted"):
+        BundleRegistry(Slow()).promote(first, None, "slower")
+    assert [move.reason for move in open_registry(place).promotions()] == ["quicker"]
+
+
+def test_a_write_whose_answer_was_lost_counts(place: str, bundle: Path):
+    """A client that repeats a conditional write after a broken connection is refused by its own first write."""
+    version = open_registry(place).publish(bundle)
+    store = open_store(place)
+
+    class Lossy:
+        def __getattr__(self, name: str):
+            return getattr(store, name)
+
+        def write_if(self, key: str, content: bytes, tag: str | None) -> bool:
+            store.write_if(key, content, tag)
+            return store.write_if(key, content, tag)
+
+    BundleRegistry(Lossy()).promote(version, None, "once")
+    assert [move.reason for move in open_registry(place).promotions()] == ["once"]
+
+
+def test_a_storage_that_ignores_conditions_is_refused(place: str, bundle: Path):
+    version = open_registry(place).publish(bundle)
+    store = open_store(place)
+
+    class Ignorant:
+        def __getattr__(self, name: str):
+            return getattr(store, name)
+
+        def write_if(self, key: str, content: bytes, tag: str | None) -> bool:
+            return True
+
+    with pytest.raises(UserError, match="ignores conditional writes"):
+        BundleRegistry(Ignorant()).promote(version, None, "no")
+
+
+def test_a_version_that_is_not_there(place: str, bundle: Path, tmp_path: Path):
+    registry = open_registry(place)
+    version = registry.publish(bundle)
+    with pytest.raises(UserError, match=rf"^{registry.uri}/versions/{'0' * 16}/manifest\.json: no such version"):
+        registry.version("0" * 16)
+    with pytest.raises(UserError, match=r"'\.\./x' is no version"):
+        registry.version("../x")
+    absent = type(version)("0" * 16, version.uri)
+    with pytest.raises(UserError, match="no such version"):
+        registry.promote(absent, None, "typing error")
+    with pytest.raises(UserError, match="no such version"):
+        registry.fetch(absent, tmp_path / "copies")
+    assert registry.champion() is None
+
+
+def test_damage_is_found_and_nothing_is_left(place: str, bundle: Path, tmp_path: Path):
+    registry = open_registry(place)
+    version = registry.publish(bundle)
+    folder = f"versions/{version.id}/"
+    change(place, folder + "attributes.json", b'["gender=M"]')
+    with pytest.raises(UserError, match=rf"^{version.uri}/attributes\.json: differs from its checksum.*publish"):
+        registry.fetch(version, tmp_path / "copies")
+    assert list((tmp_path / "copies").iterdir()) == []
+    manifest = json.loads((bundle / "manifest.json").read_text()) | {"files": {}}
+    change(place, folder + "manifest.json", json.dumps(manifest).encode())
+    with pytest.raises(UserError, match=r"manifest\.json: is not the manifest that was published"):
+        registry.fetch(version, tmp_path / "copies")
+
+
+def test_a_file_that_was_cut_off_is_mended_by_publishing_again(place: str, bundle: Path, tmp_path: Path):
+    registry = open_registry(place)
+    version = registry.publish(bundle)
+    change(place, f"versions/{version.id}/tensors.safetensors", b"cut off")
+    registry.publish(bundle)
+    read_artifact(registry.fetch(version, tmp_path), BUNDLE)
+
+
+@pytest.mark.parametrize(
+    "content", [b"{", b"[]", b'{"format": "x", "version": 1}', b'{"format": "longtail/champion", "version": 2}']
+)
+def test_a_damaged_pointer_says_so(tmp_path: Path, bundle: Path, content: bytes):
+    registry = open_registry(str(tmp_path / "registry"))
+    version = registry.publish(bundle)
+    change(str(tmp_path / "registry"), POINTER, content)
+    with pytest.raises(UserError, match=r"champion\.json: is damaged"):
+        registry.champion()
+    with pytest.raises(UserError, match=r"champion\.json: is damaged"):
+        registry.promote(version, None, "no")
