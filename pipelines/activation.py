@@ -21,6 +21,8 @@ from longtail.components.preprocess.component import fingerprint, preprocess
 from longtail.contracts.settings import RunSettings
 from longtail.pipelines.resources import CHECKPOINTS, Resources, apply
 
+PIPELINE = "longtail-activation"
+
 
 class Results(NamedTuple):
     """What the pipeline hands out beside the service."""
@@ -41,7 +43,7 @@ def build_pipeline(resources: Resources | None = None) -> GraphComponent:
             apply(task, getattr(resources, name))
         return task
 
-    @dsl.pipeline(name="longtail-activation", description="From interaction logs to a served recommender.")
+    @dsl.pipeline(name=PIPELINE, description="From interaction logs to a served recommender.")
     def activation(
         interactions: str,
         items: str,

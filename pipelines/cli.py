@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from longtail.contracts.errors import EXIT_CODE, UserError
-from longtail.pipelines import cli_items, cli_recommend, cli_stages, cli_tune
+from longtail.pipelines import cli_cluster, cli_items, cli_recommend, cli_stages, cli_tune
+from longtail.pipelines.follow import RunFailed
 from longtail.pipelines.options import Bundle, Champion, Config, Format, Interactions, Items, Set, Users, read_settings
 from longtail.pipelines.runner import StageFailed
 
@@ -88,52 +89,6 @@ def read_evaluation(run: Path) -> dict[str, Any]:
     return evaluation
 
 
-@app.command("compile")
-def compile_(
-    output: Annotated[Path, typer.Option(help="YAML file to write.")] = Path("activation.yaml"),
-    resources: Annotated[
-        Path | None, typer.Option(help="YAML file of the stages' cpu, memory, accelerators, node selectors, retries.")
-    ] = None,
-) -> None:
-    """Write the pipeline as YAML for Kubeflow Pipelines."""
-    from longtail.pipelines.activation import compile_pipeline
-    from longtail.pipelines.resources import load_resources
-
-    if output.suffix not in (".yaml", ".yml"):
-        raise UserError(f"--output {output}: kfp writes YAML; give a name that ends in .yaml")
-    wanted = load_resources(resources)
-    if not output.absolute().parent.is_dir():
-        raise UserError(f"--output {output}: its folder does not exist; make it first")
-    compile_pipeline(output, wanted)
-    typer.echo(f"Wrote {output}")
-
-
-@app.command()
-def submit(
-    host: Annotated[str, typer.Option(help="Address of the Kubeflow Pipelines API.")],
-    interactions: Interactions,
-    items: Items,
-    users: Users = None,
-    namespace: Annotated[str, typer.Option(help="Namespace of the run.")] = "kubeflow",
-    experiment: Annotated[str, typer.Option(help="Experiment that the run belongs to.")] = "longtail",
-    config: Config = None,
-    overrides: Set = None,
-    format: Format = None,
-    champion: Champion = None,
-    resources: Annotated[Path | None, typer.Option(help="YAML file of the stages' resources.")] = None,
-    token: Annotated[
-        str | None, typer.Option(envvar="KFP_TOKEN", help="Bearer token.", show_envvar=True, show_default=False)
-    ] = None,
-) -> None:
-    """Start the pipeline on a cluster and print the run's address. Inputs are s3:// or gs:// addresses."""
-    from longtail.pipelines.cluster import submit as start
-    from longtail.pipelines.parameters import arguments
-    from longtail.pipelines.resources import load_resources
-
-    given = arguments(interactions, items, users, read_settings(config, overrides, format), champion)
-    typer.echo(start(host, namespace, given, load_resources(resources), experiment, token))
-
-
 @app.command()
 def serve(
     bundle: Bundle,
@@ -178,6 +133,7 @@ def demo(
     run_demo(out, overrides or [])
 
 
+cli_cluster.add_to(app)
 cli_items.add_to(app)
 cli_recommend.add_to(app)
 cli_stages.add_to(app)
@@ -185,7 +141,7 @@ cli_tune.add_to(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command; a user's fault ends it with one line and exit code 2, a failed stage with 1."""
+    """Run the command; a user's fault ends it with one line and exit code 2, a failed stage or run with 1."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that a run's processes are ended too
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
@@ -193,7 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except UserError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(EXIT_CODE)
-    except StageFailed as error:
+    except (StageFailed, RunFailed) as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(1)
     except ModuleNotFoundError as error:

@@ -24,10 +24,17 @@ OUTSIDE = "pipelines"  # how stages are run, not what they compute
 
 
 def code_digest() -> str:
-    """SHA-256 over the installed package's files, without ``pipelines``, and the versions of what it computes with."""
+    """SHA-256 over the sources, and the versions of what they compute with."""
     digest = hashlib.sha256(sys.version.encode())
     for name in LIBRARIES:
         digest.update(f"{name} {metadata.version(name)}\n".encode())
+    digest.update(source_digest().encode())
+    return digest.hexdigest()
+
+
+def source_digest() -> str:
+    """SHA-256 over the installed package's files, without ``pipelines``: the same on every machine."""
+    digest = hashlib.sha256()
     root = Path(longtail.__file__).parent
     for folder, names, files in os.walk(root, followlinks=True):
         names[:] = sorted(name for name in names if name != "__pycache__" and Path(folder, name) != root / OUTSIDE)

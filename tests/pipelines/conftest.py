@@ -8,3 +8,20 @@ def tables(tmp_path):
     (tmp_path / "log.csv").write_text("\n".join(["user_id,item_id,timestamp", *rows]) + "\n")
     (tmp_path / "items.csv").write_text("item_id,title\n" + "".join(f"i{item},Item {item}\n" for item in range(3)))
     return tmp_path
+
+
+@pytest.fixture
+def home(monkeypatch, tmp_path):
+    """kfp's client keeps its context below HOME; loopback never goes through a proxy."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.delenv("KFP_TOKEN", raising=False)
+
+
+@pytest.fixture
+def kfp_api(home):
+    from helpers_kfp_api import KfpApi
+
+    api = KfpApi()
+    yield api
+    api.stop()

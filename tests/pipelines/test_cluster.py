@@ -1,102 +1,167 @@
-"""Submitting, against a small stand-in for the pipelines API that speaks HTTP."""
+"""Submitting, with kfp's own client, to a server that answers as the pipelines API does."""
 
-import json
+import http.server
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from helpers_command import is_one_message, refused
+from helpers_kfp_api import KfpApi
 
 from longtail.contracts.errors import UserError
 from longtail.contracts.machine import free_ports
 from longtail.contracts.settings import RunSettings
+from longtail.pipelines import cli, cluster
 from longtail.pipelines.cluster import submit
+from longtail.pipelines.kfp_api import Api
 from longtail.pipelines.parameters import arguments
+from longtail.pipelines.resources import FinetuneResources, Resources
 
-INPUTS = arguments("s3://shop/log.parquet", "s3://shop/items.parquet", None, RunSettings())
-
-
-class Api(BaseHTTPRequestHandler):
-    """Knows one experiment and starts every run; ``status`` other than 200 refuses everything."""
-
-    status = 200
-    refuse_runs = False
-    runs: list[dict] = []  # noqa: RUF012
-    tokens: set[str | None] = set()  # noqa: RUF012
-
-    def answer(self, document):
-        body = json.dumps(document).encode()
-        self.tokens.add(self.headers["Authorization"])
-        self.send_response(403 if self.refuse_runs and self.path.endswith("/runs") else self.status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def do_GET(self):
-        self.answer({"multi_user": False, "experiment_id": "e1", "display_name": "longtail", "experiments": [
-            {"experiment_id": "e1", "display_name": "longtail"}]})  # fmt: skip
-
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if self.path.endswith("/runs"):
-            self.runs.append(body)
-            self.answer({"run_id": "r1", "experiment_id": "e1"})
-        else:
-            self.answer({"experiment_id": "e1", "display_name": "longtail"})
-
-    def log_message(self, *_):
-        pass
+INPUTS = arguments("s3://shop/log.parquet", "s3://shop/items.parquet", None, RunSettings(seed=3))
+SUBMIT = ("submit", "--interactions", "s3://shop/log.parquet", "--items", "s3://shop/items.parquet")
 
 
-@pytest.fixture
-def api(monkeypatch, tmp_path):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(Api, "status", 200)
-    monkeypatch.setattr(Api, "runs", [])
-    monkeypatch.setattr(Api, "tokens", set())
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Api)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+def test_first_submit_makes_pipeline_version_experiment_and_run(kfp_api):
+    started = submit(Api(kfp_api.url, "kubeflow"), INPUTS, experiment="spring", service_account="longtail-pipeline")
+    (pipeline,), (version,) = kfp_api.pipelines.values(), kfp_api.versions.values()
+    (experiment,), (run,) = kfp_api.experiments.values(), kfp_api.runs.values()
+    assert started.link == f"{kfp_api.url}/#/runs/details/{run['run_id']}"
+    assert pipeline["display_name"] == "longtail-activation"
+    assert version["display_name"] == started.version.name
+    assert version["pipeline_spec"]["pipelineInfo"]["name"] == "longtail-activation"
+    assert experiment["display_name"] == "spring"
+    assert run["experiment_id"] == experiment["experiment_id"]
+    assert run["pipeline_version_reference"]["pipeline_version_id"] == version["pipeline_version_id"]
+    assert run["service_account"] == "longtail-pipeline"
+    assert run["runtime_config"]["parameters"] == {name: value for name, value in INPUTS.items() if value != ""}
+    assert run["runtime_config"]["parameters"]["seed"] == 3
 
 
-def test_run_is_started_with_the_pipeline_and_its_parameters(api):
-    assert submit(api, "kubeflow", INPUTS) == f"{api}/#/runs/details/r1"
-    (run,) = Api.runs
-    assert run["runtime_config"]["parameters"] == INPUTS
-    spec = run["pipeline_spec"]
-    assert spec.get("pipeline_spec", spec)["pipelineInfo"]["name"] == "longtail-activation"
+def test_the_same_code_is_uploaded_once_and_run_twice(kfp_api):
+    first, second = (submit(Api(kfp_api.url, "kubeflow"), INPUTS) for _ in range(2))
+    assert (first.version.new, second.version.new) == (True, False)
+    assert first.version.version_id == second.version.version_id
+    assert (len(kfp_api.pipelines), len(kfp_api.versions), len(kfp_api.experiments), len(kfp_api.runs)) == (1, 1, 1, 2)
 
 
-def test_refusal_names_host_and_status(api, monkeypatch):
-    monkeypatch.setattr(Api, "status", 403)
-    with pytest.raises(UserError, match=rf"^{api}/apis/.*HTTP 403\).*KFP_TOKEN"):
-        submit(api, "kubeflow", INPUTS)
+def test_changed_code_and_changed_resources_are_new_versions_of_the_same_pipeline(kfp_api, monkeypatch):
+    api = Api(kfp_api.url, "kubeflow")
+    names = [submit(api, INPUTS).version.name]
+    names += [submit(api, INPUTS, Resources(finetune=FinetuneResources(checkpoint_claim="c"))).version.name]
+    monkeypatch.setattr(cluster, "source_digest", lambda: "other sources")
+    names += [submit(api, INPUTS).version.name]
+    assert len(set(names)) == 3
+    assert {version["display_name"] for version in kfp_api.versions.values()} == set(names)
+    assert len(kfp_api.pipelines) == 1
 
 
-def test_host_that_nobody_listens_on(monkeypatch, tmp_path):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
+def test_the_checkpoints_default_of_the_compiled_pipeline_is_left_to_it(kfp_api):
+    submit(Api(kfp_api.url, "kubeflow"), INPUTS, Resources(finetune=FinetuneResources(checkpoint_claim="c")))
+    (run,) = kfp_api.runs.values()
+    assert "checkpoints" not in run["runtime_config"]["parameters"]
+
+
+def test_somebody_else_uploads_the_same_version_at_the_same_moment(kfp_api):
+    """Their upload falls between our look and our upload: KFP answers 409, and theirs is taken."""
+    other = threading.Event()
+
+    def before(method, path):
+        if path.endswith("upload_version") and not other.is_set():
+            other.set()
+            submit(Api(kfp_api.url, "kubeflow"), INPUTS)
+
+    kfp_api.before = before
+    assert not submit(Api(kfp_api.url, "kubeflow"), INPUTS).version.new
+    assert (len(kfp_api.versions), len(kfp_api.runs)) == (1, 2)
+
+
+def test_token_is_asked_for_and_sent(kfp_api):
+    kfp_api.token = "secret"
+    with pytest.raises(
+        UserError, match=rf"^{kfp_api.url}: .*no user identity header\. \(HTTP 401\); sign in: .*KFP_TOKEN"
+    ):
+        submit(Api(kfp_api.url, "kubeflow"), INPUTS)
+    assert kfp_api.pipelines == {}
+    assert submit(Api(kfp_api.url, "kubeflow", "secret"), INPUTS).run_id in kfp_api.runs
+
+
+def test_a_namespace_that_is_not_there_or_not_yours(kfp_api):
+    kfp_api.multi_user = True
+    with pytest.raises(UserError, match=r"not authorized \(Namespace: ghosts\) \(HTTP 403\); check --namespace"):
+        submit(Api(kfp_api.url, "ghosts"), INPUTS)
+    with pytest.raises(
+        UserError, match=r"a namespace cannot be empty in multi-user mode \(HTTP 400\); check --host, --nam"
+    ):
+        submit(Api(kfp_api.url, ""), INPUTS)
+    assert kfp_api.runs == {}
+
+
+def test_host_that_nobody_listens_on(home):
     host = f"http://127.0.0.1:{free_ports(1)[0]}"
     with pytest.raises(UserError, match=rf"^{host}/apis/.*no answer .*refused.*port-forward"):
-        submit(host, "kubeflow", INPUTS)
+        submit(Api(host, "kubeflow"), INPUTS)
 
 
-def test_refusal_of_the_run_itself(api, monkeypatch):
-    monkeypatch.setattr(Api, "refuse_runs", True)
-    with pytest.raises(UserError, match=rf"^{api}: the pipelines API refused \(403 Forbidden\); check --host"):
-        submit(api, "kubeflow", INPUTS)
+def test_host_where_something_else_answers(home):
+    server = http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with pytest.raises(UserError, match=r"/apis/v2beta1/healthz: File not found \(HTTP 404\); check --host"):
+            submit(Api(f"http://127.0.0.1:{server.server_port}", "kubeflow"), INPUTS)
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
-def test_token_is_sent(api):
-    submit(api, "kubeflow", INPUTS, token="secret")
-    assert Api.tokens == {"Bearer secret"}
-
-
-def test_local_paths_are_refused_before_anything_is_sent(api):
+def test_local_paths_are_refused_before_anything_is_sent(kfp_api):
     local = arguments("log.parquet", "s3://shop/items.parquet", None, RunSettings())
     with pytest.raises(UserError, match=r"--interactions log\.parquet: is a path on this machine"):
-        submit(api, "kubeflow", local)
-    assert Api.runs == []
+        submit(Api(kfp_api.url, "kubeflow"), local)
+    assert kfp_api.asked == []
+
+
+def test_command_prints_the_link_alone(kfp_api, capfd):
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*SUBMIT, "--host", kfp_api.url])
+    (run,) = kfp_api.runs.values()
+    printed = capfd.readouterr()
+    assert ended.value.code == 0
+    assert printed.out == f"{kfp_api.url}/#/runs/details/{run['run_id']}\n"
+    assert ": uploaded" in printed.err
+    assert run["service_account"] == "longtail-pipeline"
+
+
+def test_command_leaves_the_account_to_the_installation(kfp_api):
+    with pytest.raises(SystemExit):
+        cli.main([*SUBMIT, "--host", kfp_api.url, "--service-account", ""])
+    (run,) = kfp_api.runs.values()
+    assert run["service_account"] == "pipeline-runner"  # what the API takes where none is named
+
+
+def test_command_tells_a_refusal_in_one_message_without_the_token(kfp_api, capfd):
+    kfp_api.multi_user = True
+    kfp_api.token = "secret"
+    code, error = refused(capfd, *SUBMIT, "--host", kfp_api.url, "--namespace", "ghosts", "--token", "secret")
+    assert code == 2
+    assert is_one_message(error, "ghosts", "HTTP 403")
+    assert "secret" not in error
+
+
+def test_the_stand_in_refuses_what_the_api_would_refuse():
+    """The other tests say something only if this server is strict."""
+    import kfp
+    import kfp_server_api
+
+    api = KfpApi()
+    try:
+        client = kfp.Client(host=api.url, namespace="kubeflow")
+        for call in (
+            lambda: client.get_run("ghost"),
+            lambda: client.pipelines.pipeline_service_get_pipeline("ghost"),  # a path that no command uses
+            lambda: client.runs.run_service_create_run({"display_name": "x", "colour": "blue"}),
+            lambda: client.runs.run_service_create_run({"display_name": 1}),
+            lambda: client.pipeline_uploads.upload_pipeline_version(__file__, name="x", pipelineid="ghost"),
+        ):
+            with pytest.raises(kfp_server_api.ApiException):
+                call()
+    finally:
+        api.stop()
