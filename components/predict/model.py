@@ -19,6 +19,7 @@ import numpy as np
 from kserve import InferOutput, InferRequest, InferResponse, Model
 from kserve.errors import InvalidInput
 
+from longtail.components.predict import metrics
 from longtail.components.predict.request import (
     DEFAULT_K,
     INPUT_TENSOR,
@@ -56,6 +57,9 @@ class RecommendationModel(Model):
         self._scorer = Scorer(bundle, threads=1)
         self._attributes = frozenset(bundle.attributes)
         self._predictions([Instance()])
+        metrics.start_at_zero(self.name)
+        if "data_until" in bundle.facts:  # bundles made before it was recorded have none
+            metrics.DATA_UNTIL.labels(self.name).set(bundle.facts["data_until"])
         self.ready = True
         return self.ready
 
@@ -87,13 +91,21 @@ class RecommendationModel(Model):
 
     async def _off_loop(self, work: Callable[[], list[Prediction]]) -> list[Prediction]:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+            predictions = await asyncio.get_running_loop().run_in_executor(self._pool, work)
         except InvalidInput:
+            metrics.REQUESTS.labels(self.name, "refused").inc()
             raise
         except Exception:
+            metrics.REQUESTS.labels(self.name, "failed").inc()
             log.exception("a request failed")
             # KServe shows clients an exception's text: theirs tells nothing of the inside
             raise RuntimeError("internal error; the server's log has the details") from None
+        metrics.REQUESTS.labels(self.name, "served").inc()
+        metrics.ANSWERS.labels(self.name).inc(len(predictions))
+        # a history without one known item leaves a cold user
+        degraded = sum(bool(one["unknown_items"]) and one["segment"] == "cold" for one in predictions)
+        metrics.DEGRADED.labels(self.name).inc(degraded)
+        return predictions
 
     def _predictions(self, instances: list[Instance]) -> list[Prediction]:
         bundle = self._scorer.bundle

@@ -100,6 +100,7 @@ def write_bundle(
         prepared.train_digest(),
         validation_ndcg_by_history=fit.ndcg,
         numeric_names=prepared.facts["numeric_names"],
+        data_until=int(prepared.timestamps.max()),  # seconds
         **facts,
     )
     model = model.cpu().eval()

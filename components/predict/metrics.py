@@ -1,0 +1,26 @@
+"""What Prometheus reads at ``/metrics`` beside KServe's own histograms of seconds; a label ``model_name`` on each."""
+
+from prometheus_client import Counter, Gauge
+
+OUTCOMES = ("served", "refused", "failed")
+
+REQUESTS = Counter(
+    "longtail_requests", "Requests: served, refused (the client's fault), failed (ours).", ["model_name", "outcome"]
+)
+ANSWERS = Counter("longtail_answers", "Users answered.", ["model_name"])
+DEGRADED = Counter(
+    "longtail_degraded_answers", "Users answered as newcomers, since no item of their history is known.", ["model_name"]
+)
+DATA_UNTIL = Gauge(
+    "longtail_data_until_timestamp_seconds",
+    "Time of the newest interaction in the data that the model was made from.",
+    ["model_name"],
+)
+
+
+def start_at_zero(model_name: str) -> None:
+    """A rate needs a series that was there before its first increase."""
+    for outcome in OUTCOMES:
+        REQUESTS.labels(model_name, outcome)
+    ANSWERS.labels(model_name)
+    DEGRADED.labels(model_name)

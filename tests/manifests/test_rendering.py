@@ -1,0 +1,118 @@
+"""Every overlay as kustomize renders it: valid to the field, no secret inside, no image without a version."""
+
+import copy
+import string
+from pathlib import Path
+
+import pytest
+import yaml
+from helpers_manifests import MANIFESTS, faults, of_kind, one, render
+
+from longtail import __version__
+
+FOLDERS = ("base", "overlays/kind", "overlays/gpu", "overlays/production")
+
+
+@pytest.fixture(scope="module")
+def rendered():
+    return {folder: render(MANIFESTS / folder) for folder in FOLDERS}
+
+
+def test_every_kustomization_is_among_those_tested():
+    found = {str(path.parent.relative_to(MANIFESTS)) for path in MANIFESTS.rglob("kustomization.yaml")}
+    assert found == set(FOLDERS)
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_every_document_is_valid(rendered, folder):
+    wrong = {
+        f"{document['kind']} {document['metadata']['name']}": found
+        for document in rendered[folder]
+        if (found := faults(document))
+    }
+    assert not wrong
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "path"),
+    [
+        ("ServingRuntime", "longtail", ("spec", "supportedModelFormats", 0, "autoSelekt")),
+        ("ServingRuntime", "longtail", ("spec", "containers", 0, "readinesProbe")),
+        ("ServingRuntime", "longtail", ("metadata", "lables")),
+        ("InferenceService", "longtail", ("spec", "predictor", "minReplica")),
+        ("InferenceService", "longtail", ("spec", "predictor", "topologySpreadConstraint")),
+        ("NetworkPolicy", "default-deny", ("spec", "policyType")),
+        ("PodDisruptionBudget", "longtail", ("spec", "maxUnavailible")),
+        ("Role", "longtail-deploy", ("rules", 0, "resource")),
+        ("ServiceAccount", "longtail-predictor", ("automountServiceAccountTokens",)),
+        ("PersistentVolumeClaim", "longtail-models", ("spec", "accessMode")),
+        ("PodMonitor", "longtail", ("spec", "podMetricsEndpoint")),
+        ("PrometheusRule", "longtail", ("spec", "groups", 0, "rules", 0, "form")),
+    ],
+)
+def test_a_misspelt_field_is_caught(rendered, kind, name, path):
+    document = copy.deepcopy(one(rendered["overlays/production"], kind, name))
+    assert not faults(document)
+    parent = document
+    for key in path[:-1]:
+        parent = parent[key]
+    parent[path[-1]] = "x"
+    assert any(str(path[-1]) in fault for fault in faults(document))
+
+
+def test_no_secret_is_applied(rendered):
+    assert not [document for documents in rendered.values() for document in of_kind(documents, "Secret")]
+
+
+def test_the_secret_template_holds_no_value_and_is_valid_once_filled():
+    text = (MANIFESTS / "base/s3-secret.template.yaml").read_text()
+    template = yaml.safe_load(text)
+    assert all(value == f"${{{key}}}" for key, value in template["stringData"].items())
+    variables = string.Template(text).get_identifiers()
+    filled = yaml.safe_load(string.Template(text).substitute(dict.fromkeys(variables, "1234")))
+    assert filled["metadata"]["annotations"]["serving.kserve.io/s3-usehttps"] == "1234"
+    # numbers must stay texts where people's keys are made of digits
+    filled["metadata"]["namespace"] = "longtail"
+    assert [fault for fault in faults(filled)] == []
+
+
+def test_the_service_account_names_the_templates_secret(rendered):
+    template = yaml.safe_load((MANIFESTS / "base/s3-secret.template.yaml").read_text())
+    account = one(rendered["base"], "ServiceAccount", "longtail-predictor")
+    assert account["secrets"] == [{"name": template["metadata"]["name"]}]
+
+
+def images(value: object) -> list[str]:
+    if isinstance(value, dict):
+        own = [value["image"]] if isinstance(value.get("image"), str) else []
+        return own + [image for child in value.values() for image in images(child)]
+    return [image for child in value for image in images(child)] if isinstance(value, list) else []
+
+
+def test_images_have_a_version(rendered):
+    found = {image for documents in rendered.values() for document in documents for image in images(document)}
+    assert found == {f"longtail-predict:{__version__}"}
+
+
+def test_no_manifest_names_a_bundle(rendered):
+    """So that applying them again never takes back what the deploy step serves."""
+    services = [service for documents in rendered.values() for service in of_kind(documents, "InferenceService")]
+    assert services
+    assert not [service for service in services if "storageUri" in service["spec"]["predictor"]["model"]]
+
+
+def test_kind_leaves_the_service_to_the_first_run(rendered):
+    assert not of_kind(rendered["overlays/kind"], "InferenceService")
+    labels = one(rendered["overlays/kind"], "Namespace", "longtail")["metadata"]["labels"]
+    assert labels["app.kubernetes.io/part-of"] == "kubeflow-profile"
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+def test_every_file_is_used():
+    """A manifest that no kustomization names would never be applied."""
+    beside = {"resources.yaml", "settings.yaml", "s3-secret.template.yaml"}  # read by people and by longtail
+    for folder in FOLDERS:
+        kustomization = yaml.safe_load((MANIFESTS / folder / "kustomization.yaml").read_text())
+        named = set(kustomization["resources"]) | {patch["path"] for patch in kustomization.get("patches", [])}
+        files = {path.name for path in Path(MANIFESTS / folder).glob("*.yaml")} - beside - {"kustomization.yaml"}
+        assert files == {name for name in named if not name.startswith("..")}, folder

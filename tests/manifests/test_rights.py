@@ -1,0 +1,58 @@
+"""The rights that the manifests grant, listed once more: whoever widens them changes this list too."""
+
+from helpers_manifests import MANIFESTS, of_kind, one, render
+
+PIPELINE = {("kubeflow", "longtail-pipeline")}
+GRANTED = {
+    # namespace (None: the cluster), API group, resource, its name (None: any) -> verbs
+    ("longtail", "serving.kserve.io", "inferenceservices", None): {"get", "list", "watch", "create", "patch"},
+    ("longtail", "", "pods", None): {"get", "list", "watch"},
+    ("longtail", "", "pods/log", None): {"get"},
+    ("longtail", "", "events", None): {"get", "list"},
+    ("kserve", "", "configmaps", "inferenceservice-config"): {"get"},
+    ("kserve", "apps", "deployments", "kserve-controller-manager"): {"get"},
+    (None, "apiextensions.k8s.io", "customresourcedefinitions", "inferenceservices.serving.kserve.io"): {"get"},
+}
+
+
+def rights(documents):
+    """What our own roles allow: (namespace, group, resource, name) -> verbs."""
+    found = {}
+    for role in of_kind(documents, "Role") + of_kind(documents, "ClusterRole"):
+        for rule in role["rules"]:
+            assert set(rule) <= {"apiGroups", "resources", "resourceNames", "verbs"}
+            for group in rule["apiGroups"]:
+                for resource in rule["resources"]:
+                    for name in rule.get("resourceNames", [None]):
+                        key = (role["metadata"].get("namespace"), group, resource, name)
+                        assert key not in found, key
+                        found[key] = set(rule["verbs"])
+    return found
+
+
+def test_the_rights_are_these_and_no_more():
+    documents = render(MANIFESTS / "base")
+    assert rights(documents) == GRANTED
+    assert rights(render(MANIFESTS / "overlays/production")) == GRANTED
+    assert rights(render(MANIFESTS / "overlays/kind")) == GRANTED
+
+
+def test_all_of_them_go_to_the_pipeline_alone():
+    documents = render(MANIFESTS / "base")
+    bindings = of_kind(documents, "RoleBinding") + of_kind(documents, "ClusterRoleBinding")
+    for binding in bindings:
+        assert {(subject["namespace"], subject["name"]) for subject in binding["subjects"]} == PIPELINE
+        assert {subject["kind"] for subject in binding["subjects"]} == {"ServiceAccount"}
+    own = {(role["kind"], role["metadata"]["name"]) for role in documents if role["kind"] in ("Role", "ClusterRole")}
+    bound = {(binding["roleRef"]["kind"], binding["roleRef"]["name"]) for binding in bindings}
+    assert bound - own == {("Role", "pipeline-runner")}  # of Kubeflow Pipelines, in its own namespace
+    assert one(documents, "RoleBinding", "longtail-pipeline-runner")["metadata"]["namespace"] == "kubeflow"
+    assert own <= bound
+
+
+def test_the_model_server_has_no_rights_and_no_token():
+    documents = render(MANIFESTS / "base")
+    assert one(documents, "ServiceAccount", "longtail-predictor")["automountServiceAccountToken"] is False
+    service = one(documents, "InferenceService", "longtail")["spec"]["predictor"]
+    assert service["serviceAccountName"] == "longtail-predictor"
+    assert service["automountServiceAccountToken"] is False
