@@ -19,7 +19,7 @@ from longtail.components.evaluate.component import evaluate
 from longtail.components.finetune.component import finetune
 from longtail.components.preprocess.component import fingerprint, preprocess
 from longtail.contracts.settings import RunSettings
-from longtail.pipelines.resources import CHECKPOINTS, Resources, apply
+from longtail.pipelines.resources import CHECKPOINTS, Resources, apply, use_secrets
 
 PIPELINE = "longtail-activation"
 
@@ -41,6 +41,7 @@ def build_pipeline(resources: Resources | None = None) -> GraphComponent:
     def ask(task: PipelineTask, name: str) -> PipelineTask:
         if resources is not None:
             apply(task, getattr(resources, name))
+            use_secrets(task, resources.secret_env)
         return task
 
     @dsl.pipeline(name=PIPELINE, description="From interaction logs to a served recommender.")

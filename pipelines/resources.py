@@ -1,6 +1,7 @@
 """What each stage asks of the cluster: fixed when the pipeline is compiled, and apart from the stages' settings."""
 
 import os
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from kfp import kubernetes
@@ -65,6 +66,10 @@ class Resources(Settings):
     distill: StageResources = StageResources(cpu="4", memory="16Gi", shared_memory="2Gi")
     evaluate: StageResources = StageResources(cpu="4", memory="8Gi")
     deploy: StageResources = StageResources(cpu="1", memory="2Gi")
+    secret_env: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="Environment variables of every stage from keys of Secrets in the pods' namespace, {longtail-s3: [AWS_REGION]}.",
+    )
 
 
 def apply(task: PipelineTask, wanted: StageResources) -> None:
@@ -85,6 +90,12 @@ def apply(task: PipelineTask, wanted: StageResources) -> None:
         kubernetes.mount_pvc(task, wanted.checkpoint_claim, CHECKPOINTS)
     if wanted.retries:
         task.set_retry(num_retries=wanted.retries, backoff_duration="60s", backoff_factor=2.0)
+
+
+def use_secrets(task: PipelineTask, secret_env: Mapping[str, Sequence[str]]) -> None:
+    """Make the secrets' keys environment variables of the same names."""
+    for secret, keys in secret_env.items():
+        kubernetes.use_secret_as_env(task, secret, {key: key for key in keys})
 
 
 def load_resources(path: str | os.PathLike[str] | None) -> Resources:

@@ -138,6 +138,16 @@ def test_a_retried_task_finds_its_checkpoints_on_the_claim(on_gpu, default):
     assert plain.root.input_definitions.parameters["checkpoints"].default_value.string_value == ""
 
 
+def test_secrets_become_environment_variables_of_every_stage(tmp_path, default):
+    _, kubernetes = compiled(tmp_path, Resources(secret_env={"longtail-s3": ("AWS_ACCESS_KEY_ID", "AWS_REGION")}))
+    for stage in STAGES:
+        (secret,) = kubernetes[f"exec-{stage}"].secret_as_env
+        assert secret.secret_name_parameter.runtime_value.constant.string_value == "longtail-s3"
+        pairs = {(pair.secret_key, pair.env_var) for pair in secret.key_to_env}
+        assert pairs == {("AWS_ACCESS_KEY_ID", "AWS_ACCESS_KEY_ID"), ("AWS_REGION", "AWS_REGION")}
+    assert not any(config.secret_as_env for config in default[1].values())
+
+
 def test_claims_are_named_as_kubernetes_names_them(tmp_path):
     path = tmp_path / "resources.yaml"
     path.write_text("finetune: {checkpoint_claim: Not_A_Name}")

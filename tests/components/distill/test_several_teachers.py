@@ -7,6 +7,7 @@ from pathlib import Path
 
 import fsspec
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from helpers_prepared import write_tiny_prepared
 
@@ -82,3 +83,8 @@ def test_two_processes_write_one_teacher(shop: Path, tiny_encoder: Path, tmp_pat
     matrices = [load_bundle(tmp_path / name / "scorer").tensors.item_matrix for name in ("one", "two")]
     assert np.allclose(*matrices, atol=1e-2)
     assert not any((tmp_path / "two.checkpoints").iterdir())
+
+
+def test_a_bundle_says_how_new_its_data_are(shop: Path) -> None:
+    events = pq.read_table(shop / "prepared" / "events.parquet")
+    assert load_bundle(shop / "one" / "scorer").facts["data_until"] == max(events["timestamp"].to_pylist())

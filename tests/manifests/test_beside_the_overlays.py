@@ -1,0 +1,42 @@
+"""The files that lie beside the overlays for `longtail submit` fit the overlays."""
+
+import yaml
+from helpers_manifests import MANIFESTS, one, render
+
+from longtail.contracts.settings import RunSettings, parse, read_yaml
+from longtail.pipelines.resources import Resources, load_resources
+
+OVERLAYS = MANIFESTS / "overlays"
+
+
+def test_gpu_stages_ask_for_one_and_tolerate_its_taint():
+    resources = load_resources(OVERLAYS / "gpu/resources.yaml")
+    for stage in (resources.finetune, resources.distill):
+        assert (stage.accelerator, stage.accelerator_count) == ("nvidia.com/gpu", 1)
+        assert [toleration.key for toleration in stage.tolerations] == ["nvidia.com/gpu"]
+        assert stage.shared_memory
+        assert stage.retries
+    assert resources.preprocess == Resources().preprocess
+
+
+def test_the_checkpoints_claim_is_the_overlays():
+    (claim,) = render(OVERLAYS / "gpu")
+    assert claim["metadata"]["name"] == load_resources(OVERLAYS / "gpu/resources.yaml").finetune.checkpoint_claim
+    assert claim["metadata"]["namespace"] == "kubeflow"  # that of the pods
+
+
+def test_kind_stages_find_the_keys_of_the_secret_template():
+    template = yaml.safe_load((MANIFESTS / "base/s3-secret.template.yaml").read_text())
+    given = load_resources(OVERLAYS / "kind/resources.yaml").secret_env
+    assert given == {template["metadata"]["name"]: tuple(template["stringData"])}
+
+
+def test_the_deploy_step_keeps_productions_sizes():
+    path = OVERLAYS / "production/settings.yaml"
+    deploy = parse(RunSettings, read_yaml(path), str(path)).deploy
+    service = one(render(OVERLAYS / "production"), "InferenceService", "longtail")
+    predictor = service["spec"]["predictor"]
+    assert (deploy.min_replicas, deploy.max_replicas) == (predictor["minReplicas"], predictor["maxReplicas"])
+    assert (deploy.name, deploy.namespace) == (service["metadata"]["name"], service["metadata"]["namespace"])
+    limits = predictor["model"]["resources"]["limits"]
+    assert (deploy.cpu, deploy.memory) == (limits["cpu"], limits["memory"])
