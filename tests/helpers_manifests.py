@@ -9,14 +9,16 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import helpers_schemas
+import jsonschema
+import kubernetes_validate
 import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
 MANIFESTS = ROOT / "manifests"
-SCHEMAS = ROOT.parent / "shared/schemas"  # KServe's CRDs as strict JSON schemas
 MONITORING = Path(__file__).parent / "manifests/monitoring.schema.json"
-KUBERNETES = ("1.32", "1.37")  # the oldest that KServe 0.20 runs on, and the newest whose schemas are here
+OLDEST = "1.32"  # Kubernetes that KServe 0.20 runs on; helpers_schemas checks against the newest
 
 Document = dict[str, Any]
 
@@ -46,35 +48,18 @@ def render(folder: str | os.PathLike[str]) -> list[Document]:
 
 def faults(document: Document) -> list[str]:
     """What is wrong with a document: unknown fields, wrong types, missing ones. Skips where its schema is not here."""
-    import jsonschema
-
-    group, _, _ = document["apiVersion"].rpartition("/")
-    if group not in ("serving.kserve.io", "monitoring.coreos.com"):
-        return _core_faults(document)
-    if group == "monitoring.coreos.com":
+    metadata = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": document["metadata"]}
+    if document["apiVersion"].startswith("monitoring.coreos.com/"):
         schema = json.loads(MONITORING.read_text()) | {"$ref": f"#/definitions/{document['kind']}"}
-    else:
-        path = SCHEMAS / f"{document['kind'].lower()}-{document['apiVersion'].rpartition('/')[2]}.schema.json"
-        if not path.is_file():
-            pytest.skip(f"the schema of {document['kind']} is not here ({path})")
-        schema = json.loads(path.read_text())
-    errors = [
-        f"{'.'.join(map(str, error.absolute_path))}: {error.message}"
-        for error in jsonschema.Draft7Validator(schema).iter_errors(document)
-    ]
-    # the schemas of custom resources leave metadata open
-    return errors + _core_faults({"apiVersion": "v1", "kind": "ConfigMap", "metadata": document["metadata"]})
-
-
-def _core_faults(document: Document) -> list[str]:
-    validator = pytest.importorskip("kubernetes_validate")
-    found = []
-    for version in KUBERNETES:
-        try:
-            validator.validate(document, version, strict=True)
-        except validator.ValidationError as error:
-            found.append(f"{'.'.join(map(str, error.path))}: {error.message} (Kubernetes {version})")
-    return found
+        errors = jsonschema.Draft7Validator(schema).iter_errors(document)
+        return [f"{error.json_path}: {error.message}" for error in errors] + helpers_schemas.faults(metadata)
+    if document["kind"] in helpers_schemas.FILES:  # whose schemas leave metadata open
+        return helpers_schemas.faults(document) + helpers_schemas.faults(metadata)
+    try:
+        kubernetes_validate.validate(document, OLDEST, strict=True)
+    except kubernetes_validate.ValidationError as error:
+        return [str(error)]
+    return helpers_schemas.faults(document)
 
 
 def of_kind(documents: list[Document], kind: str) -> list[Document]:
