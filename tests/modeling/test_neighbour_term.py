@@ -79,7 +79,9 @@ def test_it_joins_after_a_share_of_the_epochs(tmp_path: Path, monkeypatch: pytes
     model = SequenceModel(Shape(8, 1, 2, 10, 0.0, 0.1), torch.randn(5, 3), 3, 0)
     sequences = Sequences(SEQUENCES, [np.zeros(0, np.int64)] * 5, 10)
     batch = sequences.batch(np.arange(5))
-    settings = FinetuneSettings(epochs=40, patience=40, fgm_epsilon=0.1, batch_positions=100, term_after=0.0)
+    settings = FinetuneSettings(
+        epochs=40, patience=40, fgm_epsilon=0.1, batch_positions=100, epoch_steps=1, term_after=0.0
+    )
     plain, _ = Objective(model, settings)(batch)
     beside = Objective(model, settings, neighbours=NeighbourTerm(term, 15.0))
     assert beside(batch, with_term=False)[0].item() == plain.item() != beside(batch)[0].item()

@@ -17,7 +17,14 @@ from longtail.contracts.errors import UserError
 from longtail.contracts.settings import FinetuneSettings
 from longtail.modeling.parallel import Team
 
-SETTINGS = {"epochs": 3, "batch_positions": 64, "learning_rate": 0.01, "accumulation": 2, "user_weight_power": 0.5}
+SETTINGS = {
+    "epochs": 3,
+    "batch_positions": 64,
+    "epoch_steps": 1,
+    "learning_rate": 0.01,
+    "accumulation": 2,
+    "user_weight_power": 0.5,
+}
 
 
 def launch(folder: Path, processes: int, **more: object) -> tuple[list[float], dict[str, torch.Tensor]]:

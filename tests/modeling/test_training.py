@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from longtail.modeling.training import TrainingData, train, validation_ndcg
 SHAPE = Shape(dim=16, blocks=1, heads=2, max_history=10, dropout=0.1, temperature=0.1)
 PLAIN = {"crop_share": 0.0, "user_weight_power": 0.0}
 SETTINGS = FinetuneSettings.model_validate(
-    {"epochs": 6, "patience": 6, "batch_positions": 64, "learning_rate": 1e-2} | PLAIN
+    {"epochs": 6, "patience": 6, "batch_positions": 64, "epoch_steps": 1, "learning_rate": 1e-2} | PLAIN
 )
 
 
@@ -132,11 +133,11 @@ def test_an_accumulated_step_is_that_of_the_batches_together(tmp_path: Path) -> 
     # one batch of all 100 users has a step as four batches of about a quarter, up to the means over unlike batches
     together = trained(tmp_path, dropout=0.0, batch_positions=100_000, user_weight_power=1)
     start = make_model(0.0).state_dict()
-    apart = trained(tmp_path, dropout=0.0, batch_positions=100, user_weight_power=1, accumulation=100)
+    apart = trained(tmp_path, dropout=0.0, batch_positions=100, epoch_steps=1, user_weight_power=1, accumulation=100)
     one = torch.cat([(together[name] - start[name]).flatten() for name in start])
     other = torch.cat([(apart[name] - start[name]).flatten() for name in start])
     assert torch.nn.functional.cosine_similarity(one, other, dim=0) > 0.8
-    many = trained(tmp_path, dropout=0.0, batch_positions=100, user_weight_power=1)
+    many = trained(tmp_path, dropout=0.0, batch_positions=100, epoch_steps=1, user_weight_power=1)
     more = torch.cat([(many[name] - start[name]).flatten() for name in start])
     assert more.norm() > 1.5 * other.norm()  # four steps went further than one
 
@@ -195,3 +196,17 @@ def test_validation_ndcg_by_hand() -> None:
         rank = int((scores >= scores[data.validation_items[row][0]]).sum())
         gains.append(1 / np.log2(1 + rank) if rank <= 10 else 0.0)
     assert validation_ndcg(model, data) == pytest.approx(np.mean(gains), abs=1e-6)
+
+
+def test_small_data_are_passed_over_until_an_epoch_has_its_batches() -> None:
+    def rows(steps: int) -> list[list[int]]:
+        settings = SETTINGS.model_copy(update={"epoch_steps": steps})
+        order, changes = np.random.default_rng(0), np.random.default_rng(1)
+        return [batch[2].tolist() for batch in training._batches(make_data().train, settings, order, changes)]
+
+    once = rows(1)
+    assert sorted(chain(*once)) == list(range(100)) and len(once) > 2
+    twice = rows(len(once) + 1)
+    assert twice[: len(once)] == once and sorted(chain(*twice[len(once) :])) == list(range(100))
+    nothing = Sequences([np.zeros(0, np.int32)], [np.zeros(0, np.int64)], 10)
+    assert training._batches(nothing, SETTINGS, np.random.default_rng(0), np.random.default_rng(0)) == []

@@ -26,7 +26,7 @@ USERS = [
 @pytest.fixture
 def tuning(tmp_path, tiny_encoder):
     """``tuning(space, trials, base)``: a study on the tiny data set, in a folder of its own."""
-    small = {"dim": 16, "heads": 2, "epochs": 1, "batch_positions": 64}
+    small = {"dim": 16, "heads": 2, "epochs": 1, "batch_positions": 64, "epoch_steps": 1}
     config = tmp_path / "base.yaml"
     finetune = small | {"language_model": str(tiny_encoder), "adaptation": "frozen"}
     config.write_text(yaml.safe_dump({"seed": 3, "finetune": finetune, "distill": small}))
@@ -141,7 +141,7 @@ def test_the_first_trial_is_the_base_and_the_best_is_written(tuning, scored, cap
     assert best == max(scored, key=lambda settings: 1 / (1 + abs(settings.distill.learning_rate - 0.01)))
     assert load_settings(given.output) == best
     written = yaml.safe_load(given.output.read_text())
-    changed = {"dim", "heads", "epochs", "batch_positions", "learning_rate", "soft_label_weight"}
+    changed = {"dim", "heads", "epochs", "batch_positions", "epoch_steps", "learning_rate", "soft_label_weight"}
     assert set(written["distill"]) <= changed and "preprocess" not in written and written["seed"] == 3
     lines = capfd.readouterr().out.splitlines()
     assert sum("*" in line for line in lines[-8:]) == 1

@@ -16,6 +16,9 @@ class TrainingSettings(MachineSettings):
     dropout: float = Field(0.5, ge=0, lt=1, description="Dropout on inputs and in blocks.")
     temperature: float = Field(0.07, gt=0, description="Temperature of the cosine scores.")
     epochs: int = Field(8, ge=1, description="Passes over the training sequences at most.")
+    epoch_steps: int = Field(
+        100, ge=1, description="Batches of an epoch at least: small data are passed over several times in one."
+    )
     patience: int = Field(2, ge=1, description="Epochs without a better validation NDCG@10 before training stops.")
     batch_positions: int = Field(
         1024, ge=16, description="Training positions a step; sequences are bucketed by length."

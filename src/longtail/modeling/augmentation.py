@@ -10,12 +10,15 @@ LONGEST_RUN = 5
 
 
 def augment(sequences: Sequences, settings: TrainingSettings, rng: np.random.Generator) -> Sequences:
-    """The sequences as one epoch sees them; the very same object where nothing is to be changed."""
+    """The sequences as one pass sees them; the very same object where nothing is to be changed."""
     changes = (settings.crop_share, settings.mask_share, settings.reorder_share, settings.reverse_share)
-    if not any(changes):
+    longest = max(map(len, sequences.whole), default=0)
+    if not any(changes) and longest <= sequences.max_history:
         return sequences
     histories = []
-    for history in sequences.histories:
+    for history in sequences.whole:
+        if len(history) > sequences.max_history:
+            history = window(history, sequences.max_history, rng)
         if rng.random() < settings.reverse_share:
             history = history[::-1]
         if rng.random() < settings.crop_share:
@@ -25,6 +28,12 @@ def augment(sequences: Sequences, settings: TrainingSettings, rng: np.random.Gen
         histories.append(history)
     hidden = [rng.random(len(history)) < settings.mask_share for history in histories]
     return Sequences(histories, sequences.attributes, sequences.max_history, hidden if settings.mask_share else None)
+
+
+def window(history: NDArray[np.int32], length: int, rng: np.random.Generator) -> NDArray[np.int32]:
+    """``length`` consecutive items from a random place, so that all of a long history is learnt from in time."""
+    begin = int(rng.integers(0, len(history) - length + 1))
+    return history[begin : begin + length]
 
 
 def crop(history: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.int32]:

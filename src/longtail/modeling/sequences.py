@@ -44,6 +44,7 @@ class Sequences:
         max_history: int,
         hidden: Sequence[NDArray[np.bool_]] | None = None,
     ) -> None:
+        self.whole = list(histories)
         self.histories = [history[-max_history:] for history in histories]
         self.attributes = list(attributes)
         self.max_history = max_history

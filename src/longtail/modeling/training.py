@@ -133,21 +133,19 @@ def _epoch(
     scaler: torch.amp.GradScaler,
     team: Team,
 ) -> float:
-    """One pass over the training sequences; the mean of the batches' losses."""
+    """The mean of the batches' losses."""
     torch.manual_seed(seed * 1000 + epoch + 1_000_003 * team.rank)  # dropout of its own in each process
     rng = np.random.default_rng([seed, epoch])
-    sequences = augment(sequences, settings, np.random.default_rng([seed, epoch, 1]))
     with_term = epoch >= settings.term_after * settings.epochs
-    position_weights = sequences.weights(settings.user_weight_power)
+    batches = _batches(sequences, settings, rng, np.random.default_rng([seed, epoch, 1]))
     device = objective.model.start.device.type
     objective.train()
-    batches = list(sequences.bucketed(settings.batch_positions, rng))
     losses = []
     bar = tqdm(batches, f"epoch {epoch + 1}", unit="batch", disable=None if team.first else True, leave=False)
-    for step, rows in enumerate(bar):
+    for step, (changed, weights, rows) in enumerate(bar):
         hide = rng.random(len(rows)) < HIDDEN_ATTRIBUTES
-        places, shares = team.share(rows, sequences.lengths)
-        batch = sequences.batch(rows[places], hide[places], position_weights)
+        places, shares = team.share(rows, changed.lengths)
+        batch = changed.batch(rows[places], hide[places], weights)
         in_group = step % settings.accumulation
         group = min(settings.accumulation, len(batches) - (step - in_group))
         if in_group == 0:
@@ -177,6 +175,18 @@ def _epoch(
         if average is not None:
             average.update(objective.model.state_dict())
     return team.mean(float(np.mean(losses)) if losses else 0.0)
+
+
+def _batches(
+    sequences: Sequences, settings: TrainingSettings, order: np.random.Generator, changes: np.random.Generator
+) -> list[tuple[Sequences, NDArray[np.float32] | None, NDArray[np.intp]]]:
+    """Passes over the sequences until there are ``epoch_steps`` batches: changed sequences, their weights, the batch's rows."""
+    batches: list[tuple[Sequences, NDArray[np.float32] | None, NDArray[np.intp]]] = []
+    while len(batches) < settings.epoch_steps and sequences.lengths.any():
+        changed = augment(sequences, settings, changes)
+        weights = changed.weights(settings.user_weight_power)
+        batches += [(changed, weights, rows) for rows in changed.bucketed(settings.batch_positions, order)]
+    return batches
 
 
 def _save(

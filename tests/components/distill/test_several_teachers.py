@@ -19,7 +19,7 @@ from longtail.contracts.settings import DistillSettings, FinetuneSettings
 from longtail.retrieval.bundle import load_bundle
 
 pytestmark = pytest.mark.slow
-SMALL = {"adaptation": "frozen", "dim": 16, "heads": 2, "epochs": 1, "batch_positions": 64}
+SMALL = {"adaptation": "frozen", "dim": 16, "heads": 2, "epochs": 1, "batch_positions": 64, "epoch_steps": 1}
 
 
 @pytest.fixture(scope="module")

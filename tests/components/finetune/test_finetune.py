@@ -31,6 +31,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Pat
         heads=2,
         epochs=2,
         batch_positions=64,
+        epoch_steps=1,
         neighbours=5,
     )
     finetune(folder / "prepared", folder / "teacher", settings, seed=1)
@@ -38,7 +39,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Pat
         folder / "prepared",
         folder / "teacher",
         folder / "bundle",
-        DistillSettings(dim=16, heads=2, epochs=2, batch_positions=64),
+        DistillSettings(dim=16, heads=2, epochs=2, batch_positions=64, epoch_steps=1),
         seed=1,
     )
     return folder
@@ -76,7 +77,7 @@ def test_the_student_learns_from_a_teacher_of_the_same_data_only(trained: Path, 
 
 
 def test_same_seed_same_result(trained: Path, tmp_path: Path) -> None:
-    settings = DistillSettings(dim=16, heads=2, epochs=2, batch_positions=64)
+    settings = DistillSettings(dim=16, heads=2, epochs=2, batch_positions=64, epoch_steps=1)
     distill(trained / "prepared", trained / "teacher", tmp_path / "bundle", settings, seed=1)
     one, other = load_bundle(trained / "bundle").tensors, load_bundle(tmp_path / "bundle").tensors
     assert np.array_equal(one.item_matrix, other.item_matrix)

@@ -17,7 +17,7 @@ from longtail.retrieval.query import Query
 from longtail.retrieval.scorer import Scorer
 
 pytestmark = pytest.mark.slow
-SMALL = {"dim": 16, "heads": 2, "epochs": 1, "batch_positions": 64}
+SMALL = {"dim": 16, "heads": 2, "epochs": 1, "batch_positions": 64, "epoch_steps": 1}
 
 
 @pytest.fixture(scope="module")
