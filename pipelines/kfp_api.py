@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -42,14 +43,18 @@ def connected(api: Api) -> Iterator[Any]:
     import kfp
 
     _check(api)
-    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its retries; the error that we raise says it once
     with refusals(api):
-        yield kfp.Client(
-            host=api.host,
-            namespace=api.namespace,
-            existing_token=api.token,
-            ssl_ca_cert=os.environ.get("SSL_CERT_FILE"),
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # every client says that it is of version 2
+            client = kfp.Client(
+                host=api.host,
+                namespace=api.namespace,
+                existing_token=api.token,
+                ssl_ca_cert=os.environ.get("SSL_CERT_FILE"),
+            )
+        # its retries, which the error that we raise says once; the client itself keeps resetting the level of "urllib3"
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+        yield client
 
 
 @contextmanager

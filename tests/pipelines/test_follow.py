@@ -1,5 +1,7 @@
 """Following a run to its end, over an API that restarts."""
 
+import subprocess
+import sys
 import threading
 import time
 
@@ -87,8 +89,8 @@ def test_a_cancelled_run_is_no_success(run):
         watch(run)
 
 
-def test_an_api_that_restarts_is_waited_for(run, capsys):
-    """The server really goes away, with its port, and comes back with its state."""
+def test_an_api_that_restarts_is_waited_for(run):
+    """The server really goes away, with its port, and comes back with its state; the command says it in two lines."""
 
     def restart():
         def again():
@@ -99,11 +101,14 @@ def test_an_api_that_restarts_is_waited_for(run, capsys):
         threading.Thread(target=again).start()
 
     run.plan = [{"state": "RUNNING"} | tasks(fingerprint="RUNNING"), restart, {"state": "SUCCEEDED"} | tasks(**ALL)]
-    watch(run)
-    printed = capsys.readouterr()
-    assert printed.out.endswith("/#/runs/details/r1\n")
-    assert printed.err.splitlines()[0].startswith(f"No answer from {run.url}; the run goes on")
-    assert printed.err.splitlines()[-1] == "The API answers again."
+    command = [sys.executable, "-c", "from longtail.pipelines.cli import main; main()"]
+    done = subprocess.run([*command, "follow", "--host", run.url, "--run", "r1"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("/#/runs/details/r1\n")
+    assert len(done.stderr.splitlines()) == 2, done.stderr
+    first, second = done.stderr.splitlines()
+    assert first.startswith(f"No answer from {run.url}; the run goes on")
+    assert second == "The API answers again."
 
 
 def test_errors_of_a_starting_api_pass(run, capsys):
