@@ -1,11 +1,12 @@
 # make            what can be made
-# Variables: PYTHON (3.11 to 3.13), VENV, TORCH_INDEX_URL (an index with CPU or CUDA builds of torch), PIP_FLAGS
+# Variables: PYTHON (3.11 to 3.13), VENV, TORCH_INDEX_URL (an index with CPU or CUDA builds of torch), PIP_FLAGS.
+# Those of images: docker/build.sh
 VENV ?= .venv
 TESTS ?=
 export VENV PYTHON TORCH_INDEX_URL PIP_FLAGS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint clean
+.PHONY: help setup demo test test-fast lint images clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
@@ -27,6 +28,9 @@ lint: setup  ## format, lint, types, layers
 	@"$(VENV)/bin/ruff" check .
 	@"$(VENV)/bin/mypy"
 	@"$(VENV)/bin/lint-imports"
+
+images:  ## build the container images and print their names (docker/README.md)
+	@bash docker/build.sh
 
 clean:  ## remove .venv, caches and build outputs; runs stay
 	@rm -rf "$(VENV)" build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -36,6 +36,12 @@ def run(
     ),
     format: Format = None,
     champion: Champion = None,
+    image: Annotated[
+        str | None,
+        typer.Option(
+            help="Run the stages in containers of this image; `make images` builds and names it.", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Run the whole pipeline here: two tables in, an evaluated and deployable recommender out."""
     from longtail.contracts.preflight import check_machine, set_threads
@@ -44,7 +50,7 @@ def run(
     settings = read_settings(config, overrides, format)
     check_machine(out, disk_gb=1.0, memory_gb=1.5)
     set_threads()
-    run_local(RunInputs(interactions, items, users, settings, out, champion))
+    run_local(RunInputs(interactions, items, users, settings, out, champion, image))
     report(out)
     typer.echo(
         f"\nNext:\n  longtail recommend --run {out} --user ID\n  longtail serve --bundle {out / 'bundle'}"

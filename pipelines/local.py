@@ -19,6 +19,7 @@ from longtail.contracts.artifacts import BUNDLE, read_artifact
 from longtail.contracts.errors import UserError
 from longtail.contracts.settings import RunSettings
 from longtail.pipelines.code_version import code_digest, folder_digest
+from longtail.pipelines.containers import image_id, request
 from longtail.pipelines.options import check_replaceable
 from longtail.pipelines.parameters import STAGES, arguments
 from longtail.pipelines.runner import run_pipeline
@@ -30,7 +31,10 @@ MANIFEST_FILES = ("servingruntime.yaml", "inferenceservice.yaml")
 
 @dataclass(frozen=True)
 class RunInputs:
-    """What a run reads, and the folder it fills. champion: a bundle, or the folder of an earlier run."""
+    """What a run reads, and the folder it fills.
+
+    champion: a bundle, or the folder of an earlier run. image: whose containers run the stages; none runs them as processes.
+    """
 
     interactions: str
     items: str
@@ -38,6 +42,7 @@ class RunInputs:
     settings: RunSettings
     out: Path
     champion: str | None = None
+    image: str | None = None
 
 
 def run_local(inputs: RunInputs, pipeline: str = PIPELINE) -> None:
@@ -45,9 +50,11 @@ def run_local(inputs: RunInputs, pipeline: str = PIPELINE) -> None:
 
     Raises:
         UserError: a fault in data, settings or environment, also one that a task reported; or another run at work in
-            the same folder.
+            the same folder; or no Docker engine, or no such image.
         StageFailed: any other failure of a stage.
     """
+    image = image_id(inputs.image) if inputs.image else None
+    settings = _with_whole_paths(inputs.settings)
     out = inputs.out.absolute()
     work = out / ".work"
     if not work.exists():  # with it, the folder is of an earlier run
@@ -59,15 +66,17 @@ def run_local(inputs: RunInputs, pipeline: str = PIPELINE) -> None:
         raise UserError(f"--out {inputs.out}: cannot be made ({error.strerror}); choose another folder") from None
     with _only_run(inputs.out, work) as held:
         root = work / "tasks" / f"{time.time_ns()}"
+        given = _arguments(inputs, settings, work)
         outputs, _ = run_pipeline(
             pipeline,
-            _arguments(inputs, work),
+            given,
             STAGES,
             root,
             work / "cache",
             out / "run.log",
-            _image(inputs.settings),
+            _image(settings, image or code_digest()),
             held,
+            _containers(image, settings, given, root) if image else None,
         )
         _publish(outputs, root, out, work)
         _prune(work / "tasks", outputs)
@@ -86,12 +95,21 @@ def _only_run(shown: Path, work: Path) -> Iterator[int]:
         yield lock.fileno()
 
 
-def _arguments(inputs: RunInputs, work: Path) -> dict[str, str | int]:
+def _with_whole_paths(settings: RunSettings) -> RunSettings:
+    """A task may run in another folder than the command."""
+    finetune = settings.finetune
+    whole = {"paraphrases": _place(finetune.paraphrases)} if finetune.paraphrases else {}
+    if Path(finetune.language_model).is_dir():
+        whole["language_model"] = _place(finetune.language_model)
+    return settings.model_copy(update={"finetune": finetune.model_copy(update=whole)})
+
+
+def _arguments(inputs: RunInputs, settings: RunSettings, work: Path) -> dict[str, str | int]:
     return arguments(
         _place(inputs.interactions),
         _place(inputs.items),
         _place(inputs.users) if inputs.users else None,
-        inputs.settings,
+        settings,
         _champion(inputs.champion, work) if inputs.champion else None,
         str(work / "checkpoints"),
     )
@@ -116,13 +134,26 @@ def _champion(given: str, work: Path) -> str:
     return str(link)
 
 
-def _image(settings: RunSettings) -> str:
+def _image(settings: RunSettings, code: str) -> str:
     """The images' name holds what kfp's cache keys would otherwise miss: our code, and a local language model's files."""
-    digest = hashlib.sha256(code_digest().encode())
+    digest = hashlib.sha256(code.encode())
     model = Path(settings.finetune.language_model)
     if model.is_dir():
         digest.update(folder_digest(model).encode())
     return f"longtail-train:{digest.hexdigest()[:16]}"
+
+
+def _containers(image: str, settings: RunSettings, given: Mapping[str, str | int], root: Path) -> dict[str, Any]:
+    """Inputs, a local language model and earlier tasks' results are read; this run's folder and the checkpoints written."""
+    checkpoints = Path(str(given["checkpoints"]))
+    for folder in (root, checkpoints):
+        folder.mkdir(parents=True, exist_ok=True)
+    read = [str(given[name]) for name in ("interactions", "items", "users", "champion") if given[name]]
+    read += [
+        settings.finetune.language_model,
+        *([settings.finetune.paraphrases] if settings.finetune.paraphrases else []),
+    ]
+    return request(image, [*read, str(root.parent)], [str(root), str(checkpoints)])
 
 
 def _publish(outputs: Mapping[str, Any], root: Path, out: Path, work: Path) -> None:

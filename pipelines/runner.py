@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from longtail.contracts.errors import UserError, find_reported
+from longtail.pipelines.events import EVENT
 from longtail.pipelines.progress import Progress
 
-EVENT = "@longtail "  # begins the lines that worker.py writes for this module; here, since worker.py loads kfp
 KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
 LESS_MEMORY = {
     "preprocess": "lower preprocess.memory_limit_gb",
@@ -40,17 +40,25 @@ def run_pipeline(
     log: Path,
     image: str,
     held: int | None = None,
+    containers: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, Any], set[str]]:
     """Run ``pipeline`` ("module:function" that builds it) with task folders under ``root``.
 
-    ``image`` is only a name here, but kfp's cache keys hold it; ``held`` is an open file that lives as long as the worker.
+    ``image`` is only a name here, but kfp's cache keys hold it; ``held`` is an open file that lives as long as the worker;
+    ``containers`` is a request of containers.py, without which tasks are processes.
     Returns the pipeline's outputs (artifacts as paths), and the stages that were executed.
 
     Raises:
         UserError: what a task reported.
         StageFailed: anything else, killed stages included.
     """
-    request = {"pipeline": pipeline, "arguments": arguments, "root": str(root), "cache": str(cache)}
+    request = {
+        "pipeline": pipeline,
+        "arguments": arguments,
+        "root": str(root),
+        "cache": str(cache),
+        "containers": containers,
+    }
     root.mkdir(parents=True, exist_ok=True)
     environment = os.environ | {
         "LONGTAIL_TRAIN_IMAGE": image,

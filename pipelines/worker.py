@@ -6,20 +6,16 @@ Standard output carries kfp's and the tasks' lines, and among them events, lines
 import importlib
 import json
 import logging
+import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 from kfp import local
 from kfp.local import status, subprocess_task_handler
 
-from longtail.pipelines.runner import EVENT
-
-
-def event(kind: str, **facts: Any) -> None:
-    sys.stdout.write(f"{EVENT}{json.dumps({'event': kind, **facts})}\n")
-    sys.stdout.flush()
+from longtail.pipelines import containers
+from longtail.pipelines.events import event
 
 
 class TaskHandler(subprocess_task_handler.SubprocessTaskHandler):
@@ -47,14 +43,20 @@ class TaskHandler(subprocess_task_handler.SubprocessTaskHandler):
 
 
 def main(request: str) -> None:
-    """``request``: JSON with pipeline ("module:function" that builds it), arguments, root, cache and outputs (a file)."""
+    """``request``: JSON with pipeline ("module:function" that builds it), arguments, root, cache and containers."""
     asked = json.loads(request)
     logging.basicConfig(level=logging.INFO, stream=sys.stdout)  # cache hits and misses, which kfp logs outside tasks
-    subprocess_task_handler.SubprocessTaskHandler = TaskHandler
+    if asked["containers"]:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that its container is removed
+        containers.use_containers(asked["containers"])
+        runner = containers.docker_runner(asked["containers"])
+    else:
+        subprocess_task_handler.SubprocessTaskHandler = TaskHandler
+        runner = local.SubprocessRunner(use_venv=False)
     module, _, factory = asked["pipeline"].partition(":")
     pipeline = getattr(importlib.import_module(module), factory)()
     local.init(
-        local.SubprocessRunner(use_venv=False),
+        runner,
         pipeline_root=asked["root"],
         workspace_root=str(Path(asked["root"]) / "workspace"),  # kfp deletes it after the run
         enable_caching=True,

@@ -1,0 +1,30 @@
+#!/bin/sh
+# pip inside the build: into /opt/longtail, with the secrets, indexes and wheels that the build was given.
+#   pip.sh install|wheel ARGUMENTS…    pip's own arguments
+#   pip.sh libraries FILE              what FILE requires, in the versions of constraints.txt, without their test suites
+#   pip.sh torch [+cpu]                the version of torch in constraints.txt, from TORCH_INDEX_URL where that is given
+set -eu
+if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi
+if [ -s /run/secrets/pip ]; then export PIP_CONFIG_FILE=/run/secrets/pip; fi
+if [ -d /wheels ]; then export PIP_FIND_LINKS=/wheels; fi
+pip() { /opt/pip/bin/pip --python /opt/longtail/bin/python3 "$@"; }
+
+libraries() {
+    pip install -c constraints.txt -r "$1"
+    for library in numpy scipy pandas pyarrow; do  # a sixth of the predict image
+        find /opt/longtail/lib/python3*/site-packages/$library -type d -name tests -prune -exec rm -r {} +
+    done
+}
+
+torch() {
+    torch=$(grep '^torch==' constraints.txt)${1:-}
+    pip install --no-deps ${TORCH_INDEX_URL:+--index-url "$TORCH_INDEX_URL"} "$torch" || {
+        echo "error: pip finds no $torch; give TORCH_INDEX_URL (an index that has it) or WHEELS (a folder with its wheel)" >&2
+        exit 1
+    }
+}
+
+case $1 in
+    libraries | torch) "$@" ;;
+    *) pip "$@" ;;
+esac
