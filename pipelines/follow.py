@@ -16,6 +16,7 @@ SHOWN = {"RUNNING": "running", "SUCCEEDED": "done", "FAILED": "failed", "SKIPPED
 PASSING = {429, 500, 502, 503, 504}  # what an API answers that restarts, or the proxy before it
 TEMPLATES = ("system-container-impl", "retry-system-container-impl")  # of the pods in which a stage runs
 MARK = "error: "  # before the one message that a stage prints for a user's fault
+ANSWER_SECONDS = 60.0  # an API that is silent for longer is asked again
 TAIL = 15  # lines of a log
 
 
@@ -58,7 +59,9 @@ def _ask(client: Any, api: Api, run_id: str, interval_seconds: float, patience_s
     lost: float | None = None
     while lost is None or time.monotonic() - lost <= patience_seconds:
         try:
-            run = client.get_run(run_id)
+            run = client.runs.run_service_get_run(
+                run_id, _request_timeout=(ANSWER_SECONDS,) * 2
+            )  # a single float would be ignored
         except (kfp_server_api.ApiException, urllib3.exceptions.HTTPError, ConnectionError) as error:
             if isinstance(error, kfp_server_api.ApiException) and error.status not in PASSING:
                 raise
@@ -86,7 +89,8 @@ def _show(run: Any, shown: dict[str, str]) -> None:
         stage, state = task.display_name, SHOWN.get(task.state)
         if stage in STAGES and state and shown.get(stage) != state:
             shown[stage] = state
-            took = f"{(task.end_time - task.start_time).total_seconds():9.0f} s" if state in ("done", "failed") else ""
+            ended = state in ("done", "failed") and task.start_time and task.end_time
+            took = f"{(task.end_time - task.start_time).total_seconds():9.0f} s" if ended else ""
             typer.echo(f"{stage:<12} {state:<8}{took}".rstrip())
 
 

@@ -4,6 +4,7 @@ Written from the client's models (kfp_server_api) and the API server's documente
 query, field or parameter, a wrong type, a missing token is answered as an error with gRPC's code and message.
 """
 
+import contextlib
 import email
 import json
 import re
@@ -313,8 +314,9 @@ def _handler(api):
                 self.send_response(200)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(answer.encode())))
-            self.end_headers()
-            self.wfile.write(answer.encode())
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # who asked may have gone
+                self.end_headers()
+                self.wfile.write(answer.encode())
 
         def answer(self, path, query, body):
             if (self.command, path) == ("GET", HEALTH):

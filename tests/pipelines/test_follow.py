@@ -117,6 +117,23 @@ def test_errors_of_a_starting_api_pass(run, capsys):
     assert capsys.readouterr().err.count("No answer") == 1
 
 
+def test_an_api_that_takes_the_question_and_says_nothing_is_asked_again(run, capsys, monkeypatch):
+    monkeypatch.setattr("longtail.pipelines.follow.ANSWER_SECONDS", 0.2)
+    end, silent = threading.Event(), threading.Semaphore(4)  # the question, and the client's three repetitions of it
+
+    def before(method, path):
+        if path.endswith("/runs/r1") and silent.acquire(blocking=False):
+            end.wait(60)
+
+    run.before = before
+    run.plan = [{"state": "SUCCEEDED"} | tasks(**ALL)]
+    try:
+        watch(run)
+    finally:
+        end.set()
+    assert "The API answers again." in capsys.readouterr().err
+
+
 def test_an_api_that_stays_away_is_given_up_with_the_command_to_go_on(run):
     run.plan = [lambda: threading.Thread(target=run.stop).start()]
     with pytest.raises(UserError, match=rf"longtail follow --host {run.url} --namespace kubeflow --run r1$"):
