@@ -1,10 +1,12 @@
 """Artifacts are whole or absent, and a reader says what is wrong with them."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from longtail.contracts import artifacts
 from longtail.contracts.artifacts import BUNDLE, PREPARED, read_artifact, sha256, write_artifact
 from longtail.contracts.errors import UserError
 
@@ -80,3 +82,24 @@ def test_another_kind_or_nothing_is_named(artifact: Path, tmp_path: Path):
         read_artifact(artifact, BUNDLE)
     with pytest.raises(UserError, match="nowhere: no such folder; a longtail/bundle artifact was expected"):
         read_artifact(tmp_path / "nowhere", BUNDLE)
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
+def test_who_may_read_the_folder_may_read_its_files(tmp_path: Path, umask: int, mode: int):
+    """The server's user is not the one who wrote the bundle, and safetensors writes for its owner alone."""
+    former = os.umask(umask)
+    try:
+        with write_artifact(tmp_path / "bundle", BUNDLE, {}) as folder:
+            (folder / "tensors").touch(mode=0o600)
+    finally:
+        os.umask(former)
+    assert (tmp_path / "bundle/tensors").stat().st_mode & 0o777 == mode
+
+
+def test_a_file_that_may_not_be_read_is_named(artifact: Path, monkeypatch: pytest.MonkeyPatch):
+    def denied(path: Path) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(artifacts, "sha256", denied)  # root, who may run the tests, may read everything
+    with pytest.raises(UserError, match=r"deep/a\.txt: cannot be read \(Permission denied\)"):
+        read_artifact(artifact, PREPARED)

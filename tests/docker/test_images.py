@@ -21,6 +21,16 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 BASE = os.environ.get("BASE_IMAGE", "python:3.11-slim-bookworm")
+# The demo's pipeline with little training: about containers, not quality.
+LITTLE = (
+    "finetune.adapt_steps=4",
+    "finetune.dim=32",
+    "finetune.epochs=1",
+    "distill.dim=32",
+    "distill.epochs=1",
+    "evaluate.bootstrap_samples=100",
+    "evaluate.gate_tolerance=1",
+)
 LOCKED = ("--read-only", "--cap-drop", "ALL", "--user", "65532", "--security-opt", "no-new-privileges")
 
 
@@ -75,16 +85,8 @@ def run_words(folder: Path, images: dict[str, str]) -> list[object]:
     tables = [
         word for name in ("interactions", "items", "users") for word in (f"--{name}", folder / f"data/{name}.parquet")
     ]
-    return [
-        "run",
-        *tables,
-        "--config",
-        ROOT / "pipelines/demo.yaml",
-        "--out",
-        folder / "out",
-        "--image",
-        images["train-cpu"],
-    ]
+    settings = ["--config", ROOT / "pipelines/demo.yaml", *(word for setting in LITTLE for word in ("--set", setting))]
+    return ["run", *tables, *settings, "--out", folder / "out", "--image", images["train-cpu"]]
 
 
 @pytest.fixture(scope="module")

@@ -63,6 +63,9 @@ def write_artifact(path: str | os.PathLike[str], kind: Format, facts: dict[str, 
     try:
         yield partial
         files = sorted(file for file in partial.rglob("*") if file.is_file())
+        readable = partial.stat().st_mode & 0o444
+        for file in files:  # safetensors writes for its owner alone; whoever may read the folder may read the files
+            file.chmod(file.stat().st_mode | readable)
         manifest = {
             "format": kind.name,
             "version": kind.version,
@@ -107,6 +110,10 @@ def read_artifact(path: str | os.PathLike[str], kind: Format) -> Artifact:
             raise UserError(f"{manifest_path}: names {name!r}, a file outside the artifact; do not use it")
         if not file.is_file():
             raise UserError(f"{root / name}: is missing; the artifact is incomplete, copy or make it again")
-        if sha256(file) != checksum:
+        try:
+            found_checksum = sha256(file)
+        except OSError as error:
+            raise UserError(f"{root / name}: cannot be read ({error.strerror}); give this user the right to") from None
+        if found_checksum != checksum:
             raise UserError(f"{root / name}: differs from its checksum; it was truncated or changed, make it again")
     return Artifact(root, facts)
