@@ -27,6 +27,13 @@ WORDS = {"[PAD]": 0, "red": 1, "lamp": 2}
 WORD_VECTORS = np.array([[0, 0, 0], [2, 0, 0], [0, 2, 0]], dtype=np.float32)  # [words, text_dim]
 PROJECTION = np.array([[3, 0], [0, 4], [0, 0]], dtype=np.float32)  # [text_dim, dim]
 
+# computed by hand in tests/retrieval/test_scorer.py
+GOLDEN = [
+    {"history": [], "attributes": [], "expected": ["a", "b", "c", "d"], "scores": [2.1, 1.2, -0.78, -2.1]},
+    {"history": ["a"], "attributes": [], "expected": ["b", "c", "d"], "scores": [1.05, 0.97, -1.2]},
+    {"history": [], "attributes": ["gender=F"], "expected": ["a", "b"], "scores": [2.1, 0.7]},
+]
+
 
 def neighbours():
     matrix = np.zeros((4, 4), dtype=np.float32)

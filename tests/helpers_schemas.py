@@ -1,6 +1,7 @@
 """Validation as an API server does it: KServe's kinds by their CRDs' schemas, core kinds by kubernetes-validate, both strict."""
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,14 @@ def faults(document: dict[str, Any]) -> list[str]:
         path = SCHEMAS / FILES[document["kind"]]
         if not path.is_file():
             pytest.skip(f"the schema of {document['kind']} is not here ({path})")
-        validator = jsonschema.Draft7Validator(json.loads(path.read_text()))
-        return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(document)]
+        return [f"{error.json_path}: {error.message}" for error in validator(path).iter_errors(document)]
     try:
         kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
     except kubernetes_validate.ValidationError as error:
         return [str(error)]
     return []
+
+
+@cache
+def validator(path: Path) -> jsonschema.Draft7Validator:
+    return jsonschema.Draft7Validator(json.loads(path.read_text()))

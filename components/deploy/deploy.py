@@ -1,4 +1,4 @@
-"""Deploy: write the manifests of a bundle, and prove on the real server that it answers as it was evaluated."""
+"""Deploy: prove on the real server that a bundle answers as it was evaluated, write its manifests, and roll it out."""
 
 import json
 import logging
@@ -8,38 +8,57 @@ from typing import Any
 
 import yaml
 
+from longtail.components.deploy.addresses import at
 from longtail.components.deploy.inference_service import inference_service, predictor
-from longtail.components.deploy.local_server import ServerHandle, running_server
+from longtail.components.deploy.kubernetes_api import connect
+from longtail.components.deploy.local_server import running_server
+from longtail.components.deploy.rollout import roll_out
 from longtail.components.deploy.serving_runtime import DEFAULT_IMAGE, serving_runtime
-from longtail.components.deploy.smoke import ask_v1, ask_v2, greatest_difference
+from longtail.components.deploy.smoke import compare_answers
 from longtail.contracts.artifacts import BUNDLE, DEPLOYMENT, EVALUATION, read_artifact, write_artifact
 from longtail.contracts.deploy_settings import DeploySettings
 from longtail.contracts.errors import UserError
+from longtail.registry.interface import Version
+from longtail.registry.opening import open_registry
 
 log = logging.getLogger(__name__)
 
 
 def deploy(bundle: str, evaluation: str, output: str, settings: DeploySettings) -> None:
-    """Write a DEPLOYMENT artifact: the manifests, and ``smoke.json`` with what the server answered.
+    """Write a DEPLOYMENT artifact: the manifests, ``smoke.json`` with what the server answered here and, where the target is a
+    cluster, ``rollout.json`` with what was done there.
 
     Raises:
-        UserError: a damaged bundle, settings that cannot be deployed, or served answers that differ from the evaluated.
+        UserError: a damaged bundle, settings that cannot be deployed, served answers that differ from the evaluated, or a
+            rollout that failed.
         RuntimeError: the server ended by itself.
     """
     read_artifact(bundle, BUNDLE)
-    manifests = _manifests(bundle, settings)
+    if settings.target == "cluster" and not settings.registry_uri:
+        raise UserError(
+            "deploy.target cluster: needs a place from which the cluster reads bundles; set deploy.registry_uri"
+        )
+    mode = "Standard" if settings.mode == "auto" else settings.mode
+    _manifests(bundle, None, mode, settings)  # settings that KServe would ignore are refused before any work
     golden = _golden(evaluation)[: settings.golden_users]
     with write_artifact(output, DEPLOYMENT, {"settings": settings.model_dump(mode="json")}) as folder:
-        smoke = _smoke_test(bundle, golden, settings)
-        for name, manifest in manifests.items():
+        written: dict[str, Any] = {"smoke.json": _local_smoke_test(bundle, golden, settings)}
+        registry = open_registry(settings.registry_uri) if settings.registry_uri else None
+        version = registry.publish(Path(bundle)) if registry else None
+        if settings.target == "cluster":
+            assert registry and version  # checked above
+            report = roll_out(connect(settings.namespace), registry, version, golden, settings)
+            written["rollout.json"], mode = report, report["mode"]
+        for name, document in written.items():
+            (folder / name).write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+        for name, manifest in _manifests(bundle, version, mode, settings).items():
             (folder / name).write_text(yaml.safe_dump(manifest, sort_keys=False))
-        (folder / "smoke.json").write_text(json.dumps(smoke, indent=1, ensure_ascii=False) + "\n")
 
 
-def _manifests(bundle: str, settings: DeploySettings) -> dict[str, dict[str, Any]]:
+def _manifests(bundle: str, version: Version | None, mode: str, settings: DeploySettings) -> dict[str, dict[str, Any]]:
     """Without a place that the cluster reads, the InferenceService names the local folder, which serves to look at."""
-    mode = "Standard" if settings.mode == "auto" else settings.mode
-    stable = predictor(settings, mode, settings.storage_uri or Path(bundle).resolve().as_uri())
+    uri = version.uri if version else settings.storage_uri or Path(bundle).resolve().as_uri()
+    stable = predictor(settings, mode, uri, version.id if version else None)
     return {
         "servingruntime.yaml": serving_runtime(settings.image or DEFAULT_IMAGE, settings.namespace),
         "inferenceservice.yaml": inference_service(settings.name, settings.namespace, mode, stable),
@@ -59,36 +78,16 @@ def _golden(evaluation: str) -> list[dict[str, Any]]:
     return golden
 
 
-def _smoke_test(bundle: str, golden: list[dict[str, Any]], settings: DeploySettings) -> dict[str, Any]:
-    instances = [
-        {"history": user["history"], "attributes": user["attributes"], "k": len(user["expected"])} for user in golden
-    ]
+def _local_smoke_test(bundle: str, golden: list[dict[str, Any]], settings: DeploySettings) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="longtail-deploy-") as folder:
         log_path = Path(folder) / "server.log"
         try:
             with running_server(bundle, settings.name, settings.startup_seconds, log_path) as server:
                 log.info("the model server is ready on %s", server.url)
-                answers = _ask_both(server, settings.name, instances)
+                smoke = compare_answers(at(server.url), settings.name, golden)
         except Exception:
             if log_path.exists():
                 log.error("log of the model server:\n%s", log_path.read_text(errors="replace"))
             raise
-    differences = {
-        protocol: greatest_difference(protocol, golden, predictions) for protocol, predictions in answers.items()
-    }
-    log.info("%d evaluated users were answered as evaluated, over %s", len(golden), " and ".join(answers))
-    return {
-        "golden_users": len(golden),
-        "greatest_relative_difference": differences,
-        "answers": [
-            {"request": instance, "prediction": prediction} for instance, prediction in zip(instances, answers["v1"])
-        ],
-    }
-
-
-def _ask_both(server: ServerHandle, name: str, instances: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """Each user in a request of its own, as clients ask."""
-    return {
-        protocol: [ask(server.url, name, [instance])[0] for instance in instances]
-        for protocol, ask in (("v1", ask_v1), ("v2", ask_v2))
-    }
+    log.info("%d evaluated users were answered as evaluated, over V1 and V2", len(golden))
+    return smoke

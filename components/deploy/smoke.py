@@ -5,23 +5,52 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
+from longtail.components.deploy.addresses import Post
 from longtail.contracts.errors import UserError
-from longtail.contracts.http import call
 
 TOLERANCE = 1e-4  # relative to the user's greatest score: batches of another size differ in the last bits
 
 
-def ask_v1(url: str, name: str, instances: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    answer = call(f"{url}/v1/models/{quote(name)}:predict", {"instances": list(instances)})
+def ask_v1(post: Post, name: str, instances: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    answer = post(f"/v1/models/{quote(name)}:predict", {"instances": list(instances)})
     predictions: list[dict[str, Any]] = answer["predictions"]
     return predictions
 
 
-def ask_v2(url: str, name: str, instances: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def ask_v2(post: Post, name: str, instances: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     texts = [json.dumps(instance) for instance in instances]
     tensor = {"name": "request", "datatype": "BYTES", "shape": [len(texts)], "data": texts}
-    answer = call(f"{url}/v2/models/{quote(name)}/infer", {"inputs": [tensor]})
+    answer = post(f"/v2/models/{quote(name)}/infer", {"inputs": [tensor]})
     return [json.loads(text) for text in answer["outputs"][0]["data"]]
+
+
+def instances_of(golden: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What to ask for the evaluated users: as many items as were evaluated."""
+    return [
+        {"history": user["history"], "attributes": user["attributes"], "k": len(user["expected"])} for user in golden
+    ]
+
+
+def compare_answers(post: Post, name: str, golden: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Ask each evaluated user in a request of its own, as clients do, over V1 and V2: the answers and how far off they are.
+
+    Raises:
+        UserError: an answer differs from the evaluated, or there is none.
+    """
+    instances = instances_of(golden)
+    answers = {
+        protocol: [ask(post, name, [instance])[0] for instance in instances]
+        for protocol, ask in (("v1", ask_v1), ("v2", ask_v2))
+    }
+    return {
+        "golden_users": len(golden),
+        "greatest_relative_difference": {
+            protocol: greatest_difference(protocol, golden, predictions) for protocol, predictions in answers.items()
+        },
+        "answers": [
+            {"request": instance, "prediction": prediction} for instance, prediction in zip(instances, answers["v1"])
+        ],
+    }
 
 
 def greatest_difference(

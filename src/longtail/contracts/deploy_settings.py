@@ -10,8 +10,8 @@ from longtail.contracts.settings_base import Settings
 class DeploySettings(Settings):
     """The InferenceService, how it is rolled out, and its smoke test."""
 
-    name: str = Field(
-        "longtail", pattern=r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$", description="Name of the InferenceService."
+    name: str = Field(  # KServe's label of a canary's pods, isvc.<name>-candidate-predictor, holds 63 characters
+        "longtail", pattern=r"^[a-z]([-a-z0-9]{0,36}[a-z0-9])?$", description="Name of the InferenceService."
     )
     namespace: str = Field("longtail", pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", description="Kubernetes namespace.")
     image: str | None = Field(
@@ -19,6 +19,11 @@ class DeploySettings(Settings):
     )
     storage_uri: str | None = Field(
         None, description="Where the cluster finds the bundle (s3://, gs://, pvc://); none: the local folder."
+    )
+    registry_uri: str | None = Field(
+        None,
+        description="Registry to which the bundle is published (s3://bucket/prefix, pvc://claim/path, a folder); its version's "
+        "address goes before storage_uri.",
     )
     service_account: str | None = Field(
         "longtail-predictor",
@@ -34,6 +39,28 @@ class DeploySettings(Settings):
     memory: str = Field("1Gi", description="Memory request and limit of a pod.")
     golden_users: int = Field(8, ge=1, description="Evaluated users whose served answers are compared.")
     startup_seconds: int = Field(120, ge=5, description="Seconds the local server may take to become ready.")
+    target: Literal["local", "cluster"] = Field(
+        "local", description="`local`: write the manifests; `cluster`: also bring the bundle into service there."
+    )
+    rollout: Literal["auto", "canary", "rolling"] = Field(
+        "auto", description="`auto`: canary where KServe can split traffic, else pod by pod; `canary`: that or nothing."
+    )
+    traffic_steps: tuple[int, ...] = Field(
+        (10, 50), description="Percent of the traffic that a canary gets, step by step, before it gets all."
+    )
+    step_seconds: float = Field(60.0, ge=0, description="Seconds that each step is watched.")
+    step_requests: int = Field(60, ge=1, description="Requests of evaluated users that are sent during a step.")
+    max_error_share: float = Field(0.0, ge=0, le=1, description="Share of failed requests that ends the rollout.")
+    max_p95_ms: float = Field(500.0, gt=0, description="95th percentile of the latency that ends the rollout.")
+    ready_seconds: float = Field(600.0, gt=0, description="Seconds that new pods may take to become ready.")
+    promote: bool = Field(
+        True, description="Give the new bundle all of the traffic at the end; false leaves that to `longtail promote`."
+    )
+    take_over: bool = Field(False, description="Overwrite fields that another tool has set to other values.")
+    kserve_namespace: str = Field("kserve", description="Namespace of KServe's controller and ConfigMap.")
+    gateway_url: str | None = Field(
+        None, description="Address of the gateway by which services are reached; none: by name in the cluster."
+    )
 
     @model_validator(mode="after")
     def _replicas_fit(self) -> "DeploySettings":
@@ -41,4 +68,10 @@ class DeploySettings(Settings):
             raise ValueError(
                 f"min_replicas {self.min_replicas} is above max_replicas {self.max_replicas}; raise the latter"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _steps_rise(self) -> "DeploySettings":
+        if list(self.traffic_steps) != sorted({step for step in self.traffic_steps if 0 < step < 100}):
+            raise ValueError(f"traffic_steps {list(self.traffic_steps)}: take rising percents between 1 and 99")
         return self

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from helpers_hand_bundle import write_hand_bundle
+from helpers_hand_bundle import GOLDEN, write_hand_bundle
 
 from longtail.components.deploy import component
 from longtail.components.deploy.deploy import deploy
@@ -12,14 +12,6 @@ from longtail.components.deploy.smoke import greatest_difference
 from longtail.contracts.artifacts import DEPLOYMENT, EVALUATION, read_artifact, write_artifact
 from longtail.contracts.deploy_settings import DeploySettings
 from longtail.contracts.errors import UserError, find_reported
-
-# computed by hand in tests/retrieval/test_scorer.py
-GOLDEN = [
-    {"history": [], "attributes": [], "expected": ["a", "b", "c", "d"], "scores": [2.1, 1.2, -0.78, -2.1]},
-    {"history": ["a"], "attributes": [], "expected": ["b", "c", "d"], "scores": [1.05, 0.97, -1.2]},
-    {"history": [], "attributes": ["gender=F"], "expected": ["a", "b"], "scores": [2.1, 0.7]},
-]
-
 
 MANIFESTS = ("inferenceservice", "servingruntime")
 
@@ -153,3 +145,31 @@ def test_answers_within_the_tolerance_agree(answer, difference):
 def test_other_answers_do_not_agree(answer):
     with pytest.raises(UserError, match="evaluated user 0"):
         greatest_difference("v1", EVALUATED, answer)
+
+
+def test_a_bundle_is_rolled_out_on_a_cluster(bundle, tmp_path, stage, monkeypatch):
+    monkeypatch.setenv("KUBECONFIG", str(stage.cluster.kubeconfig(tmp_path)))
+    evaluation, output = write_evaluation(tmp_path / "evaluation", GOLDEN), tmp_path / "service"
+    settings = DeploySettings(name="shop", target="cluster", registry_uri=stage.registry.uri)
+    deploy(bundle, evaluation, str(output), settings)
+    rollout = json.loads((output / "rollout.json").read_text())
+    assert (rollout["version"], rollout["strategy"], rollout["promoted"]) == (stage.champion, "first", True)
+    manifest = yaml.safe_load((output / "inferenceservice.yaml").read_text())
+    assert manifest["spec"]["predictor"] == stage.cluster.service["spec"]["predictor"]
+    assert manifest["spec"]["predictor"]["model"]["storageUri"] == rollout["uri"]
+
+
+def test_a_local_deployment_only_publishes(bundle, tmp_path, stage):
+    evaluation, output = write_evaluation(tmp_path / "evaluation", GOLDEN), tmp_path / "service"
+    deploy(bundle, evaluation, str(output), DeploySettings(registry_uri=stage.registry.uri))
+    manifest = yaml.safe_load((output / "inferenceservice.yaml").read_text())
+    version = manifest["spec"]["predictor"]["labels"]["longtail/version"]
+    assert manifest["spec"]["predictor"]["model"]["storageUri"] == stage.registry.version(version).uri
+    assert (stage.champion, stage.cluster.service) == (None, None)
+    assert not (output / "rollout.json").exists()
+
+
+def test_a_cluster_needs_a_registry(bundle, tmp_path):
+    evaluation = write_evaluation(tmp_path / "evaluation", GOLDEN)
+    with pytest.raises(UserError, match=r"deploy.target cluster: .*set deploy.registry_uri"):
+        deploy(bundle, evaluation, str(tmp_path / "service"), DeploySettings(target="cluster"))

@@ -5,6 +5,7 @@ import pytest
 from helpers_hand_bundle import write_hand_bundle
 
 from longtail.components.deploy import local_server
+from longtail.components.deploy.addresses import at
 from longtail.components.deploy.local_server import running_server
 from longtail.components.deploy.smoke import ask_v1
 from longtail.contracts.errors import UserError
@@ -40,7 +41,7 @@ def test_a_foreign_package_in_the_working_folder_does_no_harm(bundle, tmp_path, 
     (tmp_path / "numpy.py").write_text("raise SystemExit('the wrong numpy')")
     monkeypatch.chdir(tmp_path)
     with running_server(bundle, "shop", 60, tmp_path / "log") as server:
-        assert ask_v1(server.url, "shop", [{}])
+        assert ask_v1(at(server.url), "shop", [{}])
 
 
 def test_an_error_in_the_block_stops_the_server_and_stays_itself(bundle, tmp_path):
@@ -58,7 +59,7 @@ def test_a_killed_server_is_reported_with_the_signal_and_the_last_line_of_its_lo
     ):
         os.kill(server.pid, signal.SIGKILL)
         os.waitid(os.P_PID, server.pid, os.WEXITED | os.WNOWAIT)
-        ask_v1(server.url, "shop", [{}])
+        ask_v1(at(server.url), "shop", [{}])
 
 
 def test_what_the_server_finds_wrong_is_a_user_error(tmp_path):

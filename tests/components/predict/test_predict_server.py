@@ -18,6 +18,7 @@ from helpers_hand_bundle import write_hand_bundle
 from kserve import InferInput, InferRequest, InferResponse
 from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 
+from longtail.components.deploy.addresses import at
 from longtail.components.deploy.local_server import running_server
 from longtail.components.deploy.smoke import ask_v2
 from longtail.components.predict.client import ask
@@ -103,7 +104,7 @@ def test_v2_and_grpc_answer_as_v1_does(server):
     expected = ask(server.url, "shop", instances)
     texts = [json.dumps(instance) for instance in instances]
     assert expected[2]["unknown_items"] == ["ä"]
-    assert ask_v2(server.url, "shop", instances) == expected
+    assert ask_v2(at(server.url), "shop", instances) == expected
     assert ask_grpc(server, texts, raw=False) == expected
     assert ask_grpc(server, texts, raw=True) == expected
 
