@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from longtail.contracts.errors import EXIT_CODE, UserError
-from longtail.pipelines import cli_cluster, cli_items, cli_recommend, cli_stages, cli_tune
+from longtail.pipelines import cli_cluster, cli_items, cli_recommend, cli_service, cli_stages, cli_tune
 from longtail.pipelines.follow import RunFailed
 from longtail.pipelines.options import Bundle, Champion, Config, Format, Interactions, Items, Set, Users, read_settings
 from longtail.pipelines.runner import StageFailed
@@ -142,6 +142,7 @@ def demo(
 cli_cluster.add_to(app)
 cli_items.add_to(app)
 cli_recommend.add_to(app)
+cli_service.add_to(app)
 cli_stages.add_to(app)
 cli_tune.add_to(app)
 

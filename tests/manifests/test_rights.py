@@ -4,14 +4,14 @@ from helpers_manifests import MANIFESTS, of_kind, one, render
 
 PIPELINE = {("kubeflow", "longtail-pipeline")}
 GRANTED = {
-    # namespace (None: the cluster), API group, resource, its name (None: any) -> verbs
+    # namespace, API group, resource, its name (None: any) -> verbs
     ("longtail", "serving.kserve.io", "inferenceservices", None): {"get", "list", "watch", "create", "patch"},
     ("longtail", "", "pods", None): {"get", "list", "watch"},
     ("longtail", "", "pods/log", None): {"get"},
     ("longtail", "", "events", None): {"get", "list"},
+    ("longtail", "serving.knative.dev", "services", None): {"get"},
     ("kserve", "", "configmaps", "inferenceservice-config"): {"get"},
     ("kserve", "apps", "deployments", "kserve-controller-manager"): {"get"},
-    (None, "apiextensions.k8s.io", "customresourcedefinitions", "inferenceservices.serving.kserve.io"): {"get"},
 }
 
 
