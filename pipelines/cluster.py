@@ -1,6 +1,7 @@
 """Submits the pipeline to Kubeflow Pipelines: a version of one named pipeline, and a run of it."""
 
 import hashlib
+import os
 import tempfile
 from collections.abc import Mapping
 from datetime import datetime
@@ -84,9 +85,18 @@ def reachable(arguments: Mapping[str, str | int]) -> dict[str, str | int]:
 
 
 def upload(client: Any, namespace: str, resources: Resources | None) -> Version:
-    """The version of the named pipeline that stands for this code and these resources."""
+    """The version of the named pipeline that stands for this code and these resources.
+
+    Raises:
+        UserError: nobody has said which image the pods shall run.
+    """
     import kfp_server_api
 
+    if not os.environ.get("LONGTAIL_TRAIN_IMAGE"):
+        raise UserError(
+            "LONGTAIL_TRAIN_IMAGE: is not set, and without it pods would wait for an image that no registry has; "
+            "build and push one (make images prints its name) and export that name"
+        )
     pipeline_id = find_pipeline(client, namespace)
     if pipeline_id is None:
         empty = kfp_server_api.V2beta1Pipeline(display_name=PIPELINE, name=PIPELINE, namespace=namespace)

@@ -16,6 +16,7 @@ def home(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.delenv("KFP_TOKEN", raising=False)
+    monkeypatch.setenv("LONGTAIL_TRAIN_IMAGE", "longtail-train-cpu:0.1.0-c0ffee")
 
 
 @pytest.fixture

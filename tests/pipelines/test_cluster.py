@@ -119,6 +119,13 @@ def test_local_paths_are_refused_before_anything_is_sent(kfp_api):
     assert kfp_api.asked == []
 
 
+def test_an_image_must_be_named_before_anything_is_made(kfp_api, monkeypatch):
+    monkeypatch.delenv("LONGTAIL_TRAIN_IMAGE")
+    with pytest.raises(UserError, match="LONGTAIL_TRAIN_IMAGE: is not set"):
+        submit(Api(kfp_api.url, "kubeflow"), INPUTS)
+    assert kfp_api.pipelines == {}
+
+
 def test_command_prints_the_link_alone(kfp_api, capfd):
     with pytest.raises(SystemExit) as ended:
         cli.main([*SUBMIT, "--host", kfp_api.url])
