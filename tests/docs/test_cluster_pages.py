@@ -1,4 +1,4 @@
-"""What docs/gpu.md tells readers to type is what the commands take."""
+"""What docs/cluster.md and docs/gpu.md tell readers to type is what the commands take."""
 
 import re
 import shlex
@@ -13,7 +13,7 @@ from longtail.pipelines import cli
 from longtail.pipelines.resources import load_resources
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ("gpu.md",)
+PAGES = ("cluster.md", "gpu.md")
 
 
 def commands(text):
@@ -22,6 +22,10 @@ def commands(text):
     return [
         shlex.split(line.split("#")[0].strip(" &")) for line in joined.splitlines() if re.match("    longtail ", line)
     ]
+
+
+def test_the_commands_are_found():
+    assert len(commands((DOCS / "cluster.md").read_text())) >= 4
 
 
 @pytest.mark.parametrize("page", PAGES)
