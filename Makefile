@@ -6,7 +6,7 @@ TESTS ?=
 export VENV PYTHON TORCH_INDEX_URL PIP_FLAGS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint images clean
+.PHONY: help setup demo test test-fast lint images clean kind-up kind-images kind-run kind-predict kind-down
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
@@ -31,6 +31,21 @@ lint: setup  ## format, lint, types, layers
 
 images:  ## build the container images and print their names (docker/README.md)
 	@bash docker/build.sh
+
+kind-up:  ## a local cluster with Kubeflow Pipelines and KServe; docs/kind.md
+	@bash scripts/kind/up.sh
+
+kind-images:  ## build the images and load them into that cluster
+	@bash scripts/kind/images.sh
+
+kind-run: setup  ## run the pipeline there, print its address and follow it
+	@bash scripts/kind/run.sh
+
+kind-predict:  ## ask the service there for recommendations
+	@bash scripts/kind/predict.sh
+
+kind-down:  ## delete that cluster
+	@bash scripts/kind/down.sh
 
 clean:  ## remove .venv, caches and build outputs; runs stay
 	@rm -rf "$(VENV)" build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
