@@ -27,5 +27,5 @@ forward "$UI_PORT" kubeflow service/ml-pipeline-ui:80 "http://127.0.0.1:$UI_PORT
 LONGTAIL_TRAIN_IMAGE=$(<"$STATE/train-image") "$VENV/bin/longtail" submit --follow --host "http://127.0.0.1:$UI_PORT" \
     --interactions "$INTERACTIONS" --items "$ITEMS" ${USERS:+--users "$USERS"} \
     ${CONFIG:+--config "$CONFIG"} --resources manifests/overlays/kind/resources.yaml \
-    --set "deploy.registry_uri=$STORE/registry" --set deploy.max_replicas=1 ${LONGTAIL_FLAGS:-}
+    --set deploy.target=cluster --set "deploy.registry_uri=$STORE/registry" --set deploy.max_replicas=1 ${LONGTAIL_FLAGS:-}
 say "next: make kind-predict"

@@ -36,6 +36,7 @@ def test_the_deploy_step_keeps_productions_sizes():
     deploy = parse(RunSettings, read_yaml(path), str(path)).deploy
     service = one(render(OVERLAYS / "production"), "InferenceService", "longtail")
     predictor = service["spec"]["predictor"]
+    assert deploy.target == "cluster"
     assert (deploy.min_replicas, deploy.max_replicas) == (predictor["minReplicas"], predictor["maxReplicas"])
     assert (deploy.name, deploy.namespace) == (service["metadata"]["name"], service["metadata"]["namespace"])
     limits = predictor["model"]["resources"]["limits"]

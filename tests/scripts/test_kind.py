@@ -11,6 +11,8 @@ import yaml
 from helpers_kind import ROOT, World, secrets
 from helpers_manifests import one, render
 
+from longtail.pipelines.options import read_settings
+
 SCRIPTS = ROOT / "scripts/kind"
 
 
@@ -240,7 +242,9 @@ def test_run_submits_what_was_loaded_and_ends_as_it_ends(world):
     assert "--users s3://mlpipeline/longtail/data/users.parquet" in submit
     for option in ("--resources", "--config"):
         assert (ROOT / submit.split(f"{option} ")[1].split()[0]).is_file()
-    assert "--set deploy.registry_uri=s3://mlpipeline/longtail/registry" in submit
+    assert "--set deploy.target=cluster --set deploy.registry_uri=s3://mlpipeline/longtail/registry" in submit
+    overrides = re.findall(r"--set (\S+)", submit)
+    read_settings(None, overrides, None)  # are settings that longtail has
     assert (world.folder / "image").read_text() == "longtail-train-cpu:0.1.0-abc"
     assert "/#/runs/details/1" in done.stdout
     assert world.forwards_alive() == []
