@@ -33,6 +33,7 @@ class FakeCluster:
         self.forbidden: set[tuple[str, str]] = set()  # verb, resource
         self.conflicts, self.owned_by_others, self.away = 0, [], 0
         self.canary_field: bool | None = True
+        self.refuses_canary = False  # by the webhook
         self.config = {
             "deploy": json.dumps({"defaultDeploymentMode": "Knative" if knative else "Standard"}),
             "ingress": json.dumps({"enableGatewayApi": True}),
@@ -160,6 +161,8 @@ class FakeCluster:
                 for name in self.owned_by_others
             ]
             return failure(409, "Apply failed with 1 conflict", {"causes": causes})
+        if self.refuses_canary and "canary" in body["spec"]:
+            return failure(400, 'admission webhook "inferenceservice.validator" denied the request: no canary')
         before = self.service or {"metadata": {"generation": 0, "resourceVersion": "1"}}
         changed = before.get("spec") != body["spec"]
         self.service = copy.deepcopy(body) | {"status": before.get("status", {})}

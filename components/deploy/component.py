@@ -10,7 +10,7 @@ IMAGE = os.environ.get("LONGTAIL_TRAIN_IMAGE", "longtail-train:0.1.0")
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def deploy(bundle: Input[Model], evaluation: Input[Artifact], settings: str, service: Output[Artifact]) -> None:
-    """Write the InferenceService and compare served with evaluated answers."""
+    """Compare served with evaluated answers, write the manifests and, where the settings say so, roll out on the cluster."""
     from longtail.components.deploy.deploy import deploy as run
     from longtail.contracts.deploy_settings import DeploySettings
     from longtail.contracts.errors import reported

@@ -30,6 +30,10 @@ class Conflict(UserError):  # noqa: N818  (it says what happened)
     """The object was changed since it was read."""
 
 
+class Refused(UserError):  # noqa: N818
+    """A document is not accepted: by its schema, or by KServe's webhook."""
+
+
 @dataclass(frozen=True)
 class Cluster:
     """A connection. ``inside``: this process is a pod of the cluster, so that it reaches services by their names."""
@@ -114,7 +118,8 @@ def apply_service(cluster: Cluster, document: Document, take_over: bool) -> Docu
 
     Raises:
         Conflict: ``metadata.resourceVersion`` is given, and the object has changed since.
-        UserError: another tool set one of the fields to another value, and not ``take_over``; or KServe's webhook refused.
+        Refused: by the schema, or by KServe's webhook.
+        UserError: another tool set one of the fields to another value, and not ``take_over``.
     """
     path = _service_path(cluster, document["metadata"]["name"])
     query = {"fieldManager": FIELD_MANAGER, "force": str(take_over).lower()}
@@ -223,7 +228,8 @@ def _explained(error: client.ApiException, cluster: Cluster) -> UserError:
             f"{host}: another tool has set fields to other values: {causes}; give deploy the same values, or let it "
             "take them over: deploy.take_over=true"
         )
-    return UserError(f"{host}: refused ({error.status}): {message}")
+    kind = Refused if error.status in (400, 422) else UserError
+    return kind(f"{host}: refused ({error.status}): {message}")
 
 
 def _causes(error: client.ApiException) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from longtail.components.deploy.addresses import candidate_address, check_way, service_address
 from longtail.components.deploy.inference_service import Document, predictor
 from longtail.components.deploy.kserve_install import deployment_mode, find_kserve, why_no_canary
-from longtail.components.deploy.kubernetes_api import Cluster, find_service
+from longtail.components.deploy.kubernetes_api import Cluster, Refused, find_service
 from longtail.components.deploy.placing import Rollout, go_back, place_alone, place_beside
 from longtail.components.deploy.readiness import NotServed, place_of, revision
 from longtail.components.deploy.traffic import answers_as_evaluated, watch
@@ -46,10 +46,13 @@ def roll_out(
     strategy = _strategy(rollout, service, why_no_canary(mode, kserve))
     log.info("version %s goes to %s/%s: %s", version.id, cluster.namespace, settings.name, strategy)
     steps: list[Document] = []
-    report = {"version": version.id, "uri": version.uri, "kserve": kserve.version, "mode": mode, "strategy": strategy}
+    report = {"version": version.id, "uri": version.uri, "kserve": kserve.version, "mode": mode}
     try:
         if strategy == "canary":
-            steps = _shift_traffic(rollout, service, golden)
+            try:
+                steps = _shift_traffic(rollout, service, golden)
+            except Refused as error:  # KServe's webhook knows more rules than we do
+                strategy = _without_canary(settings, str(error))
         if strategy != "canary" or settings.promote:
             service = place_alone(rollout)
             answers_as_evaluated(service_address(cluster, service, mode, settings.gateway_url), golden, settings)
@@ -59,7 +62,7 @@ def roll_out(
         promote(registry, version, champion, f"deployed to {cluster.namespace}/{settings.name}: {strategy}")
     else:
         log.warning("deploy.promote is off: version %s waits for `longtail promote`", version.id)
-    return report | {"steps": steps, "promoted": settings.promote}
+    return report | {"strategy": strategy, "steps": steps, "promoted": settings.promote}
 
 
 def promote(registry: Registry, version: Version, expected: Version | None, reason: str) -> None:
@@ -96,7 +99,11 @@ def _strategy(rollout: Rollout, service: Document | None, obstacle: str | None) 
         return "rolling"
     if obstacle is None:
         return "canary"
-    if asked == "canary":
+    return _without_canary(rollout.settings, obstacle)
+
+
+def _without_canary(settings: DeploySettings, obstacle: str) -> str:
+    if settings.rollout == "canary":
         raise UserError(
             f"deploy.rollout canary: {obstacle}; nothing was changed; take deploy.rollout=rolling, or remedy it"
         )

@@ -122,6 +122,16 @@ def test_a_canary_that_cannot_be_had_is_refused_or_said_loudly(serving, caplog, 
     assert serving.champion == serving.new.id
 
 
+def test_a_canary_that_kserves_webhook_refuses_is_refused_or_said_loudly(serving, caplog):
+    serving.cluster.refuses_canary = True
+    with pytest.raises(UserError, match=r"deploy.rollout canary: .*webhook.*denied the request.*nothing was changed"):
+        serving.deploy(serving.new, rollout="canary")
+    assert serving.cluster.applied == []
+    assert serving.deploy(serving.new)["strategy"] == "rolling"
+    assert "NO CANARY" in caplog.text
+    assert serving.champion == serving.new.id
+
+
 def test_changes_by_others_are_read_anew(serving):
     serving.cluster.conflicts = 3
     serving.deploy(serving.new, rollout="rolling")
