@@ -3,7 +3,7 @@
     fingerprint -> preprocess -> finetune -> distill -> evaluate -> (the gate passed?) deploy
 
 The fingerprint of the input data is never cached and is part of preprocess' cache key, so new data behind an unchanged
-URI does the work again. Deploy acts on the world outside, so it is never cached either.
+URI does the work again; with it goes the bundle that is the champion today, which is part of evaluate's key. Deploy acts on the world outside, so it is never cached either.
 """
 
 import os
@@ -19,7 +19,7 @@ from longtail.components.evaluate.component import evaluate
 from longtail.components.finetune.component import finetune
 from longtail.components.preprocess.component import fingerprint, preprocess
 from longtail.contracts.settings import RunSettings
-from longtail.pipelines.resources import CHECKPOINTS, Resources, apply, use_secrets
+from longtail.pipelines.resources import CHECKPOINTS, Resources, apply, mount_claims, use_secrets
 
 PIPELINE = "longtail-activation"
 
@@ -42,6 +42,7 @@ def build_pipeline(resources: Resources | None = None) -> GraphComponent:
         if resources is not None:
             apply(task, getattr(resources, name))
             use_secrets(task, resources.secret_env)
+            mount_claims(task, resources.claims)
         return task
 
     @dsl.pipeline(name=PIPELINE, description="From interaction logs to a served recommender.")
@@ -58,7 +59,7 @@ def build_pipeline(resources: Resources | None = None) -> GraphComponent:
         champion: str = "",
         checkpoints: str = kept,
     ) -> Results:
-        digest = ask(fingerprint(interactions=interactions, items=items, users=users), "fingerprint")
+        digest = ask(fingerprint(interactions=interactions, items=items, users=users, champion=champion), "fingerprint")
         digest.set_caching_options(False)
         prepared = ask(
             preprocess(
@@ -83,7 +84,7 @@ def build_pipeline(resources: Resources | None = None) -> GraphComponent:
                 bundle=bundle,
                 settings=evaluate_settings,
                 seed=seed,
-                champion=champion,
+                champion=digest.outputs["bundle"],
             ),
             "evaluate",
         )

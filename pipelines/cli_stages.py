@@ -11,6 +11,7 @@ from longtail.pipelines.options import (
     Bundle,
     Champion,
     Config,
+    Evaluation,
     Format,
     Interactions,
     Items,
@@ -102,7 +103,7 @@ def evaluate(
 
 def deploy(
     bundle: Bundle,
-    evaluation: Annotated[Path, typer.Option(help="Folder that evaluate wrote.")],
+    evaluation: Evaluation,
     output: Output,
     config: Config = None,
     overrides: Set = None,

@@ -12,7 +12,7 @@ from longtail.contracts.errors import UserError
 from longtail.pipelines.activation import PIPELINE, compile_pipeline
 from longtail.pipelines.code_version import source_digest
 from longtail.pipelines.kfp_api import Api, connected, experiment_id, found_or_made, named
-from longtail.pipelines.resources import Resources
+from longtail.pipelines.resources import Resources, check_claims
 
 
 class Version(NamedTuple):
@@ -54,7 +54,7 @@ def submit(
     """
     import kfp_server_api
 
-    given = reachable(arguments)
+    given = reachable(arguments, resources)
     with connected(api) as client:
         version = upload(client, api.namespace, resources)
         run = client.runs.run_service_create_run(
@@ -69,18 +69,19 @@ def submit(
     return Submission(run.run_id, api.page(f"runs/details/{run.run_id}"), version)
 
 
-def reachable(arguments: Mapping[str, str | int]) -> dict[str, str | int]:
+def reachable(arguments: Mapping[str, str | int], resources: Resources | None = None) -> dict[str, str | int]:
     """The arguments that are given; the compiled pipeline has the defaults of the others.
 
     Raises:
-        UserError: an input is a path on this machine.
+        UserError: an input is a path on this machine, or in a claim that ``resources`` do not mount.
     """
     for name in ("interactions", "items", "users", "champion"):
         uri = str(arguments[name])
         if uri and "://" not in uri:
             raise UserError(
-                f"--{name} {uri}: is a path on this machine, which the cluster cannot read; upload it and give s3:// or gs://"
+                f"--{name} {uri}: is a path on this machine, which the cluster cannot read; upload it and give s3://, gs://, pvc://"
             )
+    check_claims(arguments, resources or Resources())
     return {name: value for name, value in arguments.items() if value != ""}
 
 

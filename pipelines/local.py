@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from longtail.contracts.artifacts import BUNDLE, read_artifact
 from longtail.contracts.errors import UserError
@@ -23,6 +24,8 @@ from longtail.pipelines.containers import image_id, request
 from longtail.pipelines.options import check_replaceable
 from longtail.pipelines.parameters import STAGES, arguments
 from longtail.pipelines.runner import run_pipeline
+from longtail.registry.bundles import POINTER
+from longtail.registry.champion import REGISTRY, bundle_today
 
 PIPELINE = "longtail.pipelines.activation:local_pipeline"
 EVALUATION_FILES = ("evaluation.json", "per_user.parquet", "report.html")
@@ -33,7 +36,8 @@ MANIFEST_FILES = ("servingruntime.yaml", "inferenceservice.yaml")
 class RunInputs:
     """What a run reads, and the folder it fills.
 
-    champion: a bundle, or the folder of an earlier run. image: whose containers run the stages; none runs them as processes.
+    champion: a bundle, a registry, or the folder of an earlier run. image: whose containers run the stages; none runs them as
+    processes.
     """
 
     interactions: str
@@ -101,7 +105,10 @@ def _with_whole_paths(settings: RunSettings) -> RunSettings:
     whole = {"paraphrases": _place(finetune.paraphrases)} if finetune.paraphrases else {}
     if Path(finetune.language_model).is_dir():
         whole["language_model"] = _place(finetune.language_model)
-    return settings.model_copy(update={"finetune": finetune.model_copy(update=whole)})
+    deploy = settings.deploy
+    if deploy.registry_uri:
+        deploy = deploy.model_copy(update={"registry_uri": _place(deploy.registry_uri)})
+    return settings.model_copy(update={"finetune": finetune.model_copy(update=whole), "deploy": deploy})
 
 
 def _arguments(inputs: RunInputs, settings: RunSettings, work: Path) -> dict[str, str | int]:
@@ -121,8 +128,16 @@ def _place(uri: str) -> str:
     return uri if "://" in uri else os.path.abspath(uri)  # noqa: PTH100  (keeps globs, and links as they are)
 
 
-def _champion(given: str, work: Path) -> str:
-    """A link to the champion's bundle that is named by its content, so that another content is another cache key."""
+def _champion(given: str, work: Path) -> str | None:
+    """An address as it is; else a link to the champion's bundle that is named by its content, so that another content is
+    another cache key. None: the registry has no champion yet."""
+    if "://" in given:
+        return given
+    if given.startswith(REGISTRY) or (Path(given) / POINTER).is_file():
+        today = bundle_today(REGISTRY + given.removeprefix(REGISTRY))
+        if not today:
+            return None
+        given = unquote(urlsplit(today).path)
     folder = Path(given)
     if (folder / "bundle").is_dir():
         folder = folder / "bundle"
@@ -144,16 +159,19 @@ def _image(settings: RunSettings, code: str) -> str:
 
 
 def _containers(image: str, settings: RunSettings, given: Mapping[str, str | int], root: Path) -> dict[str, Any]:
-    """Inputs, a local language model and earlier tasks' results are read; this run's folder and the checkpoints written."""
-    checkpoints = Path(str(given["checkpoints"]))
-    for folder in (root, checkpoints):
+    """Inputs, a local language model and earlier tasks' results are read; this run's folder, the checkpoints and a local
+    registry written."""
+    write = [root, Path(str(given["checkpoints"]))]
+    if settings.deploy.registry_uri and "://" not in settings.deploy.registry_uri:
+        write.append(Path(settings.deploy.registry_uri))
+    for folder in write:
         folder.mkdir(parents=True, exist_ok=True)
     read = [str(given[name]) for name in ("interactions", "items", "users", "champion") if given[name]]
     read += [
         settings.finetune.language_model,
         *([settings.finetune.paraphrases] if settings.finetune.paraphrases else []),
     ]
-    return request(image, [*read, str(root.parent)], [str(root), str(checkpoints)])
+    return request(image, [*read, str(root.parent)], [str(folder) for folder in write])
 
 
 def _publish(outputs: Mapping[str, Any], root: Path, out: Path, work: Path) -> None:

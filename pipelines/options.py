@@ -1,8 +1,9 @@
 """Options that several commands share."""
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,8 +12,25 @@ from longtail.contracts.errors import UserError
 from longtail.contracts.preflight import check_machine
 from longtail.contracts.settings import RunSettings, load_settings
 
+
+def _at_hand(context: typer.Context, given: str | None) -> Path | None:
+    """The folder; of an address a copy on this disk, for as long as the command runs."""
+    if given is None or "://" not in given:
+        return None if given is None else Path(given)
+    from longtail.tables.sources import fetch_folder
+
+    scratch = tempfile.TemporaryDirectory(prefix="longtail-fetched-")
+    context.call_on_close(scratch.cleanup)
+    return fetch_folder(given, Path(scratch.name))
+
+
+def _artifact(help: str) -> Any:
+    return typer.Option(parser=str, callback=_at_hand, metavar="FOLDER|ADDRESS", help=help)
+
+
 Interactions = Annotated[
-    str, typer.Option(help="Interactions: Parquet, CSV(.gz) or JSON Lines; a path, folder, glob, s3:// or gs://.")
+    str,
+    typer.Option(help="Interactions: Parquet, CSV(.gz) or JSON Lines; a path, folder, glob, s3://, gs:// or pvc://."),
 ]
 Items = Annotated[str, typer.Option(help="Items: item_id, and title, attributes or description.")]
 Users = Annotated[str | None, typer.Option(help="Users: user_id and attributes.", show_default=False)]
@@ -26,12 +44,16 @@ Format = Annotated[
 ]
 Champion = Annotated[
     str | None,
-    typer.Option(help="Bundle (or run folder) in service now; the gate compares the student with it."),
+    typer.Option(
+        help="Bundle in service now, which the gate compares the student with: a bundle or run folder, an s3://, gs:// or "
+        "pvc:// address of a bundle or registry, or registry:ADDRESS (which may be without a champion yet)."
+    ),
 ]
-Bundle = Annotated[Path, typer.Option(help="Folder of a Student bundle, for example runs/latest/bundle.")]
+Bundle = Annotated[Path, _artifact("A Student bundle, for example runs/latest/bundle.")]
 Output = Annotated[Path, typer.Option(help="Folder to write; an earlier artifact there is replaced on success.")]
-Prepared = Annotated[Path, typer.Option(help="Folder that preprocess wrote.")]
-Teacher = Annotated[Path, typer.Option(help="Folder that finetune wrote.")]
+Prepared = Annotated[Path, _artifact("What preprocess wrote.")]
+Teacher = Annotated[Path, _artifact("What finetune wrote.")]
+Evaluation = Annotated[Path, _artifact("What evaluate wrote.")]
 
 
 def read_settings(config: Path | None, overrides: Sequence[str] | None, layout: str | None = None) -> RunSettings:

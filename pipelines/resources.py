@@ -1,6 +1,7 @@
 """What each stage asks of the cluster: fixed when the pipeline is compiled, and apart from the stages' settings."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -8,6 +9,8 @@ from kfp import kubernetes
 from kfp.dsl import PipelineTask
 from pydantic import Field, model_validator
 
+from longtail.contracts.errors import UserError
+from longtail.contracts.places import CLAIMS
 from longtail.contracts.settings import parse, read_yaml
 from longtail.contracts.settings_base import Settings
 
@@ -70,6 +73,10 @@ class Resources(Settings):
         default_factory=dict,
         description="Environment variables of every stage from keys of Secrets in the pods' namespace, {longtail-s3: [AWS_REGION]}.",
     )
+    claims: tuple[str, ...] = Field(
+        (),
+        description="PersistentVolumeClaims that every stage's pod mounts at /mnt/pvc/<claim>, for pvc://claim/path.",
+    )
 
 
 def apply(task: PipelineTask, wanted: StageResources) -> None:
@@ -96,6 +103,27 @@ def use_secrets(task: PipelineTask, secret_env: Mapping[str, Sequence[str]]) -> 
     """Make the secrets' keys environment variables of the same names."""
     for secret, keys in secret_env.items():
         kubernetes.use_secret_as_env(task, secret, {key: key for key in keys})
+
+
+def mount_claims(task: PipelineTask, claims: Sequence[str]) -> None:
+    """Mount each claim where ``pvc://claim/path`` is looked for."""
+    for claim in claims:
+        kubernetes.mount_pvc(task, claim, str(CLAIMS / claim))
+
+
+def check_claims(arguments: Mapping[str, str | int], resources: Resources) -> None:
+    """Refuse, before a run is started, a claim that its pods would not have.
+
+    Raises:
+        UserError: naming the parameter and the claim.
+    """
+    for name, value in arguments.items():
+        for claim in re.findall(r"pvc://([^/\"]+)", str(value)):
+            if claim not in resources.claims:
+                raise UserError(
+                    f"{name}: names pvc://{claim}, but the pods do not mount the claim {claim}; give a resources file "
+                    f"(--resources) with claims: [{claim}]"
+                )
 
 
 def load_resources(path: str | os.PathLike[str] | None) -> Resources:

@@ -43,7 +43,7 @@ def schedule(
     """
     import kfp_server_api  # type: ignore[import-untyped]
 
-    given, trigger = reachable(arguments), _trigger(cron, every)
+    given, trigger = reachable(arguments, resources), _trigger(cron, every)
     with connected(api) as client:
         version = upload(client, api.namespace, resources)
         wanted = kfp_server_api.V2beta1RecurringRun(

@@ -1,10 +1,11 @@
-"""Tiny language models with random weights, in the layout of a local folder."""
+"""Fixtures of all tests: tiny language models with random weights, in the layout of a local folder; an S3 server."""
 
 from pathlib import Path
 
 import pytest
 import torch
 from helpers_language_model import WORDS, save_tokenizer
+from helpers_s3 import s3, s3_endpoint  # noqa: F401  (fixtures)
 from transformers import (
     BertConfig,
     BertModel,

@@ -1,9 +1,10 @@
-"""A real S3 server (moto's) as a process of its own on a free loopback port.
+"""A real S3 server (moto's) as a process of its own on a free loopback port, and the fixtures of it (imported by conftest).
 
 It handles one request after the other, so that a conditional write is one step, as it is in a bucket; moto's threaded server
 looks and writes in two.
 """
 
+import itertools
 import subprocess
 import sys
 import urllib.request
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import boto3
+import pytest
 from botocore.config import Config
 
 SERVER = """
@@ -79,3 +81,22 @@ def rights_are_checked(endpoint: str) -> Iterator[None]:
         yield
     finally:
         switch("inf")
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    with s3_server() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def s3(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of an empty bucket; the environment holds what its use needs."""
+    for name, value in environment(s3_endpoint).items():
+        monkeypatch.setenv(name, value)
+    bucket = f"bucket-{next(_numbers)}"
+    client(s3_endpoint).create_bucket(Bucket=bucket)
+    return f"s3://{bucket}"

@@ -1,6 +1,7 @@
 """The model in service today, re-scored on today's targets."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from longtail.retrieval.scorer import Scorer
 class Champion:
     """A bundle over a catalogue of its own. Items that it does not know it can neither read nor recommend."""
 
-    def __init__(self, path: str, prepared: PreparedDataset) -> None:
+    def __init__(self, path: Path, prepared: PreparedDataset) -> None:
         self._scorer = Scorer(load_bundle(path))
         here = {item: code for code, item in enumerate(prepared.item_ids)}
         theirs = self._scorer.bundle.item_ids

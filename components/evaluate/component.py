@@ -18,7 +18,7 @@ def evaluate(
     evaluation: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
 ) -> bool:
-    """Measure student, teacher and baselines; returns the gate. champion: bundle in service, "" = none.
+    """Measure student, teacher and baselines; returns the gate. champion: the bundle that fingerprint found, "" = none.
 
     The gate is the unnamed output, since kfp.local takes a named one in a condition as False.
     """

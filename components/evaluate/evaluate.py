@@ -27,6 +27,7 @@ from longtail.contracts.prepared import PreparedDataset, Split, Targets
 from longtail.contracts.segments import ALL, SEGMENTS
 from longtail.contracts.settings import EvaluateSettings
 from longtail.metrics.beyond import long_tail_items
+from longtail.registry.champion import champion_folder
 from longtail.retrieval.baselines import baselines
 from longtail.retrieval.bundle import load_bundle
 from longtail.retrieval.query import Query, System, queries_of
@@ -46,11 +47,25 @@ def evaluate(
 ) -> bool:
     """Write the Evaluation artifact to ``output``; returns whether the gate passed.
 
-    champion: a Student bundle that is in service, compared on today's targets.
+    champion: the Student bundle that is in service (a folder, or an address, see ``registry.champion``) or the registry that
+        names it; compared on today's targets.
 
     Raises:
         UserError: where a model saw more than the training split, or nothing is left to measure.
     """
+    with champion_folder(champion or "") as folder:
+        return _evaluate(prepared, teacher, bundle, output, settings, seed, folder)
+
+
+def _evaluate(
+    prepared: str | Path,
+    teacher: str | Path,
+    bundle: str | Path,
+    output: str | Path,
+    settings: EvaluateSettings,
+    seed: int,
+    champion: Path | None,
+) -> bool:
     data = PreparedDataset(prepared)
     taught = read_artifact(teacher, TEACHER)
     student = Scorer(load_bundle(bundle))

@@ -8,17 +8,32 @@ IMAGE = os.environ.get("LONGTAIL_TRAIN_IMAGE", "longtail-train:0.1.0")
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def fingerprint(interactions: str, items: str, users: str, digest: dsl.OutputPath(str)) -> None:  # type: ignore[valid-type]
-    """The digest of the input files; ``users`` is "" where there is no such table. Never cached."""
+def fingerprint(
+    interactions: str,
+    items: str,
+    users: str,
+    champion: str,
+    digest: dsl.OutputPath(str),  # type: ignore[valid-type]
+    bundle: dsl.OutputPath(str),  # type: ignore[valid-type]
+) -> None:
+    """What the addresses hold today: the digest of the tables, and the champion's bundle ("" = none). Never cached.
+
+    users: "" where there is no such table; champion: a registry or a bundle, "" where there is none.
+    """
     from pathlib import Path
 
     from longtail.components.preprocess.fingerprint import fingerprint as digest_of
     from longtail.contracts.errors import reported
+    from longtail.registry.champion import bundle_today
 
     with reported(digest):
-        text = digest_of([uri for uri in (interactions, items, users) if uri])
-        Path(digest).parent.mkdir(parents=True, exist_ok=True)
-        Path(digest).write_text(text)
+        found = {
+            digest: digest_of([uri for uri in (interactions, items, users) if uri]),
+            bundle: bundle_today(champion),
+        }
+        for path, text in found.items():
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            Path(path).write_text(text)
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)

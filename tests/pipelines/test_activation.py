@@ -44,7 +44,7 @@ def test_stages_feed_each_other_in_order(pipeline):
     assert producers(tasks["preprocess"]) == {"fingerprint"}
     assert producers(tasks["finetune"]) == {"preprocess"}
     assert producers(tasks["distill"]) == {"preprocess", "finetune"}
-    assert producers(tasks["evaluate"]) == {"preprocess", "finetune", "distill"}
+    assert producers(tasks["evaluate"]) == {"fingerprint", "preprocess", "finetune", "distill"}
 
 
 def test_deploy_runs_only_where_the_gate_says_true(pipeline):
@@ -65,6 +65,11 @@ def test_everything_but_fingerprint_and_deploy_is_cached(pipeline):
 def test_preprocess_is_keyed_by_the_digest(pipeline):
     digest = pipeline["root"]["dag"]["tasks"]["preprocess"]["inputs"]["parameters"]["digest"]
     assert digest == {"taskOutputParameter": {"outputParameterKey": "digest", "producerTask": "fingerprint"}}
+
+
+def test_evaluate_is_keyed_by_the_champion_of_today(pipeline):
+    champion = pipeline["root"]["dag"]["tasks"]["evaluate"]["inputs"]["parameters"]["champion"]
+    assert champion == {"taskOutputParameter": {"outputParameterKey": "bundle", "producerTask": "fingerprint"}}
 
 
 def test_each_stage_is_handed_its_own_slice_only(pipeline):

@@ -116,6 +116,9 @@ def test_local_paths_are_refused_before_anything_is_sent(kfp_api):
     local = arguments("log.parquet", "s3://shop/items.parquet", None, RunSettings())
     with pytest.raises(UserError, match=r"--interactions log\.parquet: is a path on this machine"):
         submit(Api(kfp_api.url, "kubeflow"), local)
+    claim = arguments("pvc://data/log.parquet", "s3://shop/items.parquet", None, RunSettings())
+    with pytest.raises(UserError, match="interactions: names pvc://data"):
+        submit(Api(kfp_api.url, "kubeflow"), claim)
     assert kfp_api.asked == []
 
 

@@ -7,9 +7,17 @@ from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from longtail.contracts.errors import UserError
+from longtail.contracts.settings import load_settings
 from longtail.pipelines.activation import compile_pipeline
-from longtail.pipelines.parameters import STAGES
-from longtail.pipelines.resources import FinetuneResources, Resources, StageResources, Toleration, load_resources
+from longtail.pipelines.parameters import STAGES, arguments
+from longtail.pipelines.resources import (
+    FinetuneResources,
+    Resources,
+    StageResources,
+    Toleration,
+    check_claims,
+    load_resources,
+)
 
 GPU = FinetuneResources(
     cpu="8",
@@ -156,6 +164,26 @@ def test_claims_are_named_as_kubernetes_names_them(tmp_path):
     path.write_text("distill: {checkpoint_claim: longtail-checkpoints}")
     with pytest.raises(UserError, match=r"no setting 'distill\.checkpoint_claim'"):
         load_resources(path)
+
+
+def test_every_pod_mounts_the_claims_of_the_data(tmp_path):
+    _, kubernetes = compiled(tmp_path, Resources(claims=("data", "models")))
+    for stage in STAGES:
+        mounts = {
+            mount.pvc_name_parameter.runtime_value.constant.string_value: mount.mount_path
+            for mount in kubernetes[f"exec-{stage}"].pvc_mount
+        }
+        assert mounts == {"data": "/mnt/pvc/data", "models": "/mnt/pvc/models"}, stage
+
+
+def test_a_claim_that_is_not_mounted_is_refused():
+    settings = load_settings(None, ["deploy.registry_uri=pvc://models/shop"])
+    given = arguments("pvc://data/log", "s3://shop/items", None, settings)
+    with pytest.raises(UserError, match=r"interactions: names pvc://data, but .* claims: \[data\]"):
+        check_claims(given, Resources())
+    with pytest.raises(UserError, match=r"deploy_settings: names pvc://models, but"):
+        check_claims(given, Resources(claims=("data",)))
+    check_claims(given, Resources(claims=("models", "data")))
 
 
 def test_a_misspelt_field_is_refused_by_the_parser(tmp_path):

@@ -1,32 +1,11 @@
 """Every place for a registry: a folder, a mounted claim, a bucket of a real S3 server."""
 
-import itertools
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from helpers_hand_bundle import write_hand_bundle
-from helpers_s3 import client, environment, s3_server
 
 from longtail.contracts import places
-
-_numbers = itertools.count()
-
-
-@pytest.fixture(scope="session")
-def s3_endpoint() -> Iterator[str]:
-    with s3_server() as endpoint:
-        yield endpoint
-
-
-@pytest.fixture
-def s3(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The address of an empty bucket; the environment holds what its use needs."""
-    for name, value in environment(s3_endpoint).items():
-        monkeypatch.setenv(name, value)
-    bucket = f"bucket-{next(_numbers)}"
-    client(s3_endpoint).create_bucket(Bucket=bucket)
-    return f"s3://{bucket}"
 
 
 @pytest.fixture(params=["folder", "pvc", "s3"])

@@ -1,6 +1,7 @@
 """Files behind URIs: local paths, globs, folders, buckets."""
 
 import gzip
+import os
 from pathlib import Path
 
 import boto3
@@ -8,8 +9,9 @@ import pytest
 import s3fs
 from moto.server import ThreadedMotoServer
 
+from longtail.contracts import places
 from longtail.contracts.errors import UserError
-from longtail.tables.sources import csv_columns, fetch, find
+from longtail.tables.sources import csv_columns, fetch, fetch_folder, find
 
 
 def test_a_folder_is_its_data_files_in_order(tmp_path: Path):
@@ -94,6 +96,38 @@ def test_a_bucket_is_listed_and_fetched(bucket, tmp_path: Path):
         find("s3://shop/nothing.csv")
     with pytest.raises(UserError, match="s3://elsewhere/"):
         find("s3://elsewhere/log.csv")
+
+
+def test_a_claim_is_read_where_it_is_mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(places, "CLAIMS", tmp_path)
+    (tmp_path / "data/log").mkdir(parents=True)
+    for name in ("b.csv", "a.csv"):
+        (tmp_path / "data/log" / name).write_text("x,y\n")
+    assert find("pvc://data/log").files == (f"{tmp_path}/data/log/a.csv", f"{tmp_path}/data/log/b.csv")
+    assert find("pvc://data/log/*.csv").files == find("pvc://data/log").files
+    assert fetch_folder("pvc://data/log", tmp_path) == tmp_path / "data/log"
+    with pytest.raises(UserError, match=r"^pvc://data/none\.csv: no such file"):
+        find("pvc://data/none.csv")
+    with pytest.raises(
+        UserError, match=rf"^pvc://other/log: the claim other is not mounted at {tmp_path}/other.*claims"
+    ):
+        find("pvc://other/log")
+    for wrong in ("pvc:///log", "pvc://data/../other"):
+        with pytest.raises(UserError, match="is no path in a claim; the form is pvc://claim/path"):
+            find(wrong)
+
+
+def test_an_artifact_of_kfp_is_read_through_s3(bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """KFP's launcher writes minio:// addresses, and KServe's secret names the endpoint in its own way."""
+    bucket.put_object(Bucket="shop", Key="v2/artifacts/log/a.csv", Body=b"x,y\n1,2\n")
+    monkeypatch.setenv("S3_ENDPOINT", os.environ["AWS_ENDPOINT_URL"].removeprefix("http://"))
+    monkeypatch.setenv("S3_USE_HTTPS", "0")
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    source = find("minio://shop/v2/artifacts/log")
+    assert source.files == ("s3://shop/v2/artifacts/log/a.csv",)
+    assert Path(fetch(source, tmp_path).files[0]).read_bytes() == b"x,y\n1,2\n"
+    folder = fetch_folder("minio://shop/v2/artifacts/log", tmp_path)
+    assert [file.name for file in folder.iterdir()] == ["a.csv"]
 
 
 def test_an_unknown_protocol_says_so():

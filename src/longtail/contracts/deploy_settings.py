@@ -22,7 +22,7 @@ class DeploySettings(Settings):
     )
     registry_uri: str | None = Field(
         None,
-        description="Registry to which the bundle is published (s3://bucket/prefix, pvc://claim/path, a folder); its version's "
+        description="Registry to which the bundle is published (s3://, gs://, pvc://claim/path, a folder, model-registry://); its version's "
         "address goes before storage_uri.",
     )
     service_account: str | None = Field(

@@ -7,15 +7,17 @@ from typing import Any
 from longtail.contracts.errors import UserError
 
 CLAIMS = Path("/mnt/pvc")  # where the pipeline mounts the claims of its resources file
-PVC = "pvc://"
+PVC, MINIO = "pvc://", "minio://"
 
 
-def on_disk(uri: str) -> str:
-    """The path of ``pvc://claim/path`` where the claim is mounted; every other address as it is.
+def readable(uri: str) -> str:
+    """The address by which this process reads ``uri``: a mounted claim's path, and S3's for KFP's own ``minio://``.
 
     Raises:
         UserError: the claim is not mounted.
     """
+    if uri.startswith(MINIO):
+        return "s3://" + uri.removeprefix(MINIO)
     if not uri.startswith(PVC):
         return uri
     claim, _, path = uri.removeprefix(PVC).partition("/")

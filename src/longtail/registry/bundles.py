@@ -29,6 +29,34 @@ def bundle_id(manifest: bytes) -> str:
     return hashlib.sha256(manifest).hexdigest()[:ID_LENGTH]
 
 
+def copy_bundle(store: Store, key: str, manifest: bytes, folder: Path) -> Path:
+    """The bundle whose files' keys start with ``key``, checked, in a folder named by its id below ``folder``."""
+    id = bundle_id(manifest)
+    target, partial = folder / id, folder / f".{id}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        for name, checksum in json.loads(manifest)["files"].items():
+            copy = partial / name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            store.download(key + name, copy)
+            if sha256(copy) != checksum:
+                raise UserError(
+                    f"{store.uri}/{key}{name}: differs from its checksum, so it was damaged or changed; remove it and "
+                    "publish the bundle again"
+                )
+        (partial / MANIFEST).write_bytes(manifest)
+        read_artifact(partial, BUNDLE)
+        shutil.rmtree(target, ignore_errors=True)
+        partial.rename(target)
+    except OSError as error:
+        raise UserError(
+            f"{folder}: the bundle cannot be written there ({error.strerror}); give another folder"
+        ) from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return target
+
+
 class BundleRegistry:
     """Versions and the champion in a ``Store``."""
 
@@ -81,30 +109,7 @@ class BundleRegistry:
         )
 
     def fetch(self, version: Version, folder: Path) -> Path:
-        target, partial = folder / version.id, folder / f".{version.id}.partial"
-        content = self._manifest(version.id)
-        shutil.rmtree(partial, ignore_errors=True)
-        try:
-            for name, checksum in json.loads(content)["files"].items():
-                copy = partial / name
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                self._store.download(f"versions/{version.id}/{name}", copy)
-                if sha256(copy) != checksum:
-                    raise UserError(
-                        f"{version.uri}/{name}: differs from its checksum, so it was damaged or changed; remove it and "
-                        "publish the bundle again"
-                    )
-            (partial / MANIFEST).write_bytes(content)
-            read_artifact(partial, BUNDLE)
-            shutil.rmtree(target, ignore_errors=True)
-            partial.rename(target)
-        except OSError as error:
-            raise UserError(
-                f"{folder}: the bundle cannot be written there ({error.strerror}); give another folder"
-            ) from None
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-        return target
+        return copy_bundle(self._store, f"versions/{version.id}/", self._manifest(version.id), folder)
 
     def _place(self, id: str) -> Version:
         return Version(id, f"{self.uri}/versions/{id}")

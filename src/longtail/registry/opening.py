@@ -4,7 +4,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from longtail.contracts.errors import UserError
-from longtail.contracts.places import PVC, on_disk
+from longtail.contracts.places import PVC, readable
 from longtail.registry.bundles import BundleRegistry
 from longtail.registry.interface import Registry
 from longtail.registry.stores import FolderStore, Store
@@ -28,7 +28,7 @@ def open_store(uri: str) -> Store:
 
         return S3Store(uri)
     if uri.startswith(PVC):
-        return FolderStore(Path(on_disk(uri)), uri.rstrip("/"))
+        return FolderStore(Path(readable(uri)), uri.rstrip("/"))
     path = unquote(uri.removeprefix("file://")) if uri.startswith("file://") else uri
     if "://" in path or not path:
         raise UserError(f"{uri or 'an empty address'}: is no place for a registry; give {FORMS}")

@@ -16,6 +16,7 @@ from typing import Any
 import fsspec
 
 from longtail.contracts.errors import UserError
+from longtail.contracts.places import readable, s3_options
 
 # ending -> format; each but Parquet may be followed by .gz
 FORMATS = {
@@ -88,14 +89,14 @@ def csv_columns(source: Source) -> tuple[str, ...]:
 def list_files(uri: str) -> tuple[str, ...]:
     """Every data file behind ``uri``, sorted; hidden files and those that start with ``_`` are left out."""
     with reaching(uri):
-        filesystem, path = fsspec.core.url_to_fs(uri)
+        filesystem, path = _filesystem(uri)
         if any(sign in path for sign in "*?["):
             found = filesystem.glob(path)
         elif filesystem.isdir(path):
             found = [file for file in filesystem.find(path) if _is_data(file[len(path) :])]
         else:
             found = [path] if filesystem.exists(path) else []
-        remote = "://" in uri and not uri.startswith(("file://", "local://"))
+        remote = "://" in (place := readable(uri)) and not place.startswith(("file://", "local://"))
         files = sorted(filesystem.unstrip_protocol(file) if remote else str(file) for file in found)
         sizes = {file: filesystem.size(file) for file in files}
     if not files:
@@ -126,11 +127,12 @@ def fetch_folder(uri: str, folder: Path) -> Path:
     Raises:
         UserError: where it cannot be read.
     """
-    if "://" not in uri:
-        return Path(uri)
+    place = readable(uri)
+    if "://" not in place:
+        return Path(place)
     target = folder / "fetched"
     with reaching(uri):
-        filesystem, path = fsspec.core.url_to_fs(uri)
+        filesystem, path = _filesystem(place)
         filesystem.get(path.rstrip("/"), str(target), recursive=True)
     return target
 
@@ -146,8 +148,15 @@ def first_line(file: str) -> str:
 
 
 def open_file(file: str) -> Any:
-    filesystem, path = fsspec.core.url_to_fs(file)
+    filesystem, path = _filesystem(file)
     return filesystem.open(path, "rb")
+
+
+def _filesystem(uri: str) -> tuple[Any, str]:
+    place = readable(uri)
+    options = {"client_kwargs": s3_options()} if place.startswith("s3://") else {}
+    filesystem, path = fsspec.core.url_to_fs(place, **options)
+    return filesystem, path
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from longtail.contracts.artifacts import EVALUATION, read_artifact
 from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset, Split
 from longtail.contracts.settings import EvaluateSettings
+from longtail.registry.opening import open_registry
 from longtail.retrieval.bundle import load_bundle
 from longtail.retrieval.query import Query, queries_of
 from longtail.retrieval.scorer import Scorer
@@ -275,12 +276,23 @@ def test_champion_that_knows_the_targets_stops_the_student(tmp_path):
     assert any("worse than champion" in reason for reason in result["gate"]["reasons"])
 
 
+def test_the_champion_may_come_from_a_registry(tmp_path, s3):
+    case = Case(tmp_path)
+    registry = open_registry(f"{s3}/shop")
+    case.champion = f"registry:{s3}/shop"
+    assert "champion" not in case.run()["systems"]  # none was promoted yet
+    registry.promote(registry.publish(case.bundle), None, "the first")
+    systems = case.run("again")["systems"]
+    for segment in ("all", "tail", "head"):
+        assert systems["champion"][segment]["ndcg@10"] == systems["student"][segment]["ndcg@10"]
+
+
 def test_champion_of_another_catalogue(tmp_path):
     data = PreparedDataset(write_tiny_prepared(tmp_path / "prepared"))
     ids = ["gone", *data.item_ids[:1:-1]]  # knows neither i000 nor i001, in another order
     write_tiny_bundle(tmp_path / "champion", item_ids=ids)
     scorer = Scorer(load_bundle(tmp_path / "champion"))
-    scores = Champion(str(tmp_path / "champion"), data).score([Query(np.array([0, 7, 2], dtype=np.int32))])
+    scores = Champion(tmp_path / "champion", data).score([Query(np.array([0, 7, 2], dtype=np.int32))])
     (expected,) = scorer.score([Query(np.array([scorer.code("i007"), scorer.code("i002")], dtype=np.int32))])
     assert np.isneginf(scores[0, :2]).all()
     np.testing.assert_allclose(scores[0, 2:], [expected[scorer.code(item)] for item in data.item_ids[2:]], rtol=1e-6)

@@ -4,12 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
+from helpers_hand_bundle import write_hand_bundle
 from kfp import dsl, local
 
 from longtail.components.preprocess import component
 from longtail.components.preprocess.fingerprint import fingerprint
 from longtail.contracts.errors import UserError, find_reported
 from longtail.contracts.prepared import PreparedDataset
+from longtail.registry.opening import open_registry
 
 
 def test_the_digest_follows_content_and_names_not_places(tmp_path: Path):
@@ -36,7 +38,7 @@ def test_the_digest_is_stated(tmp_path: Path):
 
 @dsl.pipeline
 def both(interactions: str, items: str, settings: str) -> None:
-    digest = component.fingerprint(interactions=interactions, items=items, users="")
+    digest = component.fingerprint(interactions=interactions, items=items, users="", champion="")
     component.preprocess(
         interactions=interactions, items=items, users="", digest=digest.outputs["digest"], settings=settings
     )
@@ -56,6 +58,21 @@ def test_the_components_run_as_tasks(tables: dict[str, str], tmp_path: Path):
     both(**tables, settings=json.dumps({"memory_limit_gb": 0.5}))
     (folder,) = tmp_path.glob("root/*/preprocess/prepared")
     assert PreparedDataset(folder).facts["counts"]["train"] == 1
+
+
+@dsl.pipeline
+def looked_up(interactions: str, items: str, champion: str) -> str:
+    return component.fingerprint(interactions=interactions, items=items, users="", champion=champion).outputs["bundle"]
+
+
+def test_the_champion_of_today_is_looked_up(tables: dict[str, str], tmp_path: Path):
+    registry = open_registry(str(tmp_path / "models"))
+    version = registry.publish(write_hand_bundle(tmp_path / "bundle"))
+    assert looked_up(**tables, champion="").output == ""
+    assert looked_up(**tables, champion=f"registry:{tmp_path}/models").output == ""
+    registry.promote(version, None, "the first")
+    assert looked_up(**tables, champion=f"registry:{tmp_path}/models").output == f"{version.uri}#{version.id}"
+    assert looked_up(**tables, champion=f"{tmp_path}/bundle").output == f"{tmp_path}/bundle"
 
 
 @pytest.mark.parametrize(
