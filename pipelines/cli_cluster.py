@@ -66,7 +66,7 @@ def submit(
     wait: Annotated[bool, typer.Option("--follow", help="Wait for the end, and end as the run does.")] = False,
     token: Token = None,
 ) -> None:
-    """Start the pipeline on a cluster and print the run's address. Inputs are s3:// or gs:// addresses."""
+    """Start the pipeline on a cluster and print the run's address. Inputs are s3://, gs:// or pvc:// addresses."""
     from longtail.pipelines.cluster import submit as start
     from longtail.pipelines.follow import follow as wait_for
     from longtail.pipelines.resources import load_resources

@@ -79,7 +79,8 @@ def reachable(arguments: Mapping[str, str | int], resources: Resources | None = 
         uri = str(arguments[name])
         if uri and "://" not in uri:
             raise UserError(
-                f"--{name} {uri}: is a path on this machine, which the cluster cannot read; upload it and give s3://, gs://, pvc://"
+                f"--{name} {uri}: is a path on this machine, which the cluster cannot read; upload it and "
+                "give s3://, gs:// or pvc://"
             )
     check_claims(arguments, resources or Resources())
     return {name: value for name, value in arguments.items() if value != ""}

@@ -78,6 +78,15 @@ class Resources(Settings):
         description="PersistentVolumeClaims that every stage's pod mounts at /mnt/pvc/<claim>, for pvc://claim/path.",
     )
 
+    @model_validator(mode="after")
+    def _claims_are_mounted_once(self) -> "Resources":
+        if self.finetune.checkpoint_claim in self.claims:
+            raise ValueError(
+                f"claims: holds finetune.checkpoint_claim {self.finetune.checkpoint_claim}, and a pod mounts a claim only "
+                "once; take another one for the checkpoints"
+            )
+        return self
+
 
 def apply(task: PipelineTask, wanted: StageResources) -> None:
     """Put the requests on the task."""

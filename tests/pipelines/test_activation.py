@@ -106,5 +106,5 @@ def test_resources_file(tmp_path):
     with pytest.raises(UserError, match="accelerator and accelerator_count go together"):
         load_resources(path)
     path.write_text("train: {cpu: 4}")
-    with pytest.raises(UserError, match="there is no setting 'train'; known here: deploy, distill, evaluate, fine"):
+    with pytest.raises(UserError, match="there is no setting 'train'; known here: claims, deploy, distill, evaluate"):
         load_resources(path)

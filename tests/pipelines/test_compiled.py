@@ -176,6 +176,13 @@ def test_every_pod_mounts_the_claims_of_the_data(tmp_path):
         assert mounts == {"data": "/mnt/pvc/data", "models": "/mnt/pvc/models"}, stage
 
 
+def test_a_claim_is_mounted_once(tmp_path):
+    path = tmp_path / "resources.yaml"
+    path.write_text("claims: [data]\nfinetune: {checkpoint_claim: data}")
+    with pytest.raises(UserError, match="a pod mounts a claim only once; take another one for the checkpoints"):
+        load_resources(path)
+
+
 def test_a_claim_that_is_not_mounted_is_refused():
     settings = load_settings(None, ["deploy.registry_uri=pvc://models/shop"])
     given = arguments("pvc://data/log", "s3://shop/items", None, settings)

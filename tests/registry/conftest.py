@@ -1,14 +1,15 @@
-"""Every place for a registry: a folder, a mounted claim, a bucket of a real S3 server."""
+"""Every place for a registry: a folder, a mounted claim, a bucket of a real S3 server, one that speaks Google's API."""
 
 from pathlib import Path
 
 import pytest
+from helpers_gcs import gcs  # noqa: F401  (a fixture)
 from helpers_hand_bundle import write_hand_bundle
 
 from longtail.contracts import places
 
 
-@pytest.fixture(params=["folder", "pvc", "s3"])
+@pytest.fixture(params=["folder", "pvc", "s3", "gs"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """An address at which there is no registry yet."""
     if request.param == "folder":
@@ -17,6 +18,9 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         monkeypatch.setattr(places, "CLAIMS", tmp_path / "claims")
         (tmp_path / "claims/models").mkdir(parents=True)
         return "pvc://models/shop"
+    if request.param == "gs":
+        request.getfixturevalue("gcs")
+        return "gs://models/shop"
     return request.getfixturevalue("s3") + "/shop/models"
 
 

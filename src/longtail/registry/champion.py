@@ -13,8 +13,8 @@ from pathlib import Path
 
 from longtail.contracts.artifacts import MANIFEST
 from longtail.contracts.errors import UserError
-from longtail.registry.bundles import POINTER, bundle_id, copy_bundle
-from longtail.registry.opening import open_registry, open_store
+from longtail.registry.bundles import POINTER, bundle_id
+from longtail.registry.opening import MODEL_REGISTRY, fetch_bundle, open_registry, open_store
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ def bundle_today(given: str) -> str:
     """
     if not given or "#" in given or _is_bundle(given):
         return given
-    if given.startswith((REGISTRY, "model-registry://")):
+    if given.startswith((REGISTRY, MODEL_REGISTRY)):
         champion = open_registry(given.removeprefix(REGISTRY)).champion()
         if champion is None:
             log.warning("%s: has no champion yet, so the student is compared with none", given)
@@ -58,12 +58,8 @@ def champion_folder(given: str) -> Iterator[Path | None]:
         yield Path(today) if today else None
         return
     place, _, id = today.rpartition("#")
-    store = open_store(place)
-    found = store.read(MANIFEST)
-    if found is None or bundle_id(found[0]) != id:
-        raise UserError(f"{place}: is not the bundle {id} any more; run again, so that it is looked up anew")
     with tempfile.TemporaryDirectory(prefix="longtail-champion-") as folder:
-        yield copy_bundle(store, "", found[0], Path(folder))
+        yield fetch_bundle(place, id, Path(folder))
 
 
 def _is_bundle(given: str) -> bool:
