@@ -54,11 +54,12 @@ class GcsStore:
             if blob is None:
                 list(self._bucket.list_blobs(max_results=1, timeout=TIMEOUT_SECONDS))  # raises where there is no bucket
                 return None
+            generation = blob.generation  # the download may take it away
             try:
-                content = blob.download_as_bytes(if_generation_match=blob.generation, timeout=TIMEOUT_SECONDS)
+                content = blob.download_as_bytes(if_generation_match=generation, timeout=TIMEOUT_SECONDS)
             except exceptions.PreconditionFailed:  # it was replaced meanwhile
                 return self.read(key)
-            return content, str(blob.generation)
+            return content, str(generation)
 
     def write_if(self, key: str, content: bytes, tag: str | None) -> bool:
         with self._reaching():
