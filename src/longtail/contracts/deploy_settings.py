@@ -22,8 +22,8 @@ class DeploySettings(Settings):
     )
     registry_uri: str | None = Field(
         None,
-        description="Registry to which the bundle is published (s3://, gs://, pvc://claim/path, a folder, model-registry://); its version's "
-        "address goes before storage_uri.",
+        description="Registry to which the bundle is published (a folder, s3://, gs://, pvc://claim/path, model-registry://); "
+        "its version's address goes before storage_uri.",
     )
     service_account: str | None = Field(
         "longtail-predictor",

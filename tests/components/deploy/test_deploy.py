@@ -12,7 +12,6 @@ from longtail.components.deploy.smoke import greatest_difference
 from longtail.contracts.artifacts import DEPLOYMENT, EVALUATION, read_artifact, write_artifact
 from longtail.contracts.deploy_settings import DeploySettings
 from longtail.contracts.errors import UserError, find_reported
-from longtail.registry.opening import open_registry
 
 MANIFESTS = ("inferenceservice", "servingruntime")
 
@@ -46,19 +45,6 @@ def test_a_bundle_that_answers_as_evaluated_is_deployed(bundle, tmp_path):
     assert set(smoke["greatest_relative_difference"]) == {"v1", "v2"}
     assert all(difference < 1e-6 for difference in smoke["greatest_relative_difference"].values())
     assert [item["item_id"] for item in smoke["answers"][1]["prediction"]["items"]] == ["b", "c", "d"]
-
-
-def test_what_answers_is_published_and_named(bundle, tmp_path):
-    evaluation = write_evaluation(tmp_path / "evaluation", GOLDEN)
-    settings = DeploySettings(registry_uri=str(tmp_path / "models"), golden_users=1)
-    deploy(bundle, evaluation, str(tmp_path / "service"), settings)
-    artifact = read_artifact(tmp_path / "service", DEPLOYMENT)
-    predictor = yaml.safe_load(artifact.file("inferenceservice.yaml").read_text())["spec"]["predictor"]
-    (folder,) = (tmp_path / "models/versions").iterdir()
-    version = open_registry(str(tmp_path / "models")).version(folder.name)
-    assert predictor["model"]["storageUri"] == version.uri == f"file://{tmp_path}/models/versions/{version.id}"
-    assert predictor["labels"]["longtail/version"] == version.id
-    assert open_registry(str(tmp_path / "models")).champion() is None
 
 
 def test_what_does_not_answer_is_not_published(bundle, tmp_path):
