@@ -69,3 +69,18 @@ def of_kind(documents: list[Document], kind: str) -> list[Document]:
 def one(documents: list[Document], kind: str, name: str) -> Document:
     (found,) = [document for document in of_kind(documents, kind) if document["metadata"]["name"] == name]
     return found
+
+
+def rights(documents: list[Document]) -> dict[tuple[str, str, str, str | None], set[str]]:
+    """What our own roles allow: (namespace, group, resource, name) -> verbs."""
+    found: dict[tuple[str, str, str, str | None], set[str]] = {}
+    for role in of_kind(documents, "Role"):
+        for rule in role["rules"]:
+            assert set(rule) <= {"apiGroups", "resources", "resourceNames", "verbs"}
+            for group in rule["apiGroups"]:
+                for resource in rule["resources"]:
+                    for name in rule.get("resourceNames", [None]):
+                        key = (role["metadata"].get("namespace"), group, resource, name)
+                        assert key not in found, key
+                        found[key] = set(rule["verbs"])
+    return found

@@ -73,7 +73,7 @@ install_pipelines() {
 # shellcheck disable=SC2034  # fill reads the variables by their names
 install_longtail() {
     say "longtail"
-    kube apply -k manifests/overlays/kind >/dev/null
+    if [ -d "$STATE/overlay" ]; then kube apply -k "$STATE/overlay"; else kube apply -k manifests/overlays/kind; fi >/dev/null # images.sh
     # those of the pipelines' object store, where the bundles are published: never on a command line, never in a file
     AWS_ACCESS_KEY_ID=$(object_store_key accesskey)
     AWS_SECRET_ACCESS_KEY=$(object_store_key secretkey)

@@ -1,6 +1,6 @@
 """The rights that the manifests grant, listed once more: whoever widens them changes this list too."""
 
-from helpers_manifests import MANIFESTS, of_kind, one, render
+from helpers_manifests import MANIFESTS, of_kind, one, render, rights
 
 PIPELINE = {("kubeflow", "longtail-pipeline")}
 GRANTED = {
@@ -13,21 +13,6 @@ GRANTED = {
     ("kserve", "", "configmaps", "inferenceservice-config"): {"get"},
     ("kserve", "apps", "deployments", "kserve-controller-manager"): {"get"},
 }
-
-
-def rights(documents):
-    """What our own roles allow: (namespace, group, resource, name) -> verbs."""
-    found = {}
-    for role in of_kind(documents, "Role"):
-        for rule in role["rules"]:
-            assert set(rule) <= {"apiGroups", "resources", "resourceNames", "verbs"}
-            for group in rule["apiGroups"]:
-                for resource in rule["resources"]:
-                    for name in rule.get("resourceNames", [None]):
-                        key = (role["metadata"].get("namespace"), group, resource, name)
-                        assert key not in found, key
-                        found[key] = set(rule["verbs"])
-    return found
 
 
 def test_the_rights_are_these_and_no_more():

@@ -224,6 +224,17 @@ def test_images_are_loaded_and_named_to_the_runtime(world):
     assert runtime["spec"]["containers"][0]["image"] == "longtail-predict:0.1.0-def"
 
 
+def test_up_again_keeps_the_images_that_were_loaded(world):
+    world.run("up")
+    world.run("images")
+    world.calls()
+    world.run("up")
+    overlays = [
+        call.rsplit(" ", 1)[1] for call in world.calls("kubectl") if "apply -k" in call and "github" not in call
+    ]
+    assert overlays == [".kind/longtail/overlay"]
+
+
 def test_run_submits_what_was_loaded_and_ends_as_it_ends(world):
     world.run("up")
     assert "no images were loaded; first: make kind-images" in world.run("run").stderr
