@@ -6,8 +6,10 @@ sees the inputs (read-only), the results of earlier tasks (read-only), and write
 
 import codecs
 import os
+import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -106,24 +108,31 @@ def use_containers(asked: dict[str, Any]) -> None:
         def run(self) -> status.Status:
             stage = self.full_command[self.full_command.index("--function_to_execute") + 1]
             event("started", stage=stage)
-            client = docker.from_env()
-            container = client.containers.run(
-                asked["image"],
-                self.full_command,
-                detach=True,
-                environment=self.env_vars,
-                **self.runner.container_run_args,
-            )
-            try:
+            with ExitStack() as undo:
+                client = docker.from_env()
+                undo.callback(client.close)
+                with _held(signal.SIGTERM):  # which ends the worker: not between a container and its removal
+                    container = client.containers.create(
+                        asked["image"], self.full_command, environment=self.env_vars, **self.runner.container_run_args
+                    )
+                    undo.callback(container.remove, force=True, v=True)
+                container.start()
                 decoder = codecs.getincrementaldecoder("utf-8")("replace")
                 for chunk in container.logs(stream=True, follow=True):
                     sys.stdout.write(decoder.decode(chunk))
                     sys.stdout.flush()
                 code = container.wait()["StatusCode"]
-            finally:
-                container.remove(force=True, v=True)
-                client.close()
             event("ended", stage=stage, code=code)
             return status.Status.SUCCESS if code == 0 else status.Status.FAILURE
 
     docker_task_handler.DockerTaskHandler = TaskHandler
+
+
+@contextmanager
+def _held(sign: signal.Signals) -> Iterator[None]:
+    """Let a signal wait for the end of the block."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {sign})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {sign})

@@ -133,7 +133,7 @@ def _stop(worker: "subprocess.Popen[str]") -> None:
     for sign in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(worker.pid, sign)
-            worker.wait(timeout=10)
+            worker.wait(timeout=30)  # it may have a container to remove
         except (ProcessLookupError, subprocess.TimeoutExpired):
             continue
     worker.wait()
