@@ -93,6 +93,7 @@ def test_an_upload_that_is_killed_half_way_is_no_version(place: str, bundle: Pat
     registry.fetch(version, tmp_path / "copies")
 
 
+@pytest.mark.slow
 def test_of_two_writers_at_once_one_wins_each_time_and_the_history_is_whole(
     place: str, bundle: Path, other: Path, tmp_path: Path
 ):
