@@ -8,7 +8,7 @@ import pytest
 
 from longtail.contracts.artifacts import BUNDLE, read_artifact
 from longtail.contracts.errors import UserError
-from longtail.registry.bundles import POINTER, BundleRegistry
+from longtail.registry.bundles import POINTER, BundleRegistry, bundle_id
 from longtail.registry.opening import open_registry, open_store
 from longtail.retrieval.bundle import load_bundle
 
@@ -170,6 +170,18 @@ def test_damage_is_found_and_nothing_is_left(place: str, bundle: Path, tmp_path:
     change(place, folder + "manifest.json", json.dumps(manifest).encode())
     with pytest.raises(UserError, match=r"manifest\.json: is not the manifest that was published"):
         registry.fetch(version, tmp_path / "copies")
+
+
+def test_a_manifest_that_names_a_file_outside_writes_nothing_there(place: str, bundle: Path, tmp_path: Path):
+    registry = open_registry(place)
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    manifest["files"] = {"../outside.txt": "0" * 64} | manifest["files"]
+    content = json.dumps(manifest).encode()
+    change(place, f"versions/{bundle_id(content)}/manifest.json", content)
+    change(place, "versions/outside.txt", b"planted")
+    with pytest.raises(UserError, match=r"manifest\.json: names '\.\./outside\.txt', a file outside"):
+        registry.fetch(registry.version(bundle_id(content)), tmp_path / "copies")
+    assert list((tmp_path / "copies").rglob("*.txt")) == []
 
 
 def test_a_file_that_was_cut_off_is_mended_by_publishing_again(place: str, bundle: Path, tmp_path: Path):

@@ -36,7 +36,11 @@ def copy_bundle(store: Store, key: str, manifest: bytes, folder: Path) -> Path:
     shutil.rmtree(partial, ignore_errors=True)
     try:
         for name, checksum in json.loads(manifest)["files"].items():
-            copy = partial / name
+            copy = (partial / name).resolve()
+            if partial.resolve() not in copy.parents:
+                raise UserError(
+                    f"{store.uri}/{key}{MANIFEST}: names {name!r}, a file outside the bundle; do not use it"
+                )
             copy.parent.mkdir(parents=True, exist_ok=True)
             store.download(key + name, copy)
             if sha256(copy) != checksum:
