@@ -50,6 +50,14 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def file_inside(root: Path, name: str, manifest: str | Path) -> Path:
+    """The place of a file that a manifest names; a UserError where that is outside ``root``."""
+    file = (root / name).resolve()
+    if root.resolve() not in file.parents:
+        raise UserError(f"{manifest}: names {name!r}, a file outside the artifact; do not use it")
+    return file
+
+
 @contextmanager
 def write_artifact(path: str | os.PathLike[str], kind: Format, facts: dict[str, Any]) -> Iterator[Path]:
     """Yield an empty folder to fill; on success it becomes ``path`` in one rename, on failure nothing stays.
@@ -105,9 +113,7 @@ def read_artifact(path: str | os.PathLike[str], kind: Format) -> Artifact:
             f"{root}: is {found.name} version {found.version}, but {kind.name} version {kind.version} is needed"
         )
     for name, checksum in files.items():
-        file = (root / name).resolve()
-        if root.resolve() not in file.parents:
-            raise UserError(f"{manifest_path}: names {name!r}, a file outside the artifact; do not use it")
+        file = file_inside(root, name, manifest_path)
         if not file.is_file():
             raise UserError(f"{root / name}: is missing; the artifact is incomplete, copy or make it again")
         try:

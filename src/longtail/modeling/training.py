@@ -99,7 +99,7 @@ def train(
         log.info("going on from %s after epoch %d", checkpoint, progress.epoch)
     writer = SummaryWriter(str(folder / "tensorboard")) if team.first else None  # type: ignore[no-untyped-call]
     for epoch in range(progress.epoch, settings.epochs):
-        if progress.since_best >= settings.patience and epoch >= settings.term_after * settings.epochs:
+        if progress.since_best >= settings.patience and _term_has_joined(settings, epoch):
             log.info("no better epoch since %d epochs: stopping", progress.since_best)
             break
         loss = _epoch(objective, data.train, settings, seed, epoch, precision, optimizer, average, scaler, team)
@@ -136,7 +136,7 @@ def _epoch(
     """The mean of the batches' losses."""
     torch.manual_seed(seed * 1000 + epoch + 1_000_003 * team.rank)  # dropout of its own in each process
     rng = np.random.default_rng([seed, epoch])
-    with_term = epoch >= settings.term_after * settings.epochs
+    with_term = _term_has_joined(settings, epoch)
     batches = _batches(sequences, settings, rng, np.random.default_rng([seed, epoch, 1]))
     device = objective.model.start.device.type
     objective.train()
@@ -175,6 +175,10 @@ def _epoch(
         if average is not None:
             average.update(objective.model.state_dict())
     return team.mean(float(np.mean(losses)) if losses else 0.0)
+
+
+def _term_has_joined(settings: TrainingSettings, epoch: int) -> bool:
+    return epoch >= settings.term_after * settings.epochs
 
 
 def _batches(

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from longtail.contracts.artifacts import BUNDLE, MANIFEST, read_artifact, sha256
+from longtail.contracts.artifacts import BUNDLE, MANIFEST, file_inside, read_artifact, sha256
 from longtail.contracts.errors import UserError
 from longtail.registry.interface import Promotion, Version
 from longtail.registry.stores import Store
@@ -36,11 +36,7 @@ def copy_bundle(store: Store, key: str, manifest: bytes, folder: Path) -> Path:
     shutil.rmtree(partial, ignore_errors=True)
     try:
         for name, checksum in json.loads(manifest)["files"].items():
-            copy = (partial / name).resolve()
-            if partial.resolve() not in copy.parents:
-                raise UserError(
-                    f"{store.uri}/{key}{MANIFEST}: names {name!r}, a file outside the bundle; do not use it"
-                )
+            copy = file_inside(partial, name, f"{store.uri}/{key}{MANIFEST}")
             copy.parent.mkdir(parents=True, exist_ok=True)
             store.download(key + name, copy)
             if sha256(copy) != checksum:
