@@ -31,7 +31,12 @@ from longtail.pipelines.code_version import LIBRARIES, code_digest
 
 HERE = Path(__file__).parent
 SPLITS = ("validation", "test")
-DERIVED = {"student without sparse term": "no_sparse", "student, dense part alone": "dense", "student, int8": "int8"}
+DERIVED = {
+    "student without sparse term": "no_sparse",
+    "student, dense part alone": "dense",
+    "student, sparse term alone": "sparse",
+    "student, int8": "int8",
+}
 Trained = dict[str, list[tuple[Done, Done]]]  # configuration -> (teacher, student) of each seed
 Scored = dict[str, dict[str, list[Done]]]  # split -> configuration, "" for the floors -> scores of each seed
 

@@ -56,15 +56,16 @@ def main(request_file: str, output: str) -> None:
 
 
 def _scorer(folder: Path, terms: str) -> Scorer:
-    """A bundle as it is (``all``), or without terms: ``no_sparse``, ``dense`` alone, or with an ``int8`` item matrix."""
+    """A bundle as it is (``all``), without terms (``no_sparse``, ``dense`` or ``sparse`` alone), or with an ``int8`` item matrix."""
     bundle = load_bundle(folder)
     zeros = np.zeros(LENGTH_BUCKETS, np.float32)
+    tensors: Tensors = bundle.tensors
     changes: dict[str, dict[str, Any]] = {
         "all": {},
         "no_sparse": {"neighbour_weight": zeros},
         "dense": {"neighbour_weight": zeros, "popularity_weight": zeros},
+        "sparse": {"item_matrix": np.zeros(tensors.item_matrix.shape, np.float32), "popularity_weight": zeros},
     }
-    tensors: Tensors = bundle.tensors
     if terms == "int8":
         matrix = tensors.item_matrix
         tensors = replace(tensors, item_matrix=matrix if isinstance(matrix, Int8Rows) else Int8Rows.of(matrix))

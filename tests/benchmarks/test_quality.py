@@ -161,10 +161,13 @@ def test_figures_agree_with_a_plain_evaluation(untrained, tmp_path):
             for column, entry in columns.items():
                 assert found[name][column]["seeds"][seed] == pytest.approx(entry["ndcg@10"]), (name, column)
                 assert found[name][column]["users"] == entry["users"]
-    sparse, dense = ({k: v["mean"] for k, v in found[f"full: {name}"].items()} for name in list(quality.DERIVED)[:2])
+    sparse, dense, alone = (
+        {k: v["mean"] for k, v in found[f"full: {name}"].items()} for name in list(quality.DERIVED)[:3]
+    )
     full = {column: entry["mean"] for column, entry in found["full: student"].items()}
     assert sparse["k=0"] == full["k=0"] and sparse["k=4"] != full["k=4"]
     assert dense["k=0"] != full["k=0"] and dense["k=4"] != sparse["k=4"]
+    assert alone["k=0"] == 0 < alone["k=4"] != full["k=4"]
     assert found["full: student, int8"]["all"]["mean"] == pytest.approx(full["all"], rel=0.05)
 
 

@@ -13,25 +13,30 @@ from longtail.modeling.objective import Objective
 from longtail.modeling.sequence_model import SequenceModel, Shape
 from longtail.modeling.sequences import Sequences
 from longtail.modeling.training import TrainingData, train
-from longtail.retrieval.item_to_item import ItemToItem, item_to_item
-from longtail.retrieval.neighbours import cosine_cooccurrence, row_norms
+from longtail.retrieval import item_to_item as module
+from longtail.retrieval.item_to_item import ItemToItem, OwnPairs, item_to_item
+from longtail.retrieval.neighbours import cosine_cooccurrence, following_counts, row_norms
 
 SEQUENCES = [np.array(s, dtype=np.int32) for s in ([0, 1, 2], [0, 1], [1, 2, 3, 4], [4, 0], [2, 4])]
 TEXTS = ["red polish", "blue polish", "hair oil", "hair wax", "oil"]
 
 
-def test_a_users_own_pairs_are_taken_off() -> None:
+@pytest.mark.parametrize("following", [0.0, 0.5, 1.0])
+def test_a_users_own_pairs_are_taken_off(monkeypatch: pytest.MonkeyPatch, following: float) -> None:
     """Numerators are counted without the user; norms and counts of items stay, which is what the matrix was made with."""
+    monkeypatch.setattr(module, "FOLLOWING_SHARES", (following,))
     term = item_to_item(SEQUENCES, TEXTS, 5, SEQUENCES, SEQUENCES, False, 0, lexical=False)
     counts = np.bincount(np.concatenate(SEQUENCES), minlength=5)
-    scale = 1 / np.sqrt(np.outer(counts, counts)) / row_norms(cosine_cooccurrence(SEQUENCES, 5))[:, None]
-    history = SEQUENCES[2]
-    pairs = np.zeros((5, 5))
+    together, after = np.zeros((5, 5)), np.zeros((5, 5))
     for other in (0, 1, 3, 4):
-        for i in SEQUENCES[other]:
-            for j in SEQUENCES[other]:
-                pairs[i, j] += i != j
-    without = pairs * scale
+        for p, i in enumerate(SEQUENCES[other]):
+            for q, j in enumerate(SEQUENCES[other]):
+                together[i, j] += p != q
+                after[i, j] += 0.8 ** (q - p - 1) if q > p else 0
+    together /= np.sqrt(np.outer(counts, counts)) * row_norms(cosine_cooccurrence(SEQUENCES, 5))[:, None]
+    after *= counts**-0.25 / np.maximum(row_norms(following_counts(SEQUENCES, 5)), 1e-9)[:, None]
+    without = (1 - following) * together + following * after
+    history = SEQUENCES[2]
     padded = torch.tensor([[1, 2, 3, 4], [0, 1, 0, 0]])
     valid = torch.tensor([[True] * 4, [True, True, False, False]])
     found = NeighbourTerm(term, 2.0).before_each_item(padded, valid).numpy()
@@ -42,6 +47,18 @@ def test_a_users_own_pairs_are_taken_off() -> None:
         later = history[place:]
         assert np.allclose(found[place][later], 2 * expected[later], atol=1e-6)
     assert found[5, 1] < 2 * term.neighbours.toarray()[0, 1]  # the second user has items 0 and 1, too
+
+
+def test_validation_sees_whether_order_matters() -> None:
+    """In a ring, what comes next is chosen after an item; what came before it is chosen beside it as often, and never after."""
+    rng = np.random.default_rng(0)
+    begins = rng.integers(0, 30, 200)
+    ordered = [((begin + np.arange(4)) % 30).astype(np.int32) for begin in begins]
+    texts = [""] * 30
+    histories, targets = [s[:1] for s in ordered], [s[1:2] for s in ordered]
+    term = item_to_item(ordered, texts, 10, histories, targets, True, 0, lexical=False)
+    assert term.own.following_row.any()
+    assert term.scores(histories).argmax(axis=1).tolist() == [int(target[0]) for target in targets]
 
 
 def test_with_words_alone_nothing_is_taken_off() -> None:
@@ -63,13 +80,12 @@ def test_validation_chooses_the_part_that_knows() -> None:
 
 
 def test_it_is_read_back_as_it_was(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    term = ItemToItem(
-        sparse.csr_array(np.eye(3, dtype=np.float32)), 0.7, np.ones(3, np.float32), np.zeros(3, np.float32)
-    )
+    own = OwnPairs(*(np.full(3, value, np.float32) for value in (1, 2, 3, 4)))
+    term = ItemToItem(sparse.csr_array(np.eye(3, dtype=np.float32)), 0.7, own)
     term.save(tmp_path / "term.safetensors")
     back = ItemToItem.load(tmp_path / "term.safetensors")
     assert back.decay == 0.7 and (back.neighbours != term.neighbours).nnz == 0
-    assert np.array_equal(back.own_row, term.own_row) and np.array_equal(back.own_column, term.own_column)
+    assert all(np.array_equal(vars(back.own)[name], values) for name, values in vars(own).items())
 
 
 def test_it_joins_after_a_share_of_the_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 
 from longtail.retrieval.neighbours import (
     cosine_cooccurrence,
+    following_counts,
     history_matrix,
     keep_top,
     lexical_vectors,
@@ -25,6 +26,22 @@ def test_cooccurrence_by_hand() -> None:
 def test_a_repeated_item_counts_once_a_user() -> None:
     once = cosine_cooccurrence([np.array([0, 1])], 2).toarray()
     assert np.allclose(cosine_cooccurrence([np.array([0, 1, 1, 0])], 2).toarray(), once)
+
+
+def test_following_items_by_hand() -> None:
+    found = following_counts([np.array([0, 1, 2]), np.array([0, 1]), np.array([2, 2, 0])], 4).toarray()
+    expected = np.zeros((4, 4))
+    expected[0, 1] = 2 * 2**-0.25  # twice at once; item 1 has 2 events
+    expected[0, 2] = 0.8 * 3**-0.25
+    expected[1, 2] = 3**-0.25
+    expected[2, 0] = (1 + 0.8) * 3**-0.25
+    assert np.allclose(found, expected)
+
+
+def test_items_far_apart_do_not_follow_each_other() -> None:
+    found = following_counts([np.arange(22)], 22).toarray()
+    assert np.isclose(found[0, 20], 0.8**19) and found[0, 21] == 0
+    assert following_counts([], 2).nnz == following_counts([np.array([1])], 2).nnz == 0
 
 
 def test_keep_top_prefers_the_smaller_column_in_a_tie() -> None:

@@ -31,8 +31,7 @@ class NeighbourTerm:
         term = self.term
         batch, length = codes.shape
         scores = np.zeros((batch, length, term.neighbours.shape[0]), dtype=np.float32)
-        own = term.own_row[codes][:, :, None] * term.own_column[codes][:, None, :]  # [batch, from, to]
-        own *= codes[:, :, None] != codes[:, None, :]
+        own = term.own.of(codes)
         taken = np.zeros_like(own)
         for place in range(1, length):
             rows = term.neighbours[codes[:, place - 1]].toarray()

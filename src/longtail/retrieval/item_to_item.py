@@ -1,8 +1,8 @@
-"""The sparse term of the scores: items that are chosen together, and items that read alike."""
+"""The sparse term of the scores: items that are chosen together or after each other, and items that read alike."""
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,12 @@ from scipy import sparse
 
 from longtail.retrieval.bundle import sparse_arrays, sparse_matrix
 from longtail.retrieval.neighbours import (
+    FOLLOWING_DECAY,
+    FOLLOWING_STEPS,
     SparseRows,
     cosine_cooccurrence,
+    follower_scale,
+    following_counts,
     history_matrix,
     keep_top,
     row_norms,
@@ -24,21 +28,44 @@ from longtail.retrieval.neighbours import (
 log = logging.getLogger(__name__)
 DECAYS = (0.5, 0.7, 0.85, 0.95)
 LEXICAL_SHARES = (0.2, 0.4, 0.5, 0.6, 0.7, 0.8)
+FOLLOWING_SHARES = (0.0, 1.0)  # what comes after, or what comes beside in any order
 CHUNK = 500
 
 
 @dataclass(frozen=True)
-class ItemToItem:
-    """``sum over the history of decay ** age * neighbours[item, :]``.
+class OwnPairs:
+    """What a single training history adds to the matrix.
 
-    neighbours [items, items]; one training history that holds i and j adds ``own_row[i] * own_column[j]`` to
-    ``neighbours[i, j]``, both [items].
+    Items i and j in it, in any order, add ``together_row[i] * together_column[j]`` to entry (i, j). Where j comes 1 to
+    ``FOLLOWING_STEPS`` steps after i, they also add ``FOLLOWING_DECAY ** (steps - 1) * following_row[i] * following_column[j]``.
+    All [items].
     """
+
+    together_row: NDArray[np.float32]
+    together_column: NDArray[np.float32]
+    following_row: NDArray[np.float32]
+    following_column: NDArray[np.float32]
+
+    def of(self, codes: NDArray[np.int64]) -> NDArray[np.float32]:
+        """What histories add, from each place to each other one. codes [batch, length] -> ``[batch, length, length]``"""
+        own = self.together_row[codes][:, :, None] * self.together_column[codes][:, None, :]
+        places = np.arange(codes.shape[1])
+        steps = places[None, :] - places[:, None]
+        near = np.where((steps >= 1) & (steps <= FOLLOWING_STEPS), FOLLOWING_DECAY ** (steps - 1.0), 0.0)
+        own += (
+            near.astype(np.float32) * self.following_row[codes][:, :, None] * self.following_column[codes][:, None, :]
+        )
+        own *= codes[:, :, None] != codes[:, None, :]
+        return np.asarray(own, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class ItemToItem:
+    """``sum over the history of decay ** age * neighbours[item, :]``. neighbours [items, items]"""
 
     neighbours: SparseRows
     decay: float
-    own_row: NDArray[np.float32]
-    own_column: NDArray[np.float32]
+    own: OwnPairs
 
     def scores(self, histories: Sequence[NDArray[np.int32]]) -> NDArray[np.float32]:
         """The term of each history. ``[histories, items]``"""
@@ -46,17 +73,14 @@ class ItemToItem:
         return np.asarray(matrix.toarray(), dtype=np.float32)
 
     def save(self, path: Path) -> None:
-        arrays = sparse_arrays(self.neighbours) | {
-            "decay": np.array([self.decay], dtype=np.float64),
-            "own_row": self.own_row,
-            "own_column": self.own_column,
-        }
-        save_file(arrays, path)
+        decay = np.array([self.decay], dtype=np.float64)
+        save_file(sparse_arrays(self.neighbours) | vars(self.own) | {"decay": decay}, path)
 
     @classmethod
     def load(cls, path: Path) -> "ItemToItem":
         arrays = load_file(path)
-        return cls(sparse_matrix(arrays), float(arrays["decay"][0]), arrays["own_row"], arrays["own_column"])
+        own = OwnPairs(**{field.name: arrays[field.name] for field in fields(OwnPairs)})
+        return cls(sparse_matrix(arrays), float(arrays["decay"][0]), own)
 
 
 def item_to_item(
@@ -71,58 +95,79 @@ def item_to_item(
     cooccurrence: bool = True,
     sample: int = 3000,
 ) -> ItemToItem:
-    """Co-occurrence and TF-IDF similarity, rows of length 1 each, mixed. Validation chooses share and decay, for the term alone.
+    """Items chosen together, items chosen afterwards, and TF-IDF similarity, rows of length 1 each, mixed.
+
+    Validation chooses shares and decay, for the term alone.
 
     Args:
         sequences: training items of each user.
         count: entries a row keeps.
         histories, targets: the validation users'.
-        lexical, cooccurrence: which of the two parts there are.
+        lexical, cooccurrence: whether there are words, and whether there are the other two parts.
     """
     n_items = len(texts)
     empty = sparse.csr_array((n_items, n_items), dtype=np.float32)
     together = cosine_cooccurrence(sequences, n_items) if cooccurrence else empty
+    following = following_counts(sequences, n_items) if cooccurrence else empty
     alike = unit_rows(tfidf_similarity(texts, count)) if lexical else empty
-    norms = row_norms(together)
-    shares = LEXICAL_SHARES if lexical and cooccurrence else (1.0,) if lexical else (0.0,)
-    share, decay = _best_mixture(unit_rows(together), alike, shares, histories, targets, exclude_history, seed, sample)
-    counts = np.bincount(np.concatenate([*sequences, np.zeros(0, np.int32)]), minlength=n_items)
-    column = 1 / np.sqrt(np.maximum(counts, 1))
-    row = (1 - share) * column / np.maximum(norms, 1e-12) if cooccurrence else np.zeros(n_items)
-    mixed = sparse.csr_array((1 - share) * unit_rows(together) + share * alike)
-    return ItemToItem(keep_top(mixed, count), decay, row.astype(np.float32), column.astype(np.float32))
+    parts = (unit_rows(together), unit_rows(following), alike)
+    mixtures = [
+        ((1 - lexical_share) * (1 - after), (1 - lexical_share) * after, lexical_share)
+        for lexical_share in (LEXICAL_SHARES if lexical and cooccurrence else (1.0,) if lexical else (0.0,))
+        for after in (FOLLOWING_SHARES if cooccurrence else (0.0,))
+    ]
+    shares, decay = _best_mixture(parts, mixtures, histories, targets, exclude_history, seed, sample)
+    items = np.concatenate([*sequences, np.zeros(0, np.int32)])
+    column = 1 / np.sqrt(np.maximum(np.bincount(items, minlength=n_items), 1))
+    own = OwnPairs(
+        together_row=(shares[0] * column * _inverse(row_norms(together))).astype(np.float32),
+        together_column=column.astype(np.float32),
+        following_row=(shares[1] * _inverse(row_norms(following))).astype(np.float32),
+        following_column=follower_scale(items, n_items).astype(np.float32),
+    )
+    mixed = sparse.csr_array(sum(share * part for share, part in zip(shares, parts)))
+    return ItemToItem(keep_top(mixed, count), decay, own)
+
+
+def _inverse(norms: NDArray[np.float32]) -> NDArray[np.float32]:
+    """1 / norm; 0 for an empty row."""
+    return np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)
 
 
 def _best_mixture(
-    together: SparseRows,
-    alike: SparseRows,
-    shares: Sequence[float],
+    parts: Sequence[SparseRows],
+    mixtures: Sequence[tuple[float, ...]],
     histories: Sequence[NDArray[np.int32]],
     targets: Sequence[NDArray[np.int32]],
     exclude_history: bool,
     seed: int,
     sample: int,
-) -> tuple[float, float]:
-    """Lexical share and decay with the greatest validation NDCG@10 (of each user's first target)."""
+) -> tuple[tuple[float, ...], float]:
+    """The mixture of the parts and the decay with the greatest validation NDCG@10 (of each user's first target)."""
     known = np.array([row for row, history in enumerate(histories) if len(history)], dtype=np.int64)
     known = np.sort(np.random.default_rng(seed).permutation(known)[:sample])
-    grid = [(share, decay) for share in shares for decay in DECAYS]
+    grid = [(mixture, decay) for mixture in mixtures for decay in DECAYS]
     gains = np.zeros(len(grid))
     for begin in range(0, len(known), CHUNK):
         rows = known[begin : begin + CHUNK]
         asked = [histories[row] for row in rows]
         wanted = np.array([targets[row][0] for row in rows], dtype=np.int64)
         for decay in DECAYS:
-            weights = history_matrix(asked, together.shape[0], decay)
-            parts = [(weights @ part).toarray() for part in (together, alike)]
-            for place, (share, tried) in enumerate(grid):
+            weights = history_matrix(asked, parts[0].shape[0], decay)
+            scored = [(weights @ part).toarray() for part in parts]
+            for place, (mixture, tried) in enumerate(grid):
                 if tried == decay:
-                    scores = (1 - share) * parts[0] + share * parts[1]
+                    scores = sum(share * score for share, score in zip(mixture, scored))
                     gains[place] += ndcg_at_10(scores, wanted, asked if exclude_history else []).sum()
-    share, decay = grid[int(gains.argmax())]
+    shares, decay = grid[int(gains.argmax())]
     if len(known):
-        log.info("sparse term: lexical share %.2f, decay %.2f: NDCG@10 %.4f", share, decay, gains.max() / len(known))
-    return share, decay
+        log.info(
+            "sparse term: together %.2f, following %.2f, words %.2f, decay %.2f: NDCG@10 %.4f",
+            *shares,
+            decay,
+            gains.max() / len(known),
+        )
+    return shares, decay
 
 
 def ndcg_at_10(

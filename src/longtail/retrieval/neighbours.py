@@ -9,6 +9,10 @@ from scipy import sparse
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+FOLLOWING_DECAY = 0.8  # of a pair's count, for each item between the two
+FOLLOWING_STEPS = 20  # pairs further apart than this are not counted
+FOLLOWING_POWER = 0.25  # followers that are chosen often count (number of events) ** -power
+
 SparseRows: TypeAlias = Any  # sparse.csr_array of two dimensions: scipy's stubs cannot tell it from one of one
 
 
@@ -28,6 +32,32 @@ def cosine_cooccurrence(sequences: Sequence[NDArray[np.integer]], n_items: int) 
     similarity.setdiag(0.0)
     similarity.eliminate_zeros()
     return similarity.astype(np.float32)
+
+
+def following_counts(sequences: Sequence[NDArray[np.integer]], n_items: int) -> SparseRows:
+    """How often, and how soon, an item (column) comes after another (row); zero diagonal. ``[items, items]``
+
+    A pair counts ``FOLLOWING_DECAY ** (steps between - 1) * column_events ** -FOLLOWING_POWER``.
+    sequences: item codes of each user's training events, oldest first.
+    """
+    users = np.repeat(np.arange(len(sequences)), [len(sequence) for sequence in sequences])
+    items = np.concatenate([*sequences, np.zeros(0, dtype=np.int64)]).astype(np.int64)
+    total = sparse.csr_array((n_items, n_items), dtype=np.float32)
+    for steps in range(1, FOLLOWING_STEPS + 1):
+        same = users[:-steps] == users[steps:]
+        if not same.any():
+            break
+        weights = np.full(same.sum(), FOLLOWING_DECAY ** (steps - 1), dtype=np.float32)
+        total = total + sparse.csr_array((weights, (items[:-steps][same], items[steps:][same])), shape=total.shape)
+    counted = sparse.csr_array(total @ sparse.diags_array(follower_scale(items, n_items)))
+    counted.setdiag(0.0)
+    counted.eliminate_zeros()
+    return counted.astype(np.float32)
+
+
+def follower_scale(items: NDArray[np.integer], n_items: int) -> NDArray[np.float64]:
+    """What a count of each item as a follower weighs. items: codes of all training events. ``[items]``"""
+    return np.maximum(np.bincount(items, minlength=n_items), 1.0) ** -FOLLOWING_POWER
 
 
 def tfidf_vectors(texts: Sequence[str]) -> SparseRows:
