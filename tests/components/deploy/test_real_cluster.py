@@ -1,20 +1,24 @@
 """Rollouts on a real cluster with KServe: an InferenceService becomes Ready from a ``pvc://`` bundle, and answers.
 
-Skipped unless these are set:
+Skipped unless LONGTAIL_KUBECONFIG names the kubeconfig of a user who may write there. Where these are not set, what they name
+is made, and removed again:
 
-    LONGTAIL_KUBECONFIG      kubeconfig of a user who may write in the namespace
-    LONGTAIL_TEST_NAMESPACE  an existing namespace; all that is made there is removed again
-    LONGTAIL_TEST_IMAGE      image of the model server (docker target ``predict``) that the cluster can pull or has loaded
-    LONGTAIL_TEST_PVC        name of a claim there that a pod may write; the bundles are copied to <claim>/longtail-test
+    LONGTAIL_TEST_NAMESPACE  a namespace
+    LONGTAIL_TEST_PVC        a claim in it that a pod may write; the bundles are copied to <claim>/longtail-test
+    LONGTAIL_TEST_IMAGE      image of the model server that the cluster can pull or has loaded; otherwise the ``predict`` that
+                             ``make images`` has built of this code, as ``make kind-images`` loads it
 """
 
 import base64
+import contextlib
 import dataclasses
 import io
 import os
+import subprocess
 import tarfile
 import time
 import uuid
+from pathlib import Path
 
 import pytest
 from helpers_hand_bundle import GOLDEN, write_hand_bundle
@@ -28,12 +32,12 @@ from longtail.contracts.deploy_settings import DeploySettings
 from longtail.contracts.errors import UserError
 from longtail.registry.opening import open_registry
 
-VARIABLES = ("LONGTAIL_KUBECONFIG", "LONGTAIL_TEST_NAMESPACE", "LONGTAIL_TEST_IMAGE", "LONGTAIL_TEST_PVC")
-MISSING = [name for name in VARIABLES if not os.environ.get(name)]
+KUBECONFIG = os.environ.get("LONGTAIL_KUBECONFIG")
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(bool(MISSING), reason=f"no real cluster: {', '.join(MISSING)} not set"),
+    pytest.mark.skipif(not KUBECONFIG, reason="no real cluster: LONGTAIL_KUBECONFIG not set"),
 ]
+ROOT = Path(__file__).parents[3]
 FOLDER = "longtail-test"
 UNPACK = "import tarfile; tarfile.open('/packed/bundles.tar').extractall('/claim/longtail-test', filter='data')"
 KSERVE = ("serving.kserve.io", "v1alpha1")
@@ -77,10 +81,43 @@ class Real:
 
 
 @pytest.fixture(scope="module")
-def real(tmp_path_factory):
-    kubeconfig, namespace, image, claim = (os.environ[name] for name in VARIABLES)
+def namespace():
+    if given := os.environ.get("LONGTAIL_TEST_NAMESPACE"):
+        yield given
+        return
+    name = f"longtail-test-{uuid.uuid4().hex[:8]}"
+    core = client.CoreV1Api(connect(name, KUBECONFIG).api)
+    core.create_namespace({"metadata": {"name": name}})
+    yield name
+    core.delete_namespace(name)
+
+
+@pytest.fixture(scope="module")
+def claim(namespace):
+    if given := os.environ.get("LONGTAIL_TEST_PVC"):
+        yield given
+        return
+    core, name = client.CoreV1Api(connect(namespace, KUBECONFIG).api), f"lt-{uuid.uuid4().hex[:8]}"
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    core.create_namespaced_persistent_volume_claim(namespace, {"metadata": {"name": name}, "spec": spec})
+    yield name
+    core.delete_namespaced_persistent_volume_claim(name, namespace)
+
+
+@pytest.fixture(scope="module")
+def image():
+    if given := os.environ.get("LONGTAIL_TEST_IMAGE"):
+        return given
+    names = [ROOT / "docker" / "build.sh", "--names"]
+    found = subprocess.run(names, env=os.environ | {"IMAGES": "predict"}, capture_output=True, text=True)
+    assert found.returncode == 0, f"LONGTAIL_TEST_IMAGE is not set, and {found.stderr}"
+    return found.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory, namespace, claim, image):
     folder, name = tmp_path_factory.mktemp("real"), f"lt-{uuid.uuid4().hex[:8]}"
-    cluster = connect(namespace, kubeconfig)
+    cluster = connect(namespace, KUBECONFIG)
     registry = OnClaim(open_registry(str(folder / "registry")), claim)
     old = registry.publish(write_hand_bundle(folder / "old"))
     new = registry.publish(write_hand_bundle(folder / "new", titles=("Red lamp", "Blue lamp", None, "Stool")))
@@ -101,8 +138,9 @@ def real(tmp_path_factory):
             custom.delete_namespaced_custom_object(group, version, namespace, "inferenceservices", name)
         if made_runtime:
             custom.delete_namespaced_custom_object(*KSERVE, namespace, "servingruntimes", "longtail")
-        core.delete_namespaced_config_map(name, namespace)
-        core.delete_namespaced_pod(name, namespace)
+        for remove in (core.delete_namespaced_pod, core.delete_namespaced_config_map):
+            with contextlib.suppress(client.ApiException):  # the set-up ended before it was made
+                remove(name, namespace)
 
 
 def install_runtime(custom, namespace, image):
