@@ -16,6 +16,7 @@ LABELS = {
     "champion": "champion",
     "popularity": "popularity",
     "item_cf": "item CF",
+    "next_item": "next-item CF",
     "tfidf": "TF-IDF",
     "frozen_text": "frozen text",
     "cf_tfidf": "CF+TF-IDF",

@@ -62,6 +62,13 @@ def test_item_cf_knows_training_events_alone(prepared):
     assert not scores[3:].any()
 
 
+def test_next_item_knows_what_came_after(prepared):
+    system = baselines(prepared, np.zeros((9, 2), np.float32))["next_item"]
+    after = np.array([0, 2 * 2**-0.25, 0.8 * 1**-0.25])  # after item 0: item 1 twice at once, item 2 once, a step later
+    np.testing.assert_allclose(system.score([query(0)])[0][:3], after / np.linalg.norm(after), rtol=1e-6)
+    np.testing.assert_allclose(system.score([query(1)])[0][:3], [0, 0, 1], rtol=1e-6)
+
+
 def test_tfidf_finds_items_that_share_words(prepared):
     scores = baselines(prepared, np.zeros((9, 2), np.float32))["tfidf"].score([query(0)])[0]
     assert scores[0] == pytest.approx(1)
@@ -71,7 +78,7 @@ def test_tfidf_finds_items_that_share_words(prepared):
 
 def test_who_has_no_history_gets_zeros_from_all_but_popularity(prepared):
     systems = baselines(prepared, np.eye(9, 3, dtype=np.float32))
-    assert set(systems) == {"popularity", "item_cf", "tfidf", "frozen_text"}
+    assert set(systems) == {"popularity", "item_cf", "next_item", "tfidf", "frozen_text"}
     for name, system in systems.items():
         assert system.score([COLD])[0].any() == (name == "popularity"), name
         assert system.score([COLD, query(0)])[1].any(), name

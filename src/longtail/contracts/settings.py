@@ -142,7 +142,7 @@ class DistillSettings(CompressionSettings, TrainingSettings):
         return self
 
 
-Baseline = Literal["popularity", "item_cf", "tfidf", "frozen_text", "cf_tfidf", "cf_tfidf_text"]
+Baseline = Literal["popularity", "item_cf", "next_item", "tfidf", "frozen_text", "cf_tfidf", "cf_tfidf_text"]
 
 
 class EvaluateSettings(Settings):

@@ -7,7 +7,13 @@ from numpy.typing import NDArray
 from scipy import linalg, sparse
 
 from longtail.contracts.prepared import PreparedDataset
-from longtail.retrieval.neighbours import cosine_cooccurrence, history_matrix, tfidf_vectors
+from longtail.retrieval.neighbours import (
+    cosine_cooccurrence,
+    following_counts,
+    history_matrix,
+    tfidf_vectors,
+    unit_rows,
+)
 from longtail.retrieval.query import Query, System
 
 RECENCY = 0.7  # weight of a history's item for each step back
@@ -87,10 +93,12 @@ def baselines(prepared: PreparedDataset, text_vectors: NDArray[np.float32]) -> d
     """The systems that MIXTURES combine, and popularity. text_vectors [items, dim]: of the unadapted language model."""
     n_items = len(prepared.item_ids)
     # an item is as similar to itself here as it is in the text systems, or MIXTURES would compare unlike deviations
-    cosine = cosine_cooccurrence(prepared.train_sequences(), n_items) + sparse.eye_array(n_items, dtype=np.float32)
+    sequences = prepared.train_sequences()
+    cosine = cosine_cooccurrence(sequences, n_items) + sparse.eye_array(n_items, dtype=np.float32)
     return {
         "popularity": Popularity(prepared.train_counts),
         "item_cf": ItemSimilarity(sparse.csr_array(cosine)),
+        "next_item": ItemSimilarity(unit_rows(following_counts(sequences, n_items))),
         "tfidf": SparseProfile(tfidf_vectors(prepared.item_texts)),
         "frozen_text": DenseProfile(text_vectors),
     }

@@ -21,7 +21,17 @@ from longtail.retrieval.bundle import load_bundle
 from longtail.retrieval.query import Query, queries_of
 from longtail.retrieval.scorer import Scorer
 
-SYSTEMS = {"student", "teacher", "popularity", "item_cf", "tfidf", "frozen_text", "cf_tfidf", "cf_tfidf_text"}
+SYSTEMS = {
+    "student",
+    "teacher",
+    "popularity",
+    "item_cf",
+    "next_item",
+    "tfidf",
+    "frozen_text",
+    "cf_tfidf",
+    "cf_tfidf_text",
+}
 QUICK = EvaluateSettings(bootstrap_samples=100)
 TRAIN, VALIDATION, TEST = Split
 
@@ -116,7 +126,7 @@ def test_same_list_for_everyone_covers_little(case):
 
 
 def test_cold_users_are_measured_and_baselines_find_nothing_for_them(case):
-    for name in ("item_cf", "tfidf", "frozen_text", "cf_tfidf"):
+    for name in ("item_cf", "next_item", "tfidf", "frozen_text", "cf_tfidf"):
         assert case.result["systems"][name]["cold"]["ndcg@10"] == 0
     assert case.result["systems"]["cf_tfidf"]["tail"]["ndcg@10"] > 0
 
