@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from longtail.contracts.errors import UserError
+from longtail.contracts.settings import RunSettings
 from longtail.pipelines.kfp_api import Api
 from longtail.pipelines.options import Champion, Config, Format, Interactions, Items, Set, Users, read_settings
 from longtail.pipelines.parameters import arguments
@@ -71,13 +72,24 @@ def submit(
     from longtail.pipelines.follow import follow as wait_for
     from longtail.pipelines.resources import load_resources
 
-    given = arguments(interactions, items, users, read_settings(config, overrides, format), champion)
+    settings = read_settings(config, overrides, format)
+    given = arguments(interactions, items, users, settings, champion)
     api = Api(host, namespace, token)
     started = start(api, given, load_resources(resources), experiment, service_account)
     typer.echo(f"{started.version.name}: {'uploaded' if started.version.new else 'was uploaded before'}", err=True)
     typer.echo(started.link)
+    _say_where_it_ends(settings)
     if wait:
         wait_for(api, started.run_id)
+
+
+def _say_where_it_ends(settings: RunSettings) -> None:
+    if settings.deploy.target == "local":
+        typer.echo(
+            "deploy.target is local: the run ends with a tested bundle and its manifests, and brings nothing into service; "
+            "that takes --set deploy.target=cluster --set deploy.registry_uri=…",
+            err=True,
+        )
 
 
 def follow(host: Host, run: RunId, namespace: Namespace = "kubeflow", token: Token = None) -> None:
@@ -109,10 +121,12 @@ def schedule(
     from longtail.pipelines.resources import load_resources
     from longtail.pipelines.schedules import schedule as settle
 
-    given = arguments(interactions, items, users, read_settings(config, overrides, format), champion)
+    settings = read_settings(config, overrides, format)
+    given = arguments(interactions, items, users, settings, champion)
     api = Api(host, namespace, token)
     made = settle(api, name, given, cron, every, load_resources(resources), experiment, service_account)
     typer.echo(f"Schedule {name} {made.change}: {made.when}\n{api.page(f'recurringrun/details/{made.id}')}")
+    _say_where_it_ends(settings)
 
 
 def schedules(host: Host, namespace: Namespace = "kubeflow", token: Token = None) -> None:

@@ -34,10 +34,6 @@ def deploy(bundle: str, evaluation: str, output: str, settings: DeploySettings) 
         RuntimeError: the server ended by itself.
     """
     read_artifact(bundle, BUNDLE)
-    if settings.target == "cluster" and not settings.registry_uri:
-        raise UserError(
-            "deploy.target cluster: needs a place from which the cluster reads bundles; set deploy.registry_uri"
-        )
     mode = "Standard" if settings.mode == "auto" else settings.mode
     _manifests(bundle, None, mode, settings)  # settings that KServe would ignore are refused before any work
     golden = _golden(evaluation)[: settings.golden_users]
@@ -46,7 +42,7 @@ def deploy(bundle: str, evaluation: str, output: str, settings: DeploySettings) 
         registry = open_registry(settings.registry_uri) if settings.registry_uri else None
         version = registry.publish(Path(bundle)) if registry else None
         if settings.target == "cluster":
-            assert registry and version  # checked above
+            assert registry and version  # the settings are valid
             report = roll_out(connect(settings.namespace), registry, version, golden, settings)
             written["rollout.json"], mode = report, report["mode"]
         for name, document in written.items():

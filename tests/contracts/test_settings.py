@@ -71,6 +71,7 @@ def test_overrides_take_lists_and_nested_keys():
         ("finetune.epoch=3", r"--set: there is no setting 'finetune\.epoch'"),
         ("finetune.epochs=[", r"the value is not valid YAML"),
         ("finetune=3", r"--set: finetune: "),
+        ("deploy.target=cluster", r"--set: deploy: .*set deploy\.registry_uri"),
     ],
 )
 def test_faulty_overrides(override, message):

@@ -3,7 +3,7 @@
 import yaml
 from helpers_manifests import MANIFESTS, one, render
 
-from longtail.contracts.settings import RunSettings, parse, read_yaml
+from longtail.contracts.settings import load_settings
 from longtail.pipelines.resources import Resources, load_resources
 
 OVERLAYS = MANIFESTS / "overlays"
@@ -32,8 +32,7 @@ def test_kind_stages_find_the_keys_of_the_secret_template():
 
 
 def test_the_deploy_step_keeps_productions_sizes():
-    path = OVERLAYS / "production/settings.yaml"
-    deploy = parse(RunSettings, read_yaml(path), str(path)).deploy
+    deploy = load_settings(OVERLAYS / "production/settings.yaml", ["deploy.registry_uri=s3://shop/models"]).deploy
     service = one(render(OVERLAYS / "production"), "InferenceService", "longtail")
     predictor = service["spec"]["predictor"]
     assert deploy.target == "cluster"

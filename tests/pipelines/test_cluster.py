@@ -136,8 +136,23 @@ def test_command_prints_the_link_alone(kfp_api, capfd):
     printed = capfd.readouterr()
     assert ended.value.code == 0
     assert printed.out == f"{kfp_api.url}/#/runs/details/{run['run_id']}\n"
-    assert ": uploaded" in printed.err
+    assert ": uploaded" in printed.err and "brings nothing into service" in printed.err
     assert run["service_account"] == "longtail-pipeline"
+
+
+def test_command_says_nothing_of_the_target_where_it_is_a_cluster(kfp_api, capfd):
+    with pytest.raises(SystemExit):
+        cli.main(
+            [*SUBMIT, "--host", kfp_api.url, "--set", "deploy.target=cluster", "--set", "deploy.registry_uri=s3://b/m"]
+        )
+    assert len(kfp_api.runs) == 1 and "deploy.target" not in capfd.readouterr().err
+
+
+def test_a_cluster_without_a_registry_is_refused_before_anything_is_made(kfp_api, capfd):
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*SUBMIT, "--host", kfp_api.url, "--set", "deploy.target=cluster"])
+    assert ended.value.code == 2 and "set deploy.registry_uri" in capfd.readouterr().err
+    assert kfp_api.pipelines == {} and kfp_api.runs == {}
 
 
 def test_command_leaves_the_account_to_the_installation(kfp_api):

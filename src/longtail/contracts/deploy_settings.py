@@ -71,6 +71,14 @@ class DeploySettings(Settings):
         return self
 
     @model_validator(mode="after")
+    def _a_cluster_has_a_registry(self) -> "DeploySettings":
+        if self.target == "cluster" and not self.registry_uri:
+            raise ValueError(
+                "target cluster needs a place from which the cluster reads bundles; set deploy.registry_uri"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _steps_rise(self) -> "DeploySettings":
         if list(self.traffic_steps) != sorted({step for step in self.traffic_steps if 0 < step < 100}):
             raise ValueError(f"traffic_steps {list(self.traffic_steps)}: take rising percents between 1 and 99")

@@ -174,9 +174,3 @@ def test_a_local_deployment_only_publishes(bundle, tmp_path, stage):
     assert manifest["spec"]["predictor"]["model"]["storageUri"] == stage.registry.version(version).uri
     assert (stage.champion, stage.cluster.service) == (None, None)
     assert not (output / "rollout.json").exists()
-
-
-def test_a_cluster_needs_a_registry(bundle, tmp_path):
-    evaluation = write_evaluation(tmp_path / "evaluation", GOLDEN)
-    with pytest.raises(UserError, match=r"deploy.target cluster: .*set deploy.registry_uri"):
-        deploy(bundle, evaluation, str(tmp_path / "service"), DeploySettings(target="cluster"))
