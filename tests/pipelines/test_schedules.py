@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -98,10 +99,16 @@ def test_two_writers_at_once_leave_one_schedule(kfp_api, api, before):
     for _ in range(before):
         schedule(api, "nightly", INPUTS, every="1h")
     together, makers = threading.Barrier(2), threading.Semaphore(2)
+    past, both_made = threading.Event(), threading.Event()
 
     def before_request(method, path):
         if (method, path) == ("POST", "/apis/v2beta1/recurringruns") and makers.acquire(blocking=False):
             together.wait(180)
+            past.set()
+        elif past.is_set() and not both_made.is_set():  # nor does either go on before both have made theirs
+            while len(kfp_api.jobs) < before + 2:
+                time.sleep(0.01)
+            both_made.set()
 
     kfp_api.before = before_request
     command = [
