@@ -1,4 +1,4 @@
-"""Item-to-item similarities: co-occurrence in histories and shared words. Baselines and the student's sparse term."""
+"""Item-to-item similarities: what is chosen together, what comes after, shared words. Baselines and the student's sparse term."""
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias
