@@ -81,14 +81,15 @@ def finetune(
         )
         words = lexical_vectors(data.item_texts, settings.lexical_dim if settings.lexical else 0, seed)
         features = np.concatenate([texts, words, NUMERIC_SCALE * data.numeric], axis=1).astype(np.float32)
-        text_dim = texts.shape[1]
+        text_dim, width = texts.shape[1], min(texts.shape[1], frozen.shape[1])
         if team.size > 1:
-            save_arrays({"features": features, "text_dim": np.array([text_dim])}, shared)
+            save_arrays({"features": features, "dims": np.array([text_dim, width])}, shared)
     team.wait()
     if not team.first:
         given = load_arrays(shared)
-        features, text_dim = given["features"], int(given["text_dim"][0])
-    term = neighbours_of(data, settings, seed)
+        features, (text_dim, width) = given["features"], given["dims"].tolist()
+    adapted = features[:, text_dim - width : text_dim]  # as they are, where nothing is adapted
+    term = neighbours_of(data, adapted, settings, seed)
     beside = NeighbourTerm.of(term, settings)
     shape = Shape.of(settings, settings.max_history)
     torch.manual_seed(seed)

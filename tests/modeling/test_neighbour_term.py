@@ -18,6 +18,7 @@ from longtail.retrieval.item_to_item import ItemToItem, OwnPairs, item_to_item
 from longtail.retrieval.neighbours import cosine_cooccurrence, following_counts, row_norms
 
 SEQUENCES = [np.array(s, dtype=np.int32) for s in ([0, 1, 2], [0, 1], [1, 2, 3, 4], [4, 0], [2, 4])]
+NONE = np.zeros((5, 0), np.float32)  # no language model
 TEXTS = ["red polish", "blue polish", "hair oil", "hair wax", "oil"]
 
 
@@ -25,7 +26,7 @@ TEXTS = ["red polish", "blue polish", "hair oil", "hair wax", "oil"]
 def test_a_users_own_pairs_are_taken_off(monkeypatch: pytest.MonkeyPatch, following: float) -> None:
     """Numerators are counted without the user; norms and counts of items stay, which is what the matrix was made with."""
     monkeypatch.setattr(module, "FOLLOWING_SHARES", (following,))
-    term = item_to_item(SEQUENCES, TEXTS, 5, SEQUENCES, SEQUENCES, False, 0, lexical=False)
+    term = item_to_item(SEQUENCES, TEXTS, NONE, 5, SEQUENCES, SEQUENCES, False, 0, lexical=False)
     counts = np.bincount(np.concatenate(SEQUENCES), minlength=5)
     together, after = np.zeros((5, 5)), np.zeros((5, 5))
     for other in (0, 1, 3, 4):
@@ -56,13 +57,13 @@ def test_validation_sees_whether_order_matters() -> None:
     ordered = [((begin + np.arange(4)) % 30).astype(np.int32) for begin in begins]
     texts = [""] * 30
     histories, targets = [s[:1] for s in ordered], [s[1:2] for s in ordered]
-    term = item_to_item(ordered, texts, 10, histories, targets, True, 0, lexical=False)
+    term = item_to_item(ordered, texts, np.zeros((30, 0), np.float32), 10, histories, targets, True, 0, lexical=False)
     assert term.own.following_row.any()
     assert term.scores(histories).argmax(axis=1).tolist() == [int(target[0]) for target in targets]
 
 
 def test_with_words_alone_nothing_is_taken_off() -> None:
-    term = item_to_item(SEQUENCES, TEXTS, 5, SEQUENCES, SEQUENCES, False, 0, cooccurrence=False)
+    term = item_to_item(SEQUENCES, TEXTS, NONE, 5, SEQUENCES, SEQUENCES, False, 0, cooccurrence=False)
     found = NeighbourTerm(term, 1.0).before_each_item(torch.tensor([[0, 1, 2]]), torch.ones(1, 3, dtype=torch.bool))
     assert np.allclose(found.numpy()[1:], term.scores([np.array([0]), np.array([0, 1])]), atol=1e-6)
 
@@ -74,9 +75,23 @@ def test_validation_chooses_the_part_that_knows() -> None:
     sequences = [rng.choice(np.arange(0, 40, 2), 4, replace=False).astype(np.int32) for _ in range(50)]
     histories = [sequence[-1:] for sequence in sequences]
     targets = [history + 1 for history in histories]
-    term = item_to_item(sequences, texts, 10, histories, targets, True, 0)
+    term = item_to_item(sequences, texts, np.zeros((40, 0), np.float32), 10, histories, targets, True, 0)
     best = term.neighbours[[0]].toarray()[0].argmax()
     assert best == 1
+
+
+def test_validation_chooses_texts_that_mean_the_same() -> None:
+    """Words say nothing, and the pairs of the targets are never chosen together: only the text vectors know them."""
+    rng = np.random.default_rng(0)
+    sequences = [rng.choice(np.arange(0, 40, 2), 4, replace=False).astype(np.int32) for _ in range(50)]
+    vectors = np.repeat(rng.normal(size=(20, 8)), 2, axis=0).astype(np.float32)
+    histories = [sequence[-1:] for sequence in sequences]
+    targets = [history + 1 for history in histories]
+    term = item_to_item(sequences, ["word"] * 40, vectors, 10, histories, targets, True, 0)
+    assert term.neighbours[[0]].toarray()[0].argmax() == 1
+    assert (
+        item_to_item(sequences, [""] * 40, vectors, 10, histories, targets, True, 0, lexical=False).neighbours[0, 1] > 0
+    )
 
 
 def test_it_is_read_back_as_it_was(tmp_path) -> None:  # type: ignore[no-untyped-def]
@@ -90,7 +105,7 @@ def test_it_is_read_back_as_it_was(tmp_path) -> None:  # type: ignore[no-untyped
 
 def test_it_joins_after_a_share_of_the_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Alone, the loss is that of the dense part; an adversarial step goes beside the term where its batch did."""
-    term = item_to_item(SEQUENCES, TEXTS, 5, SEQUENCES, SEQUENCES, False, 0, cooccurrence=False)
+    term = item_to_item(SEQUENCES, TEXTS, NONE, 5, SEQUENCES, SEQUENCES, False, 0, cooccurrence=False)
     torch.manual_seed(0)
     model = SequenceModel(Shape(8, 1, 2, 10, 0.0, 0.1), torch.randn(5, 3), 3, 0)
     sequences = Sequences(SEQUENCES, [np.zeros(0, np.int64)] * 5, 10)

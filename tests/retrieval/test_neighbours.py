@@ -1,7 +1,9 @@
 import numpy as np
+import pytest
 from scipy import sparse
 from sklearn.metrics.pairwise import cosine_similarity
 
+from longtail.retrieval import neighbours
 from longtail.retrieval.neighbours import (
     cosine_cooccurrence,
     following_counts,
@@ -11,6 +13,7 @@ from longtail.retrieval.neighbours import (
     tfidf_similarity,
     tfidf_vectors,
     unit_rows,
+    vector_similarity,
 )
 
 
@@ -54,6 +57,20 @@ def test_tfidf_similarity_equals_all_pairs() -> None:
     expected = cosine_similarity(tfidf_vectors(texts))
     np.fill_diagonal(expected, 0)
     assert np.allclose(tfidf_similarity(texts, 5, chunk=2).toarray(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("at_once", [1, 14, 10_000])
+def test_vector_similarity_is_the_sharpened_cosine(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    monkeypatch.setattr(neighbours, "SCORES_AT_ONCE", at_once)
+    vectors = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
+    vectors[4] = 0
+    expected = np.maximum(cosine_similarity(vectors), 0) ** 8
+    np.fill_diagonal(expected, 0)
+    assert np.allclose(vector_similarity(vectors, 7).toarray(), expected, atol=1e-6)
+    two = vector_similarity(vectors, 2).toarray()
+    assert (two[4] == 0).all() and (two[:, 4] == 0).all()
+    for row, all_of in zip(two, expected):
+        assert np.allclose(np.sort(row)[-2:], np.sort(all_of)[-2:], atol=1e-6) and (row > 0).sum() <= 2
 
 
 def test_texts_without_a_word_have_no_neighbours() -> None:

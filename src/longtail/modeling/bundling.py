@@ -29,12 +29,15 @@ def log_popularity(prepared: PreparedDataset) -> NDArray[np.float32]:
     return np.asarray((logs - logs.mean()) / max(float(logs.std()), 1e-9), dtype=np.float32)
 
 
-def neighbours_of(prepared: PreparedDataset, settings: FinetuneSettings, seed: int) -> ItemToItem:
-    """The sparse term, its mixture chosen on validation."""
+def neighbours_of(
+    prepared: PreparedDataset, vectors: NDArray[np.float32], settings: FinetuneSettings, seed: int
+) -> ItemToItem:
+    """The sparse term, its mixture chosen on validation. vectors: of the items' texts [items, dim]"""
     targets = prepared.targets(Split.VALIDATION)
     return item_to_item(
         prepared.train_sequences(),
         prepared.item_texts,
+        vectors,
         settings.neighbours,
         targets.histories,
         targets.items,

@@ -1,4 +1,4 @@
-"""The sparse term of the scores: items that are chosen together or after each other, and items that read alike."""
+"""The sparse term of the scores: items that are chosen together or after each other, items that read or mean alike."""
 
 import logging
 from collections.abc import Sequence
@@ -23,11 +23,13 @@ from longtail.retrieval.neighbours import (
     row_norms,
     tfidf_similarity,
     unit_rows,
+    vector_similarity,
 )
 
 log = logging.getLogger(__name__)
 DECAYS = (0.5, 0.7, 0.85, 0.95)
-LEXICAL_SHARES = (0.2, 0.4, 0.5, 0.6, 0.7, 0.8)
+ALIKE_SHARES = (0.2, 0.4, 0.5, 0.6, 0.7, 0.8)
+TEXT_SHARES = (0.0, 0.3, 0.5)
 FOLLOWING_SHARES = (0.0, 1.0)  # what comes after, or what comes beside in any order
 CHUNK = 500
 
@@ -86,6 +88,7 @@ class ItemToItem:
 def item_to_item(
     sequences: Sequence[NDArray[np.int32]],
     texts: Sequence[str],
+    vectors: NDArray[np.float32],
     count: int,
     histories: Sequence[NDArray[np.int32]],
     targets: Sequence[NDArray[np.int32]],
@@ -95,12 +98,13 @@ def item_to_item(
     cooccurrence: bool = True,
     sample: int = 3000,
 ) -> ItemToItem:
-    """Items chosen together, items chosen afterwards, and TF-IDF similarity, rows of length 1 each, mixed.
+    """Items chosen together, items chosen afterwards, likeness of words and of text vectors, rows of length 1 each, mixed.
 
     Validation chooses shares and decay, for the term alone.
 
     Args:
         sequences: training items of each user.
+        vectors: of the items' texts [items, dim]; no columns where there is no language model.
         count: entries a row keeps.
         histories, targets: the validation users'.
         lexical, cooccurrence: whether there are words, and whether there are the other two parts.
@@ -109,12 +113,15 @@ def item_to_item(
     empty = sparse.csr_array((n_items, n_items), dtype=np.float32)
     together = cosine_cooccurrence(sequences, n_items) if cooccurrence else empty
     following = following_counts(sequences, n_items) if cooccurrence else empty
-    alike = unit_rows(tfidf_similarity(texts, count)) if lexical else empty
-    parts = (unit_rows(together), unit_rows(following), alike)
+    words = tfidf_similarity(texts, count) if lexical else empty
+    alike = vector_similarity(vectors, count) if vectors.shape[1] else empty
+    parts = (unit_rows(together), unit_rows(following), unit_rows(words), unit_rows(alike))
+    has_text = bool(vectors.shape[1])
     mixtures = [
-        ((1 - lexical_share) * (1 - after), (1 - lexical_share) * after, lexical_share)
-        for lexical_share in (LEXICAL_SHARES if lexical and cooccurrence else (1.0,) if lexical else (0.0,))
+        ((1 - share) * (1 - after), (1 - share) * after, share * (1 - text), share * text)
+        for share in (ALIKE_SHARES if cooccurrence and (lexical or has_text) else (0.0,) if cooccurrence else (1.0,))
         for after in (FOLLOWING_SHARES if cooccurrence else (0.0,))
+        for text in (TEXT_SHARES if lexical and has_text else (1.0,) if has_text else (0.0,))
     ]
     shares, decay = _best_mixture(parts, mixtures, histories, targets, exclude_history, seed, sample)
     items = np.concatenate([*sequences, np.zeros(0, np.int32)])
@@ -162,7 +169,7 @@ def _best_mixture(
     shares, decay = grid[int(gains.argmax())]
     if len(known):
         log.info(
-            "sparse term: together %.2f, following %.2f, words %.2f, decay %.2f: NDCG@10 %.4f",
+            "sparse term: together %.2f, following %.2f, words %.2f, texts %.2f, decay %.2f: NDCG@10 %.4f",
             *shares,
             decay,
             gains.max() / len(known),
