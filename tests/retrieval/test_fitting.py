@@ -4,16 +4,17 @@ import numpy as np
 from scipy import sparse
 
 from longtail.retrieval.fitting import Fit, fit_terms
-from longtail.retrieval.item_to_item import ItemToItem
+from longtail.retrieval.item_to_item import ItemToItem, OwnPairs
 
 N_ITEMS = 40
 
 
 def term_of(next_item: np.ndarray) -> ItemToItem:
     """A sparse term that names ``next_item`` of each item."""
-    values = (np.ones(N_ITEMS, np.float32), (np.arange(N_ITEMS), next_item))
-    nothing = np.zeros(N_ITEMS, np.float32)
-    return ItemToItem(sparse.csr_array(values, shape=(N_ITEMS, N_ITEMS)), 0.7, nothing, nothing)
+    count = len(next_item)
+    values = (np.ones(count, np.float32), (np.arange(count), next_item))
+    own = OwnPairs(*[np.zeros(count, np.float32)] * 4)
+    return ItemToItem(sparse.csr_array(values, shape=(count, count)), 0.7, own)
 
 
 def fit(dense: np.ndarray, next_item: np.ndarray, seed: int = 0) -> Fit:
@@ -78,12 +79,7 @@ def test_items_that_were_cut_off_do_not_compete_with_the_target() -> None:
     following = np.array([2, 2, 0])
     dense = np.zeros((3, 3), np.float32)
     dense[0, 1], dense[2, 1] = 1.0, 0.5
-    term = ItemToItem(
-        sparse.csr_array((np.ones(3, np.float32), (np.arange(3), following)), shape=(3, 3)),
-        0.7,
-        np.zeros(3, np.float32),
-        np.zeros(3, np.float32),
-    )
+    term = term_of(following)
     result = fit_terms(
         term,
         dense,
