@@ -141,6 +141,7 @@ def untrained(module, tmp_path, monkeypatch):
     return quality, [str(part) for name, path in where.items() for part in (f"--{name}", path)]
 
 
+@pytest.mark.slow
 def test_figures_agree_with_a_plain_evaluation(untrained, tmp_path):
     """Every system's figures are those of evaluate; the derived students are what their names say."""
     quality, where = untrained
@@ -173,6 +174,7 @@ def test_figures_agree_with_a_plain_evaluation(untrained, tmp_path):
     assert found["full: student, int8"]["all"]["mean"] == pytest.approx(full["all"], rel=0.05)
 
 
+@pytest.mark.slow
 def test_validation_comes_before_test_and_is_of_other_targets(untrained, tmp_path, capfd):
     quality, where = untrained
     assert quality.main([*where, "--seeds", "1", "--only", "full"]) == 0

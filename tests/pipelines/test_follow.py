@@ -89,6 +89,7 @@ def test_a_cancelled_run_is_no_success(run):
         watch(run)
 
 
+@pytest.mark.slow
 def test_an_api_that_restarts_is_waited_for(run):
     """The server really goes away, with its port, and comes back with its state; the command says it in two lines."""
 

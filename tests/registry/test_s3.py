@@ -58,6 +58,7 @@ def test_no_credentials(s3: str, bundle: Path, monkeypatch: pytest.MonkeyPatch):
     assert "has no credentials for S3; give AWS_ACCESS_KEY_ID" in refused(s3, bundle)
 
 
+@pytest.mark.slow
 def test_nobody_listens(s3: str, bundle: Path, monkeypatch: pytest.MonkeyPatch):
     port = free_ports(1)[0]
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://user:secret-of-the-test@127.0.0.1:{port}")

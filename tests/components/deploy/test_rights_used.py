@@ -8,6 +8,8 @@ from helpers_manifests import MANIFESTS, render, rights
 
 from longtail.contracts.errors import UserError
 
+pytestmark = pytest.mark.slow  # each test is a rollout with its waits
+
 OBJECT = re.compile(
     r"/(?:api|apis/(?P<group>[^/]+))/v1(?:beta1)?/namespaces/(?P<namespace>[^/]+)/(?P<resource>[a-z]+)"
     r"(?:/(?P<name>[^/]+)(?:/(?P<sub>[a-z]+))?)?$"

@@ -8,6 +8,8 @@ from helpers_schemas import faults
 
 from longtail.contracts.errors import UserError
 
+pytestmark = pytest.mark.slow  # each test is a rollout with its waits
+
 WRONG = [GOLDEN[0] | {"scores": [9.0, 8.0, 7.0, 6.0]}]
 
 
