@@ -83,15 +83,6 @@ def submit(
         wait_for(api, started.run_id)
 
 
-def _say_where_it_ends(settings: RunSettings) -> None:
-    if settings.deploy.target == "local":
-        typer.echo(
-            "deploy.target is local: the run ends with a tested bundle and its manifests, and brings nothing into service; "
-            "that takes --set deploy.target=cluster --set deploy.registry_uri=…",
-            err=True,
-        )
-
-
 def follow(host: Host, run: RunId, namespace: Namespace = "kubeflow", token: Token = None) -> None:
     """Wait for a run on a cluster: 0 if it succeeds, 2 if data or settings are at fault, 1 otherwise."""
     from longtail.pipelines.follow import follow as wait_for
@@ -154,3 +145,12 @@ def unschedule(
 
     end(Api(host, namespace, token), name, disable)
     typer.echo(f"Schedule {name} {'disabled' if disable else 'deleted'}")
+
+
+def _say_where_it_ends(settings: RunSettings) -> None:
+    if settings.deploy.target == "local":
+        typer.echo(
+            "deploy.target is local: the run ends with a tested bundle and its manifests, and brings nothing into service; "
+            "that takes --set deploy.target=cluster --set deploy.registry_uri=…",
+            err=True,
+        )

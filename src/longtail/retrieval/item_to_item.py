@@ -19,8 +19,8 @@ from longtail.retrieval.neighbours import (
     follower_scale,
     following_counts,
     history_matrix,
+    inverse_norms,
     keep_top,
-    row_norms,
     tfidf_similarity,
     unit_rows,
     vector_similarity,
@@ -109,36 +109,32 @@ def item_to_item(
         histories, targets: the validation users'.
         lexical, cooccurrence: whether there are words, and whether there are the other two parts.
     """
-    n_items = len(texts)
+    n_items, has_text = len(texts), vectors.shape[1] > 0
     empty = sparse.csr_array((n_items, n_items), dtype=np.float32)
     together = cosine_cooccurrence(sequences, n_items) if cooccurrence else empty
     following = following_counts(sequences, n_items) if cooccurrence else empty
     words = tfidf_similarity(texts, count) if lexical else empty
-    alike = vector_similarity(vectors, count) if vectors.shape[1] else empty
+    alike = vector_similarity(vectors, count) if has_text else empty
     parts = (unit_rows(together), unit_rows(following), unit_rows(words), unit_rows(alike))
-    has_text = bool(vectors.shape[1])
+    alike_shares = ALIKE_SHARES if cooccurrence and (lexical or has_text) else (float(not cooccurrence),)
+    text_shares = TEXT_SHARES if lexical and has_text else (float(has_text),)
     mixtures = [
         ((1 - share) * (1 - after), (1 - share) * after, share * (1 - text), share * text)
-        for share in (ALIKE_SHARES if cooccurrence and (lexical or has_text) else (0.0,) if cooccurrence else (1.0,))
+        for share in alike_shares
         for after in (FOLLOWING_SHARES if cooccurrence else (0.0,))
-        for text in (TEXT_SHARES if lexical and has_text else (1.0,) if has_text else (0.0,))
+        for text in text_shares
     ]
     shares, decay = _best_mixture(parts, mixtures, histories, targets, exclude_history, seed, sample)
     items = np.concatenate([*sequences, np.zeros(0, np.int32)])
     column = 1 / np.sqrt(np.maximum(np.bincount(items, minlength=n_items), 1))
     own = OwnPairs(
-        together_row=(shares[0] * column * _inverse(row_norms(together))).astype(np.float32),
+        together_row=(shares[0] * column * inverse_norms(together)).astype(np.float32),
         together_column=column.astype(np.float32),
-        following_row=(shares[1] * _inverse(row_norms(following))).astype(np.float32),
+        following_row=(shares[1] * inverse_norms(following)).astype(np.float32),
         following_column=follower_scale(items, n_items).astype(np.float32),
     )
     mixed = sparse.csr_array(sum(share * part for share, part in zip(shares, parts)))
     return ItemToItem(keep_top(mixed, count), decay, own)
-
-
-def _inverse(norms: NDArray[np.float32]) -> NDArray[np.float32]:
-    """1 / norm; 0 for an empty row."""
-    return np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)
 
 
 def _best_mixture(
@@ -164,7 +160,7 @@ def _best_mixture(
             scored = [(weights @ part).toarray() for part in parts]
             for place, (mixture, tried) in enumerate(grid):
                 if tried == decay:
-                    scores = sum(share * score for share, score in zip(mixture, scored))
+                    scores = sum(share * score for share, score in zip(mixture, scored) if share)
                     gains[place] += ndcg_at_10(scores, wanted, asked if exclude_history else []).sum()
     shares, decay = grid[int(gains.argmax())]
     if len(known):

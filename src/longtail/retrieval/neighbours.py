@@ -11,9 +11,9 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 FOLLOWING_DECAY = 0.8  # of a pair's count, for each item between the two
 FOLLOWING_STEPS = 20  # pairs further apart than this are not counted
+FOLLOWING_POWER = 0.25  # followers that are chosen often count (number of events) ** -power
 SHARPNESS = 8  # of the likeness of text vectors: its power, so that the nearest count far more than the near
 SCORES_AT_ONCE = 20_000_000  # 80 MB
-FOLLOWING_POWER = 0.25  # followers that are chosen often count (number of events) ** -power
 
 SparseRows: TypeAlias = Any  # sparse.csr_array of two dimensions: scipy's stubs cannot tell it from one of one
 
@@ -39,7 +39,7 @@ def cosine_cooccurrence(sequences: Sequence[NDArray[np.integer]], n_items: int) 
 def following_counts(sequences: Sequence[NDArray[np.integer]], n_items: int) -> SparseRows:
     """How often, and how soon, an item (column) comes after another (row); zero diagonal. ``[items, items]``
 
-    A pair counts ``FOLLOWING_DECAY ** (steps between - 1) * column_events ** -FOLLOWING_POWER``.
+    A pair counts ``FOLLOWING_DECAY ** (steps - 1) * column_events ** -FOLLOWING_POWER``.
     sequences: item codes of each user's training events, oldest first.
     """
     users = np.repeat(np.arange(len(sequences)), [len(sequence) for sequence in sequences])
@@ -85,10 +85,15 @@ def row_norms(matrix: SparseRows) -> NDArray[np.float32]:
     return np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1), dtype=np.float32)).ravel()
 
 
+def inverse_norms(matrix: SparseRows) -> NDArray[np.float32]:
+    """What makes every row one of length 1; 0 for an empty row. ``[rows]``"""
+    norms = row_norms(matrix)
+    return np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)
+
+
 def unit_rows(matrix: SparseRows) -> SparseRows:
     """Rows of length 1; empty rows stay empty."""
-    scale = 1 / np.maximum(row_norms(matrix), 1e-12)
-    return sparse.csr_array(sparse.diags_array(scale) @ matrix).astype(np.float32)
+    return sparse.csr_array(sparse.diags_array(inverse_norms(matrix)) @ matrix).astype(np.float32)
 
 
 def lexical_vectors(texts: Sequence[str], dim: int, seed: int) -> NDArray[np.float32]:
