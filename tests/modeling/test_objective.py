@@ -56,6 +56,22 @@ def test_following_items_share_the_label() -> None:
     assert found == pytest.approx(expected([1, 1, 1], ahead={0: 0.8, 1: 0.2}), abs=1e-5)
 
 
+def test_the_same_batch_has_the_same_gradients_to_the_last_bit() -> None:
+    rng = np.random.default_rng(0)
+    histories = [rng.integers(0, 8, 60).astype(np.int32) for _ in range(100)]  # many threads add to few items
+    batch = Sequences(histories, [np.zeros(3, np.int64)] * 100, 60).batch(np.arange(100))
+
+    def gradients() -> list[torch.Tensor]:
+        objective = Objective(make_model(), FinetuneSettings(), None).eval()
+        objective(batch)[0].backward()
+        return [parameter.grad for parameter in objective.parameters() if parameter.grad is not None]
+
+    first = gradients()
+    assert len(first) > 10
+    for _ in range(5):
+        assert all(torch.equal(one, other) for one, other in zip(first, gradients(), strict=True))
+
+
 def test_positions_count_by_their_users_weight() -> None:
     weights = np.array([0.5, 2.0, 1.25], np.float32)
     assert loss_of(make_batch(weights)) == pytest.approx(expected(weights.tolist(), ahead={0: 1.0}), abs=1e-5)

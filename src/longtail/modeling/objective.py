@@ -7,7 +7,7 @@ from longtail.contracts.training_settings import TrainingSettings
 from longtail.modeling.distillation import Lesson
 from longtail.modeling.losses import cross_entropy, label_cross_entropy
 from longtail.modeling.neighbour_term import NeighbourTerm
-from longtail.modeling.sequence_model import SequenceModel
+from longtail.modeling.sequence_model import SequenceModel, of_items
 from longtail.modeling.sequences import Batch
 
 START_WEIGHT = 0.5  # of the loss of any item after the start alone
@@ -60,7 +60,7 @@ class Objective(nn.Module):
             labels, label_shares = following_items(histories, valid, settings.future_items, settings.future_decay)
         loss = label_cross_entropy(labels, logits, weights, settings.label_smoothing, label_shares)
         if self.lesson is not None:
-            loss = self.lesson(loss, batch, valid, places, vectors[histories[valid]], logits, term, weights)
+            loss = self.lesson(loss, batch, valid, places, of_items(vectors, histories[valid]), logits, term, weights)
         # What any newcomer with these attributes goes on to choose: p is uniform over the user's items.
         chosen = torch.zeros(len(histories), len(vectors), device=device)
         chosen.scatter_add_(1, histories, valid.float() / valid.sum(dim=1, keepdim=True).clamp(min=1))

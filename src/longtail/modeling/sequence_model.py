@@ -43,7 +43,8 @@ class RelativeAttention(nn.Module):
         q, k, v = self.project_in(x).reshape(batch, length, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
         place = torch.arange(length, device=x.device)
         distance = place[:, None] - place[None, :]  # [length, length]
-        bias = self.distance_bias[:, distance.clamp(0, self.distance_bias.shape[1] - 1)]
+        distances = distance.clamp(0, self.distance_bias.shape[1] - 1)
+        bias = F.embedding(distances, self.distance_bias.T).permute(2, 0, 1)  # as in ``of_items``
         bias = bias.masked_fill(distance < 0, float("-inf"))  # [heads, length, length]
         weights = torch.softmax((q @ k.transpose(-1, -2)).float() / math.sqrt(dim // self.heads) + bias, dim=-1)
         weights = F.dropout(weights, self.dropout, self.training).to(v.dtype)
@@ -131,4 +132,12 @@ class SequenceModel(nn.Module):
 
     def inputs(self, vectors: Tensor, histories: Tensor, starts: Tensor) -> Tensor:
         """What the encoder reads. ``[batch, 1 + length, dim]``"""
-        return torch.cat([starts[:, None], vectors[histories]], dim=1)
+        return torch.cat([starts[:, None], of_items(vectors, histories)], dim=1)
+
+
+def of_items(vectors: Tensor, codes: Tensor) -> Tensor:
+    """``vectors[codes]``, but with gradients that are added up in order: those of an index are not on a CPU, so that runs differ.
+
+    vectors [items, dim]; codes [...] -> [..., dim]
+    """
+    return F.embedding(codes, vectors)
