@@ -20,8 +20,8 @@ demo: setup  ## the whole pipeline on a demo shop: report, served recommendation
 test: setup  ## every test, with ruff, mypy and import-linter among them
 	@"$(VENV)/bin/python" -m pytest $(TESTS)
 
-test-fast: setup  ## all but the slow tests
-	@"$(VENV)/bin/python" -m pytest -m "not slow" $(TESTS)
+test-fast: setup  ## all but the slow tests and those of Spark
+	@"$(VENV)/bin/python" -m pytest -m "not slow and not spark" $(TESTS)
 
 lint: setup  ## format, lint, types, layers
 	@"$(VENV)/bin/ruff" format .

@@ -16,7 +16,6 @@ SHOWN = {"RUNNING": "running", "SUCCEEDED": "done", "FAILED": "failed", "SKIPPED
 PASSING = {429, 500, 502, 503, 504}  # what an API answers that restarts, or the proxy before it
 TEMPLATES = ("system-container-impl", "retry-system-container-impl")  # of the pods in which a stage runs
 MARK = "error: "  # before the one message that a stage prints for a user's fault
-ANSWER_SECONDS = 60.0  # an API that is silent for longer is asked again
 TAIL = 15  # lines of a log
 
 
@@ -59,9 +58,7 @@ def _ask(client: Any, api: Api, run_id: str, interval_seconds: float, patience_s
     lost: float | None = None
     while lost is None or time.monotonic() - lost <= patience_seconds:
         try:
-            run = client.runs.run_service_get_run(
-                run_id, _request_timeout=(ANSWER_SECONDS,) * 2
-            )  # a single float would be ignored
+            run = client.runs.run_service_get_run(run_id)
         except (kfp_server_api.ApiException, urllib3.exceptions.HTTPError, ConnectionError) as error:
             if isinstance(error, kfp_server_api.ApiException) and error.status not in PASSING:
                 raise

@@ -12,6 +12,7 @@ from longtail.contracts.errors import UserError
 from longtail.contracts.http import call
 
 NOT_FOUND, CONFLICT = 404, 409
+ANSWER_SECONDS = 60.0  # the longest silence within an answer
 REMEDIES = {
     401: "sign in: give a valid token in KFP_TOKEN",
     403: "check --namespace, and that the token in KFP_TOKEN may work there",
@@ -52,9 +53,22 @@ def connected(api: Api) -> Iterator[Any]:
                 existing_token=api.token,
                 ssl_ca_cert=os.environ.get("SSL_CERT_FILE"),
             )
+        _bound(client)
         # its retries, which the error that we raise says once; the client itself keeps resetting the level of "urllib3"
         logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
         yield client
+
+
+def _bound(client: Any) -> None:
+    """Give every question a time limit: the client itself has none, and passes none on to most of its parts."""
+    rest = client.runs.api_client.rest_client  # one for all parts
+    ask = rest.request
+
+    def request(*args: Any, **kwargs: Any) -> Any:
+        limits = (ANSWER_SECONDS, ANSWER_SECONDS)  # to connect, to answer; a single float would be ignored
+        return ask(*args, **kwargs | {"_request_timeout": kwargs.get("_request_timeout") or limits})
+
+    rest.request = request
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score
 
-from longtail.metrics.ranking import METRICS, TargetRanks, rank_targets, ranking_metrics
+from longtail.metrics.ranking import METRICS, TargetRanks, mean_ndcg, rank_targets, ranking_metrics
 
 
 def ranks_of(*users: list[int]) -> TargetRanks:
@@ -77,3 +77,9 @@ def test_ndcg_agrees_with_scikit_learn(k):
 
 def test_best_rank_of_each_user():
     assert ranks_of([9, 4], [3]).best().tolist() == [4, 3]
+
+
+def test_mean_ndcg_is_over_users_not_over_targets():
+    """One user's only target is second; another's two are first and out of reach."""
+    found = mean_ndcg([np.array([2]), np.array([1, 11])])
+    assert found == pytest.approx((1 / np.log2(3) + 1 / (1 + 1 / np.log2(3))) / 2)

@@ -111,7 +111,7 @@ def test_it_joins_after_a_share_of_the_epochs(tmp_path: Path, monkeypatch: pytes
     sequences = Sequences(SEQUENCES, [np.zeros(0, np.int64)] * 5, 10)
     batch = sequences.batch(np.arange(5))
     settings = FinetuneSettings(
-        epochs=40, patience=40, fgm_epsilon=0.1, batch_positions=100, epoch_steps=1, term_after=0.0
+        epochs=8, patience=8, fgm_epsilon=0.1, batch_positions=100, epoch_steps=1, term_after=0.0
     )
     plain, _ = Objective(model, settings)(batch)
     beside = Objective(model, settings, neighbours=NeighbourTerm(term, 15.0))
@@ -127,7 +127,7 @@ def test_it_joins_after_a_share_of_the_epochs(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(NeighbourTerm, "before_each_item", counted)
     data = TrainingData(sequences, sequences, [s[:1] for s in SEQUENCES], False, NeighbourTerm(term, 15.0))
-    for after, epochs in ((0.0, 40), (0.25, 30), (0.99, 0)):
+    for after, epochs in ((0.0, 8), (0.25, 6), (0.99, 0)):
         calls = 0
         changed = settings.model_copy(update={"term_after": after})
         train(model, data, changed, 0, torch.float32, tmp_path / str(after))

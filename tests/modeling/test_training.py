@@ -72,8 +72,8 @@ def make_lesson() -> Lesson:
     ("more", "precision", "make"),
     [
         ({}, torch.float32, lambda: None),
-        (EVERYTHING, torch.float32, make_lesson),
-        (EVERYTHING | {"optimizer": "adamw"}, torch.bfloat16, make_lesson),
+        pytest.param(EVERYTHING, torch.float32, make_lesson, marks=pytest.mark.slow),
+        pytest.param(EVERYTHING | {"optimizer": "adamw"}, torch.bfloat16, make_lesson, marks=pytest.mark.slow),
     ],
 )
 def test_a_killed_run_ends_as_an_uninterrupted_one(

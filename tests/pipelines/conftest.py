@@ -1,4 +1,13 @@
+import functools
+import inspect
+
 import pytest
+
+
+@pytest.fixture(autouse=True)
+def quick_stacks(monkeypatch):
+    """kfp reads the source lines of the whole stack at each setting of a task, which takes seconds below pytest."""
+    monkeypatch.setattr(inspect, "stack", functools.partial(inspect.stack, context=0))
 
 
 @pytest.fixture

@@ -112,6 +112,18 @@ def test_host_where_something_else_answers(home):
         server.server_close()
 
 
+@pytest.mark.parametrize("silent", ["/runs", "/experiments"])  # asked by kfp's generated part, by its own client
+def test_an_api_that_takes_the_question_and_says_nothing(kfp_api, monkeypatch, silent):
+    monkeypatch.setattr("longtail.pipelines.kfp_api.ANSWER_SECONDS", 0.2)
+    end = threading.Event()
+    kfp_api.before = lambda method, path: end.wait(60) if path.endswith(silent) else None
+    try:
+        with pytest.raises(UserError, match=r"the pipelines API stopped answering \(.*timed out.*\); try again$"):
+            submit(Api(kfp_api.url, "kubeflow"), INPUTS)
+    finally:
+        end.set()
+
+
 def test_local_paths_are_refused_before_anything_is_sent(kfp_api):
     local = arguments("log.parquet", "s3://shop/items.parquet", None, RunSettings())
     with pytest.raises(UserError, match=r"--interactions log\.parquet: is a path on this machine"):

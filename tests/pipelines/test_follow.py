@@ -119,7 +119,7 @@ def test_errors_of_a_starting_api_pass(run, capsys):
 
 
 def test_an_api_that_takes_the_question_and_says_nothing_is_asked_again(run, capsys, monkeypatch):
-    monkeypatch.setattr("longtail.pipelines.follow.ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr("longtail.pipelines.kfp_api.ANSWER_SECONDS", 0.2)
     end, silent = threading.Event(), threading.Semaphore(4)  # the question, and the client's three repetitions of it
 
     def before(method, path):

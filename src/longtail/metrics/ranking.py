@@ -68,3 +68,9 @@ def ranking_metrics(found: TargetRanks, cutoffs: Sequence[int]) -> dict[str, NDA
             f"mrr@{k}": np.where(best <= k, 1 / best, 0.0),
         }
     return metrics
+
+
+def mean_ndcg(ranks: Sequence[NDArray[np.int64]], k: int = 10) -> float:
+    """Mean NDCG@k of users, from the ranks of each one's targets."""
+    owners = np.repeat(np.arange(len(ranks)), [len(own) for own in ranks])
+    return float(ranking_metrics(TargetRanks(np.concatenate(ranks), owners, len(ranks)), (k,))[f"ndcg@{k}"].mean())

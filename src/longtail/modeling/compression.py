@@ -12,7 +12,7 @@ from longtail.contracts.artifacts import BUNDLE, MANIFEST, sha256, write_artifac
 from longtail.contracts.compression_settings import CompressionSettings
 from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset, Split
-from longtail.metrics.ranking import TargetRanks, rank_targets, ranking_metrics
+from longtail.metrics.ranking import mean_ndcg, rank_targets
 from longtail.retrieval.bundle import load_bundle
 from longtail.retrieval.compression import write_compressed
 from longtail.retrieval.query import Query, System, queries_of
@@ -101,9 +101,7 @@ def _ndcg(
             if prepared.exclude_history:
                 scores[row, query.history] = -np.inf
             ranks.append(rank_targets(scores[row], targets[begin + row]))
-    owners = np.repeat(np.arange(len(queries)), [len(found) for found in ranks])
-    metrics = ranking_metrics(TargetRanks(np.concatenate(ranks), owners, len(queries)), (10,))
-    return float(metrics["ndcg@10"].mean())
+    return mean_ndcg(ranks)
 
 
 def table(loss: Loss) -> str:

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from longtail.contracts.prepared import PreparedDataset, Split
 from longtail.contracts.training_settings import TrainingSettings
+from longtail.metrics.ranking import mean_ndcg, rank_targets
 from longtail.modeling.augmentation import augment
 from longtail.modeling.checkpoint import Progress, load_checkpoint, save_checkpoint
 from longtail.modeling.device import keep_freed_memory
@@ -236,17 +237,14 @@ def validation_ndcg(model: SequenceModel, data: TrainingData, size: int = 1024) 
         return 0.0
     vectors = model.item_vectors()
     queries = query_vectors(model, data.validation)
-    gains = []
+    ranks = []
     for begin in range(0, len(queries), size):
-        scores = queries[begin : begin + size] @ vectors.T
+        histories = data.validation.histories[begin : begin + size]
+        scores = (queries[begin : begin + size] @ vectors.T).cpu().numpy()
         if data.neighbours is not None:
-            scores += data.neighbours.after(data.validation.histories[begin : begin + size]).to(scores.device)
-        for row, user in enumerate(range(begin, begin + len(scores))):
-            targets = torch.from_numpy(data.validation_items[user].astype(np.int64))
-            wanted = scores[row, targets].clone()
+            scores += data.neighbours.after(histories).numpy()
+        for row, history in enumerate(histories):
             if data.exclude_history:
-                scores[row, torch.from_numpy(data.validation.histories[user].astype(np.int64))] = -torch.inf
-            ranks = (scores[row][None, :] >= wanted[:, None]).sum(dim=1).cpu().numpy()  # 1 is best
-            ideal = (1 / np.log2(np.arange(2, 2 + min(len(ranks), 10)))).sum()
-            gains.append((1 / np.log2(1 + ranks[ranks <= 10])).sum() / ideal)
-    return float(np.mean(gains))
+                scores[row, history] = -np.inf
+            ranks.append(rank_targets(scores[row], data.validation_items[begin + row]))
+    return mean_ndcg(ranks)

@@ -11,6 +11,8 @@ from longtail.components.deploy.smoke import ask_v1
 from longtail.contracts.errors import UserError
 from longtail.contracts.http import call
 
+pytestmark = pytest.mark.slow  # each starts the model server
+
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
