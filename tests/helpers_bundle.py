@@ -49,6 +49,7 @@ def write_tiny_bundle(
             "item_id": ids,
             "title": [f"Item {item}" for item in ids],
             "attributes": [["x"]] * len(ids),
+            "text": [f"item {item}" for item in ids],
             "train_count": counts,
         }
     )

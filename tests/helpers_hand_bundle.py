@@ -14,7 +14,8 @@ from tokenizers.pre_tokenizers import Whitespace
 
 from longtail.contracts.artifacts import BUNDLE, write_artifact
 from longtail.contracts.segments import SegmentRule
-from longtail.retrieval.bundle import LENGTH_BUCKETS, Tensors, bundle_facts, write_tables
+from longtail.retrieval.bundle import LENGTH_BUCKETS, LIKENESS, Tensors, bundle_facts, write_tables
+from longtail.retrieval.likeness import Likeness
 
 A, B, C, D = range(4)
 ITEMS = np.array([[1, 0], [0, 1], [0.6, 0.8], [-1, 0]], dtype=np.float32)
@@ -26,6 +27,7 @@ MAX_HISTORY = 3
 WORDS = {"[PAD]": 0, "red": 1, "lamp": 2}
 WORD_VECTORS = np.array([[0, 0, 0], [2, 0, 0], [0, 2, 0]], dtype=np.float32)  # [words, text_dim]
 PROJECTION = np.array([[3, 0], [0, 4], [0, 0]], dtype=np.float32)  # [text_dim, dim]
+TEXTS = ["red lamp", "lamp", "red", "lamp chair"]
 
 # computed by hand in tests/retrieval/test_scorer.py
 GOLDEN = [
@@ -39,6 +41,13 @@ def neighbours():
     matrix = np.zeros((4, 4), dtype=np.float32)
     matrix[A, B], matrix[A, C], matrix[B, C] = 0.8, 0.2, 0.5
     return sparse.csr_array(matrix)
+
+
+def likeness():
+    """Vectors of TEXTS, and rows that texts add to by halves and quarters."""
+    text_vectors = np.array([[2, 2, 0], [0, 2, 0], [2, 0, 0], [0, 2, 0]], dtype=np.float16)
+    word_row, text_row = np.array([[0.5, 0.25, 0, 0.1], [0.25, 0.5, 1, 0]], dtype=np.float32)
+    return Likeness(text_vectors, word_row, text_row, np.array([0.4, 0.6], dtype=np.float32))
 
 
 def save(nodes, inputs, outputs, constants, path):
@@ -60,7 +69,13 @@ def write_hand_bundle(path, text=True, exclude_history=True, titles=("Red lamp",
         ITEMS, POPULARITY, START, FEMALE[None], PROJECTION, neighbours(), neighbour_weight, popularity_weight, DECAY
     )
     items = pa.table(
-        {"item_id": ["a", "b", "c", "d"], "title": list(titles), "attributes": [["x"]] * 4, "train_count": [9, 5, 1, 0]}
+        {
+            "item_id": ["a", "b", "c", "d"],
+            "title": list(titles),
+            "attributes": [["x"]] * 4,
+            "text": TEXTS,
+            "train_count": [9, 5, 1, 0],
+        }
     )
     facts = bundle_facts(SegmentRule(), exclude_history, MAX_HISTORY, 8, "digest")
     with write_artifact(path, BUNDLE, facts) as folder:
@@ -73,6 +88,7 @@ def write_hand_bundle(path, text=True, exclude_history=True, titles=("Red lamp",
             folder / "sequence_encoder.onnx",
         )
         if text:
+            likeness().save(folder / LIKENESS)
             save(
                 [
                     helper.make_node("Gather", ["words", "input_ids"], ["vectors"]),

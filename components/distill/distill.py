@@ -23,7 +23,7 @@ from longtail.modeling.neighbour_term import NeighbourTerm
 from longtail.modeling.parallel import Team
 from longtail.modeling.sequence_model import SequenceModel, Shape
 from longtail.modeling.training import TrainingData, train
-from longtail.retrieval.bundle import TEXT_ENCODER, copy_encoders
+from longtail.retrieval.bundle import TEXT_ENCODER, copy_files
 from longtail.retrieval.item_to_item import ItemToItem
 from longtail.tables.sources import fetch_folder
 
@@ -76,7 +76,7 @@ def distill(
         data,
         term,
         fit,
-        lambda target: copy_encoders(scorer, target, TEXT_ENCODER),
+        lambda target: copy_files(scorer, target, TEXT_ENCODER),
         artifact.facts["settings"]["max_tokens"],
         role="student",
         settings=settings.model_dump(mode="json"),

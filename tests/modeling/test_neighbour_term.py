@@ -15,6 +15,7 @@ from longtail.modeling.sequences import Sequences
 from longtail.modeling.training import TrainingData, train
 from longtail.retrieval import item_to_item as module
 from longtail.retrieval.item_to_item import ItemToItem, OwnPairs, item_to_item
+from longtail.retrieval.likeness import Likeness
 from longtail.retrieval.neighbours import cosine_cooccurrence, following_counts, row_norms
 
 SEQUENCES = [np.array(s, dtype=np.int32) for s in ([0, 1, 2], [0, 1], [1, 2, 3, 4], [4, 0], [2, 4])]
@@ -96,11 +97,13 @@ def test_validation_chooses_texts_that_mean_the_same() -> None:
 
 def test_it_is_read_back_as_it_was(tmp_path) -> None:  # type: ignore[no-untyped-def]
     own = OwnPairs(*(np.full(3, value, np.float32) for value in (1, 2, 3, 4)))
-    term = ItemToItem(sparse.csr_array(np.eye(3, dtype=np.float32)), 0.7, own)
+    likeness = Likeness(np.eye(3, dtype=np.float16), *(np.full(n, n, np.float32) for n in (3, 3, 2)))
+    term = ItemToItem(sparse.csr_array(np.eye(3, dtype=np.float32)), 0.7, own, likeness)
     term.save(tmp_path / "term.safetensors")
     back = ItemToItem.load(tmp_path / "term.safetensors")
     assert back.decay == 0.7 and (back.neighbours != term.neighbours).nnz == 0
     assert all(np.array_equal(vars(back.own)[name], values) for name, values in vars(own).items())
+    assert all(np.array_equal(vars(back.likeness)[name], values) for name, values in vars(likeness).items())
 
 
 def test_it_joins_after_a_share_of_the_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

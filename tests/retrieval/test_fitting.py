@@ -5,8 +5,14 @@ from scipy import sparse
 
 from longtail.retrieval.fitting import Fit, fit_terms
 from longtail.retrieval.item_to_item import ItemToItem, OwnPairs
+from longtail.retrieval.likeness import Likeness
 
 N_ITEMS = 40
+
+
+def no_likeness(count: int) -> Likeness:
+    nothing = np.zeros(count, np.float32)
+    return Likeness(np.zeros((count, 0), np.float16), nothing, nothing, np.zeros(2, np.float32))
 
 
 def term_of(next_item: np.ndarray) -> ItemToItem:
@@ -14,7 +20,7 @@ def term_of(next_item: np.ndarray) -> ItemToItem:
     count = len(next_item)
     values = (np.ones(count, np.float32), (np.arange(count), next_item))
     own = OwnPairs(*[np.zeros(count, np.float32)] * 4)
-    return ItemToItem(sparse.csr_array(values, shape=(count, count)), 0.7, own)
+    return ItemToItem(sparse.csr_array(values, shape=(count, count)), 0.7, own, no_likeness(count))
 
 
 def fit(dense: np.ndarray, next_item: np.ndarray, seed: int = 0) -> Fit:

@@ -16,7 +16,7 @@ from longtail.modeling.export import export_sequence_encoder
 from longtail.modeling.sequence_model import SequenceModel
 from longtail.modeling.sequences import Sequences, query_vectors
 from longtail.modeling.training import attribute_codes
-from longtail.retrieval.bundle import Tensors, bundle_facts, write_tables
+from longtail.retrieval.bundle import LIKENESS, Tensors, bundle_facts, write_tables
 from longtail.retrieval.fitting import Fit, fit_terms
 from longtail.retrieval.item_to_item import ItemToItem, item_to_item
 
@@ -125,12 +125,14 @@ def write_bundle(
                 Columns.ITEM: prepared.item_ids,
                 Columns.TITLE: pa.array(prepared.titles, pa.string()),
                 Columns.ATTRIBUTES: pa.array(prepared.item_attributes, pa.list_(pa.string())),
+                Columns.TEXT: prepared.item_texts,
                 Columns.TRAIN_COUNT: prepared.train_counts,
             }
         )
         write_tables(folder, tensors, items, list(prepared.facts["user_attributes"]))
         export_sequence_encoder(model.encoder, folder / "sequence_encoder.onnx")
         text_encoder(folder)
+        term.likeness.save(folder / LIKENESS)
 
 
 def _array(tensor: torch.Tensor) -> NDArray[np.float32]:

@@ -1,12 +1,13 @@
 """The scoring bundle: everything that scoring needs, as files that numpy and onnxruntime read.
 
 The teacher's ``scorer`` folder and the Student bundle have this one format. Files:
-    items.parquet          item_id, title, attributes, train_count; row = item code
+    items.parquet          item_id, title, attributes, text, train_count; row = item code
     tensors.safetensors    the arrays of ``Tensors``; a compressed ``item_matrix`` as int8 beside ``item_matrix.scale``
     attributes.json        user-attribute vocabulary (``name=value``), row order of ``attribute_matrix``
     sequence_encoder.onnx  inputs [batch, length, dim], lengths [batch] -> query [batch, dim]
     text_encoder.onnx      input_ids, attention_mask [batch, tokens] -> text_vector [batch, text_dim] (optional)
     tokenizer.json         of the text encoder                                                        (optional)
+    likeness.safetensors   how alike items' texts are (retrieval.likeness): what add-items needs      (optional)
 Facts in the manifest: ``segment_rule``, ``exclude_history``, ``max_history``, ``max_tokens``, ``train_digest``, ...
 """
 
@@ -33,6 +34,8 @@ from longtail.retrieval.int8 import Int8Rows, Matrix
 
 TEXT_ENCODER = ("text_encoder.onnx", "tokenizer.json")
 ENCODERS = ("sequence_encoder.onnx", *TEXT_ENCODER)
+LIKENESS = "likeness.safetensors"
+ITEM_COLUMNS = [Columns.ITEM, Columns.TITLE, Columns.ATTRIBUTES, Columns.TRAIN_COUNT]  # what scoring reads
 LENGTH_EDGES = np.array([1, 2, 3, 4, 5, 10])  # histories of 0, 1, 2, 3, 4, 5-9, 10+ items have weights of their own
 LENGTH_BUCKETS = len(LENGTH_EDGES) + 1
 
@@ -89,9 +92,7 @@ def write_tables(folder: Path, tensors: Tensors, items: pa.Table, attributes: li
         arrays |= {"item_matrix": tensors.item_matrix.codes, "item_matrix.scale": tensors.item_matrix.scale}
     arrays |= sparse_arrays(tensors.neighbours) | {"decay": np.array([tensors.decay], dtype=np.float32)}
     save_file(arrays, folder / "tensors.safetensors")
-    pq.write_table(
-        items.select([Columns.ITEM, Columns.TITLE, Columns.ATTRIBUTES, Columns.TRAIN_COUNT]), folder / "items.parquet"
-    )
+    pq.write_table(items.select([*ITEM_COLUMNS, Columns.TEXT]), folder / "items.parquet")
     (folder / "attributes.json").write_text(json.dumps(attributes))
 
 
@@ -122,18 +123,11 @@ def values_by_rank(neighbours: sparse.csr_array) -> NDArray[np.float64]:
 
 def items_table(bundle: Bundle) -> pa.Table:
     """The items of a loaded bundle, as ``write_tables`` takes them."""
-    return pa.table(
-        {
-            Columns.ITEM: bundle.item_ids,
-            Columns.TITLE: pa.array(bundle.titles, pa.string()),
-            Columns.ATTRIBUTES: pa.array(bundle.item_attributes, pa.list_(pa.string())),
-            Columns.TRAIN_COUNT: bundle.train_counts,
-        }
-    )
+    return pq.read_table(bundle.path / "items.parquet")
 
 
-def copy_encoders(source: Path, folder: Path, names: Sequence[str] = ENCODERS) -> None:
-    """Take the encoders of another bundle, those of them that it has."""
+def copy_files(source: Path, folder: Path, names: Sequence[str]) -> None:
+    """Take files of another bundle as they are, those of them that it has."""
     for name in names:
         if (source / name).is_file():
             shutil.copyfile(source / name, folder / name)
@@ -161,7 +155,7 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
     artifact = read_artifact(path, BUNDLE)
     try:
         arrays = load_file(artifact.file("tensors.safetensors"))
-        items = pq.read_table(artifact.file("items.parquet"))
+        items = pq.read_table(artifact.file("items.parquet"), columns=ITEM_COLUMNS)
         attributes: list[str] = json.loads(artifact.file("attributes.json").read_text())
     except (OSError, ValueError) as error:
         raise UserError(f"{artifact.path}: cannot be read as a bundle ({error}); make it again") from None

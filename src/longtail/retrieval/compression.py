@@ -10,7 +10,7 @@ import onnxruntime
 
 from longtail.contracts.compression_settings import CompressionSettings
 from longtail.contracts.errors import UserError
-from longtail.retrieval.bundle import Bundle, copy_encoders, items_table, write_tables
+from longtail.retrieval.bundle import ENCODERS, LIKENESS, Bundle, copy_files, items_table, write_tables
 from longtail.retrieval.int8 import Int8Rows
 from longtail.retrieval.neighbours import keep_top
 
@@ -27,7 +27,7 @@ def write_compressed(folder: Path, bundle: Bundle, settings: CompressionSettings
     if settings.keep_neighbours:
         tensors = replace(tensors, neighbours=keep_top(tensors.neighbours, settings.keep_neighbours))
     write_tables(folder, tensors, items_table(bundle), bundle.attributes)
-    copy_encoders(bundle.path, folder)
+    copy_files(bundle.path, folder, (*ENCODERS, LIKENESS))
     if settings.int8_text_encoder and not bundle.has_text_encoder:
         raise UserError(f"int8_text_encoder: {bundle.path} holds no text encoder; leave the setting out")
     for wanted, name in (

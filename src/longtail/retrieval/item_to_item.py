@@ -11,6 +11,7 @@ from safetensors.numpy import load_file, save_file
 from scipy import sparse
 
 from longtail.retrieval.bundle import sparse_arrays, sparse_matrix
+from longtail.retrieval.likeness import Likeness
 from longtail.retrieval.neighbours import (
     FOLLOWING_DECAY,
     FOLLOWING_STEPS,
@@ -68,6 +69,7 @@ class ItemToItem:
     neighbours: SparseRows
     decay: float
     own: OwnPairs
+    likeness: Likeness
 
     def scores(self, histories: Sequence[NDArray[np.int32]]) -> NDArray[np.float32]:
         """The term of each history. ``[histories, items]``"""
@@ -76,13 +78,14 @@ class ItemToItem:
 
     def save(self, path: Path) -> None:
         decay = np.array([self.decay], dtype=np.float64)
-        save_file(sparse_arrays(self.neighbours) | vars(self.own) | {"decay": decay}, path)
+        save_file(sparse_arrays(self.neighbours) | vars(self.own) | vars(self.likeness) | {"decay": decay}, path)
 
     @classmethod
     def load(cls, path: Path) -> "ItemToItem":
         arrays = load_file(path)
         own = OwnPairs(**{field.name: arrays[field.name] for field in fields(OwnPairs)})
-        return cls(sparse_matrix(arrays), float(arrays["decay"][0]), own)
+        likeness = Likeness.from_arrays(arrays)
+        return cls(sparse_matrix(arrays), float(arrays["decay"][0]), own, likeness)
 
 
 def item_to_item(
@@ -134,7 +137,7 @@ def item_to_item(
         following_column=follower_scale(items, n_items).astype(np.float32),
     )
     mixed = sparse.csr_array(sum(share * part for share, part in zip(shares, parts)))
-    return ItemToItem(keep_top(mixed, count), decay, own)
+    return ItemToItem(keep_top(mixed, count), decay, own, Likeness.of(vectors, words, alike, (shares[2], shares[3])))
 
 
 def _best_mixture(

@@ -120,16 +120,27 @@ def keep_top(matrix: SparseRows, count: int) -> SparseRows:
     return sparse.csr_array((matrix.data[kept], (rows, matrix.indices[kept])), shape=matrix.shape)
 
 
+def unit_vectors(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Rows of length 1; a row of zeros stays one. ``[items, dim]``"""
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(norms, 1e-9), dtype=np.float32)
+
+
+def sharp_cosines(asked: NDArray[np.float32], unit: NDArray[np.float32]) -> NDArray[np.float32]:
+    """``max(cosine, 0) ** SHARPNESS`` of unit vectors [n, dim] and [items, dim]. ``[n, items]``"""
+    return np.asarray(np.maximum(asked @ unit.T, 0.0) ** SHARPNESS, dtype=np.float32)
+
+
 def vector_similarity(vectors: NDArray[np.float32], count: int) -> SparseRows:
     """``max(cosine, 0) ** SHARPNESS``, the ``count`` greatest of each row; zero diagonal. ``[items, items]``
 
     vectors: [items, dim]; a row of zeros is like nothing.
     """
     n_items, rows = len(vectors), []
-    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    unit = unit_vectors(vectors)
     chunk = max(SCORES_AT_ONCE // max(n_items, 1), 1)
     for begin in range(0, n_items, chunk):
-        block = np.maximum(unit[begin : begin + chunk] @ unit.T, 0.0) ** SHARPNESS
+        block = sharp_cosines(unit[begin : begin + chunk], unit)
         block[np.arange(len(block)), np.arange(begin, begin + len(block))] = 0.0
         if count < n_items:
             far = np.argpartition(-block, count, axis=1)[:, count:]

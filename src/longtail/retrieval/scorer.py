@@ -63,8 +63,8 @@ class Scorer:
         """Code of an item id, None where the catalogue does not hold it."""
         return self._codes.get(item_id)
 
-    def embed_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Unit item vectors of texts: interests, or items that training has not seen. ``[texts, dim]``"""
+    def text_vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """What the text encoder makes of texts. ``[texts, text_dim]``"""
         if self._text is None:
             raise UserError(f"{self.bundle.path}: holds no text encoder, so it cannot use stated interests")
         encodings = self._tokenizer.encode_batch(list(texts))
@@ -75,7 +75,15 @@ class Scorer:
                 "attention_mask": np.array([encoding.attention_mask for encoding in encodings], dtype=np.int64),
             },
         )
-        vectors = embedding @ self.bundle.tensors.text_projection
+        return np.asarray(embedding, dtype=np.float32)
+
+    def embed_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit item vectors of texts: interests, or items that training has not seen. ``[texts, dim]``"""
+        return self.project(self.text_vectors(texts))
+
+    def project(self, text_vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Unit item vectors of text vectors. ``[texts, dim]``"""
+        vectors = text_vectors @ self.bundle.tensors.text_projection
         return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9), dtype=np.float32)
 
     def encode(self, queries: Sequence[Query]) -> NDArray[np.float32]:
