@@ -37,7 +37,7 @@ from longtail.modeling.pruning import keep_lowest_layers
 from longtail.modeling.sequence_model import SequenceModel, Shape
 from longtail.modeling.text_augmentation import AlteredTexts, Wordings
 from longtail.modeling.training import TrainingData, train
-from longtail.retrieval.neighbours import lexical_vectors
+from longtail.retrieval.words import lexical_vectors
 
 NUMERIC_SCALE = 0.1  # standardised numbers beside text vectors whose numbers are about 0.05
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from longtail.retrieval.item_to_item import item_to_item
-from longtail.retrieval.likeness import Likeness, compare, put
+from longtail.retrieval.likeness import Likeness, put
+from longtail.retrieval.new_items import compare
 
 COUNT, NEW = 160, 3
 CODES = np.arange(COUNT, COUNT + NEW)

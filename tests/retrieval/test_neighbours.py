@@ -9,12 +9,10 @@ from longtail.retrieval.neighbours import (
     following_counts,
     history_matrix,
     keep_top,
-    lexical_vectors,
-    tfidf_similarity,
-    tfidf_vectors,
     unit_rows,
     vector_similarity,
 )
+from longtail.retrieval.words import lexical_vectors, tfidf_similarity, tfidf_vectors
 
 
 def test_cooccurrence_by_hand() -> None:

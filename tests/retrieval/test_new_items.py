@@ -61,11 +61,11 @@ def test_its_neighbours_are_what_reads_alike(bundle, tmp_path):
         0 * by_words[C] + 1 * by_texts[C],
         0.1 * by_words[D] + 0 * by_texts[D],
     ]
-    assert matrix[:NEW, NEW] == pytest.approx(expected)
+    assert matrix[:NEW, NEW] == pytest.approx(expected, rel=5e-3)  # vectors are kept with 16 bits
     # its row holds two items, as the longest of the bundle, and each kind of likeness has the length of its share
     word_row, text_row = 0.4 / np.hypot(1, by_words[C]), 0.6 / np.hypot(1, 0.0625)
     row = [word_row + text_row, 0, word_row * by_words[C] + text_row * 0.0625, 0, 0]
-    assert matrix[NEW] == pytest.approx(row)
+    assert matrix[NEW] == pytest.approx(row, rel=5e-3)
     assert matrix[:NEW, :NEW] == pytest.approx(neighbours().toarray())
 
 
@@ -169,12 +169,3 @@ def test_a_bundle_without_text_encoder_cannot_take_new_items(tmp_path):
     bundle = write_hand_bundle(tmp_path / "bundle", text=False)
     with pytest.raises(UserError, match="holds no text encoder"):
         add_items(bundle, table(RED), tmp_path / "out")
-
-
-def test_a_bundle_of_before_says_what_to_do(bundle, tmp_path):
-    loaded = load_bundle(bundle)
-    with write_artifact(tmp_path / "old", BUNDLE, loaded.facts) as folder:
-        write_tables(folder, loaded.tensors, items_table(loaded), ["gender=F"])
-        copy_files(bundle, folder, ENCODERS)
-    with pytest.raises(UserError, match=r"holds no likeness.safetensors, .* run finetune and distill again"):
-        add_items(tmp_path / "old", table(RED), tmp_path / "out")

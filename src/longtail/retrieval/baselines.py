@@ -11,10 +11,10 @@ from longtail.retrieval.neighbours import (
     cosine_cooccurrence,
     following_counts,
     history_matrix,
-    tfidf_vectors,
     unit_rows,
 )
 from longtail.retrieval.query import Query, System
+from longtail.retrieval.words import tfidf_vectors
 
 RECENCY = 0.7  # weight of a history's item for each step back
 EASE_MOST_ITEMS = 5_000  # it inverts a dense matrix of all items, some times to choose its L2: a minute at this size

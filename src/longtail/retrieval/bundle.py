@@ -7,7 +7,7 @@ The teacher's ``scorer`` folder and the Student bundle have this one format. Fil
     sequence_encoder.onnx  inputs [batch, length, dim], lengths [batch] -> query [batch, dim]
     text_encoder.onnx      input_ids, attention_mask [batch, tokens] -> text_vector [batch, text_dim] (optional)
     tokenizer.json         of the text encoder                                                        (optional)
-    likeness.safetensors   how alike items' texts are (retrieval.likeness): what add-items needs      (optional)
+    likeness.safetensors   how alike items' texts are (retrieval.likeness), for texts that come later    (optional)
 Facts in the manifest: ``segment_rule``, ``exclude_history``, ``max_history``, ``max_tokens``, ``train_digest``, ...
 """
 
@@ -109,16 +109,6 @@ def sparse_matrix(arrays: dict[str, NDArray[Any]]) -> sparse.csr_array:
     """Takes the arrays of ``sparse_arrays`` out of ``arrays``. ``[items, items]``"""
     data, indices, indptr = (arrays.pop(f"neighbours.{part}") for part in ("data", "indices", "indptr"))
     return sparse.csr_array((data, indices, indptr), shape=(len(indptr) - 1, len(indptr) - 1))
-
-
-def values_by_rank(neighbours: sparse.csr_array) -> NDArray[np.float64]:
-    """Mean over the rows that are not empty of their greatest value, second greatest and so on; a short row has zeros."""
-    counts = np.diff(neighbours.indptr)
-    owner = np.repeat(np.arange(len(counts)), counts)
-    order = np.lexsort((-neighbours.data, owner))
-    rank = np.arange(len(order)) - neighbours.indptr[owner]
-    sums = np.bincount(rank, weights=neighbours.data[order], minlength=counts.max(initial=0))
-    return np.asarray(sums / max(int((counts > 0).sum()), 1), dtype=np.float64)
 
 
 def items_table(bundle: Bundle) -> pa.Table:

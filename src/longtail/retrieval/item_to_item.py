@@ -22,10 +22,10 @@ from longtail.retrieval.neighbours import (
     history_matrix,
     inverse_norms,
     keep_top,
-    tfidf_similarity,
     unit_rows,
     vector_similarity,
 )
+from longtail.retrieval.words import tfidf_similarity
 
 log = logging.getLogger(__name__)
 DECAYS = (0.5, 0.7, 0.85, 0.95)

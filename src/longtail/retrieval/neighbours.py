@@ -1,4 +1,4 @@
-"""Item-to-item similarities: what is chosen together, what comes after, shared words. Baselines and the student's sparse term."""
+"""Item-to-item similarities: what is chosen together, what comes after, texts that mean the same. Sparse rows."""
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -6,8 +6,6 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 FOLLOWING_DECAY = 0.8  # of a pair's count, for each item between the two
 FOLLOWING_STEPS = 20  # pairs further apart than this are not counted
@@ -62,16 +60,6 @@ def follower_scale(items: NDArray[np.integer], n_items: int) -> NDArray[np.float
     return np.maximum(np.bincount(items, minlength=n_items), 1.0) ** -FOLLOWING_POWER
 
 
-def tfidf_vectors(texts: Sequence[str]) -> SparseRows:
-    """Unit TF-IDF rows over words and pairs of words. ``[items, terms]``; no terms where no text holds a word."""
-    try:
-        return sparse.csr_array(
-            TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, dtype=np.float32).fit_transform(texts)
-        )
-    except ValueError:  # scikit-learn refuses an empty vocabulary
-        return sparse.csr_array((len(texts), 0), dtype=np.float32)
-
-
 def history_matrix(histories: Sequence[NDArray[np.integer]], n_items: int, decay: float) -> sparse.csr_array:
     """Recency-weighted histories: decay ** age of each item. ``[users, items]``"""
     rows = np.repeat(np.arange(len(histories)), [len(history) for history in histories])
@@ -94,18 +82,6 @@ def inverse_norms(matrix: SparseRows) -> NDArray[np.float32]:
 def unit_rows(matrix: SparseRows) -> SparseRows:
     """Rows of length 1; empty rows stay empty."""
     return sparse.csr_array(sparse.diags_array(inverse_norms(matrix)) @ matrix).astype(np.float32)
-
-
-def lexical_vectors(texts: Sequence[str], dim: int, seed: int) -> NDArray[np.float32]:
-    """Latent semantic analysis: TF-IDF rows on their ``dim`` main directions, of length 1. ``[items, dim]``
-
-    No columns where the texts hold too few words for it; zeros for an item without words.
-    """
-    words = tfidf_vectors(texts)
-    if dim == 0 or min(words.shape) <= dim:
-        return np.zeros((len(texts), 0), dtype=np.float32)
-    vectors = TruncatedSVD(dim, n_iter=3, random_state=seed).fit_transform(words)
-    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9), dtype=np.float32)
 
 
 def keep_top(matrix: SparseRows, count: int) -> SparseRows:
@@ -146,16 +122,4 @@ def vector_similarity(vectors: NDArray[np.float32], count: int) -> SparseRows:
             far = np.argpartition(-block, count, axis=1)[:, count:]
             np.put_along_axis(block, far, 0.0, axis=1)
         rows.append(sparse.csr_array(block))
-    return sparse.csr_array(sparse.vstack(rows)) if rows else sparse.csr_array((0, 0), dtype=np.float32)
-
-
-def tfidf_similarity(texts: Sequence[str], count: int, chunk: int = 1000) -> SparseRows:
-    """Cosine of TF-IDF rows, the ``count`` greatest of each row; zero diagonal. ``[items, items]``"""
-    vectors = tfidf_vectors(texts)
-    rows = []
-    for begin in range(0, len(texts), chunk):
-        block = sparse.csr_array(vectors[begin : begin + chunk] @ vectors.T)
-        block.setdiag(0.0, k=begin)
-        block.eliminate_zeros()
-        rows.append(keep_top(block, count))
     return sparse.csr_array(sparse.vstack(rows)) if rows else sparse.csr_array((0, 0), dtype=np.float32)

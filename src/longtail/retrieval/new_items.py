@@ -10,23 +10,27 @@ All that is stored of other items stays as it is, and so do their scores for use
 
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from scipy import sparse
 
 from longtail.contracts.artifacts import BUNDLE, MANIFEST, sha256, write_artifact
 from longtail.contracts.columns import Columns
 from longtail.contracts.errors import UserError
 from longtail.retrieval.bundle import ENCODERS, LIKENESS, Bundle, copy_files, items_table, load_bundle, write_tables
 from longtail.retrieval.int8 import Int8Rows, Matrix
-from longtail.retrieval.likeness import Likeness, compare, put
+from longtail.retrieval.likeness import Likeness, put
+from longtail.retrieval.neighbours import SparseRows, inverse_norms, keep_top
 from longtail.retrieval.scorer import Scorer
+from longtail.retrieval.words import tfidf_vectors
 
 log = logging.getLogger(__name__)
-BATCH = 64  # texts at once
+BATCH = 64  # texts, or rows of likeness to the whole catalogue, at once
 SHOWN = 3
 
 
@@ -53,10 +57,6 @@ def add_items(
     loaded = load_bundle(bundle)
     if not loaded.has_text_encoder:
         raise UserError(f"{loaded.path}: holds no text encoder, so nothing can be known of new items; train with text")
-    if not (loaded.path / LIKENESS).is_file():
-        raise UserError(
-            f"{loaded.path}: holds no {LIKENESS}, as an older longtail wrote it; run finetune and distill again"
-        )
     if loaded.facts.get("numeric_names"):
         names = ", ".join(loaded.facts["numeric_names"])
         log.warning("the model reads numbers (%s); a new item counts as average in all of them", names)
@@ -116,3 +116,44 @@ def _with_rows(matrix: Matrix, codes: NDArray[np.int64], vectors: NDArray[np.flo
         return put(matrix, codes, vectors)
     given = Int8Rows.of(vectors)
     return Int8Rows(put(matrix.codes, codes, given.codes), put(matrix.scale, codes, given.scale))
+
+
+def compare(
+    old: SparseRows, likeness: Likeness, texts: Sequence[str], codes: NDArray[np.int64]
+) -> tuple[SparseRows, Likeness]:
+    """The sparse term's matrix with rows and columns of the items ``codes``, and the likeness with their rows.
+
+    What the matrix held of them is dropped; all else stays, so rows of other items may come to hold more than before.
+
+    Args:
+        likeness: ``with_items`` these.
+        texts: of all items, the new ones too.
+    """
+    entries = old.tocoo()
+    kept = ~np.isin(entries.row, codes) & ~np.isin(entries.col, codes)
+    rows, columns, values = [entries.row[kept]], [entries.col[kept]], [entries.data[kept]]
+    count = int(np.diff(old.indptr).max(initial=0))
+    least = np.zeros(len(texts), dtype=np.float32)  # what has to be exceeded to be among the greatest of a row
+    for row in np.flatnonzero(np.diff(old.indptr) == count) if count else ():
+        least[row] = old.data[old.indptr[row] : old.indptr[row + 1]].min()
+    words, word_row, text_row = tfidf_vectors(texts), likeness.word_row.copy(), likeness.text_row.copy()
+    terms = sparse.csr_array(words.T)
+    for begin in range(0, len(codes), BATCH):
+        given = codes[begin : begin + BATCH]
+        itself = (np.arange(len(given)), given)
+        by_words = (words[given] @ terms).toarray()  # [given, items]
+        by_texts = likeness.to_items(likeness.text_vectors[given].astype(np.float32))
+        by_words[itself] = by_texts[itself] = 0.0
+        word_row[given] = likeness.shares[0] * inverse_norms(keep_top(by_words, count))
+        text_row[given] = likeness.shares[1] * inverse_norms(keep_top(by_texts, count))
+        own = keep_top(word_row[given, None] * by_words + text_row[given, None] * by_texts, count).tocoo()
+        others = word_row * by_words + text_row * by_texts  # [given, items]: what those items' rows get
+        others[:, codes] = 0.0  # among themselves, each has its row
+        beside = sparse.coo_array(np.where(others > least, others, 0.0))
+        rows += [given[own.row], beside.col]
+        columns += [own.col, given[beside.row]]
+        values += [own.data, beside.data]
+    data = np.concatenate(values).astype(np.float32)
+    shape = (len(texts), len(texts))
+    matrix = sparse.csr_array((data, (np.concatenate(rows), np.concatenate(columns))), shape=shape)
+    return matrix, replace(likeness, word_row=word_row, text_row=text_row)

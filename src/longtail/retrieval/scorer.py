@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from longtail.contracts.errors import UserError
-from longtail.retrieval.bundle import Bundle, length_bucket, values_by_rank
+from longtail.retrieval.bundle import LIKENESS, Bundle, length_bucket
 from longtail.retrieval.int8 import products
+from longtail.retrieval.likeness import Likeness
 from longtail.retrieval.query import Query
 from longtail.retrieval.top import top_items
 
@@ -49,8 +50,9 @@ class Scorer:
             self._tokenizer = Tokenizer.from_file(str(bundle.path / "tokenizer.json"))
             self._tokenizer.enable_truncation(bundle.facts["max_tokens"])
             self._tokenizer.enable_padding()
-        self._interest = lru_cache(REMEMBERED)(lambda text: self.embed_text([text])[0])  # scores and reasons ask alike
-        self._usual = values_by_rank(bundle.tensors.neighbours) if bundle.has_text_encoder else np.zeros(0)
+            self._likeness = Likeness.load(bundle.path / LIKENESS)
+        self._row_length = int(np.diff(bundle.tensors.neighbours.indptr).max(initial=0))
+        self._interest = lru_cache(REMEMBERED)(lambda text: self.text_vectors([text]))  # scores and reasons ask alike
         self._alike = lru_cache(REMEMBERED)(self._neighbours_of_text)
         self._similar = _usual_cosine(bundle, NEAR)
 
@@ -89,7 +91,11 @@ class Scorer:
     def encode(self, queries: Sequence[Query]) -> NDArray[np.float32]:
         """Query vectors. ``[queries, dim]``"""
         tensors = self.bundle.tensors
-        interests = {row: self._interest(query.interests) for row, query in enumerate(queries) if query.interests}
+        interests = {
+            row: self.project(self._interest(query.interests))[0]
+            for row, query in enumerate(queries)
+            if query.interests
+        }
         histories = [self._recent(query.history) for query in queries]
         lengths = np.array(
             [1 + (row in interests) + len(history) for row, history in enumerate(histories)], dtype=np.int64
@@ -121,10 +127,11 @@ class Scorer:
         return scores
 
     def _neighbours_of_text(self, interest: str) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-        """The row that the sparse matrix would hold for a stated interest: nearest items, with the usual values of ranks."""
-        similarities = products(self._interest(interest)[None], self.bundle.tensors.item_matrix)[0]
-        columns = np.argsort(-similarities, kind="stable")[: len(self._usual)]
-        return columns, self._usual[: len(columns)].astype(np.float32)
+        """The row that the sparse matrix would hold for a stated interest, with the share of words given to its vector."""
+        alike = self._likeness.to_items(self._likeness.adapted(self._interest(interest)))[0]
+        columns = np.argsort(-alike, kind="stable")[: self._row_length]
+        values = alike[columns]
+        return columns, self._likeness.shares.sum() * values / max(float(np.linalg.norm(values)), 1e-9)
 
     def _neighbour_terms(self, history: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """The sparse term's entries: item codes (with repeats) and decayed values."""
@@ -203,9 +210,10 @@ class Scorer:
         return [int(recent[place]) if value > self._similar else None for place, value in zip(best, largest)]
 
     def _matching(self, interest: str, items: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """Which items are nearer to a stated interest than ``NEAR`` of the catalogue. ``[items]``"""
-        similarities = products(self._interest(interest)[None], self.bundle.tensors.item_matrix)[0]
-        return np.asarray(similarities[items] > max(np.quantile(similarities, NEAR, method="lower"), 0.0))
+        """Which items have texts nearer to a stated interest than ``NEAR`` of the catalogue. ``[items]``"""
+        nearest, values = self._alike(interest)
+        count = max(round((1 - NEAR) * len(self.bundle.item_ids)), 1)
+        return np.isin(items, nearest[:count][values[:count] > 0])
 
     def _recent(self, history: NDArray[np.int32]) -> NDArray[np.int32]:
         """The items that scoring reads."""

@@ -94,9 +94,10 @@ def test_unknown_items_and_attributes_are_listed_and_change_nothing(server):
 
 def test_interests_are_read(server):
     (prediction,) = ask(server.url, "shop", [{"interests": "red lamp", "k": 1}])
-    # q = (.7, 1): c = 1.22 + .65 as the nearest neighbour - .1 * .5
-    assert shown(prediction) == [("c", None, 1.82)]
-    assert prediction["items"][0]["reason"] == "matches your interest in red lamp"
+    # q = (.7, 1): a = .7 + 1 / (1 + .0625 ** 2) ** .5 of its neighbours' row + .1
+    (item,) = prediction["items"]
+    assert (item["item_id"], item["score"]) == ("a", pytest.approx(1.798, abs=1e-3))
+    assert item["reason"] == "matches your interest in red lamp"
 
 
 def test_v2_and_grpc_answer_as_v1_does(server):
