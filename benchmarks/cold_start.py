@@ -4,6 +4,8 @@
 
 Users: 10 % of them lose all their events before preprocess, and are then asked for with 0 to 4 of their items revealed (and
 with nothing but attributes, where there are any); the target is their last event. Their attributes stay in the users table.
+Where items have attributes, they are also asked for with no item but a stated interest: the three attributes that stand out
+in their events before the target, which is a guess at what they would have said.
 Items: 10 % of them, with all their events, are taken out before preprocess and come back by add-items; the targets are the
 last events of users that fell on such items, ranked among the whole catalogue and among the new items alone.
 History is excluded from the ranking, ties count against a system, intervals are paired bootstraps over users. Stages that
@@ -14,9 +16,11 @@ import argparse
 import copy
 import hashlib
 import json
+import math
 import platform
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,17 +45,19 @@ from longtail.contracts.machine import available_cores
 from longtail.contracts.prepared import PreparedDataset, Split, Targets
 from longtail.contracts.settings import EvaluateSettings, RunSettings, load_settings
 from longtail.metrics.ranking import TargetRanks, rank_targets, ranking_metrics
-from longtail.modeling.language_model import encode_texts, load_language_model
+from longtail.modeling.language_model import LanguageModel, encode_texts, load_language_model
 from longtail.modeling.pruning import keep_lowest_layers
 from longtail.retrieval.baselines import baselines
 from longtail.retrieval.bundle import load_bundle
 from longtail.retrieval.new_items import add_items
 from longtail.retrieval.query import Query, System, queries_of
 from longtail.retrieval.scorer import Scorer
+from longtail.retrieval.words import tfidf_vectors
 
 SHARE = 0.1  # of users, or items, that are held out
 REVEALED = (0, 1, 2, 3, 4)
 BATCH = 256
+STATED = 3  # attributes of a stated interest
 QUICK = [
     "finetune.adapt_steps=10",
     "finetune.adapt_batch=64",
@@ -129,6 +135,14 @@ def new_users(data: Data) -> dict[str, Any]:
         str(k): _measured(systems, queries_of(whole, chosen, k), chosen.items, whole.exclude_history, data)
         for k in REVEALED
     }
+    interests = _stated_interests(whole, chosen.histories)
+    if any(interests):
+        queries = [
+            Query(query.history, query.attributes, interest)
+            for query, interest in zip(queries_of(whole, chosen, 0), interests)
+        ]
+        asked = {name: systems[name] for name in ("student", "popularity")} | _searches(data, whole, interests)
+        table["0, an interest"] = _measured(asked, queries, chosen.items, whole.exclude_history, data)
     if whole.facts["user_attributes"]:
         unknown = [Query(query.history) for query in queries_of(whole, chosen, 0)]
         table["0, no attributes"] = _measured(systems, unknown, chosen.items, whole.exclude_history, data)
@@ -176,13 +190,56 @@ def new_items(data: Data) -> dict[str, Any]:
     return {"held_out": len(held), "events": events, "measured": len(rows), "ranked_among": result}
 
 
+class Search:
+    """Cosine of a stated interest's vector and the items' [items, dim]; who states none gets zeros."""
+
+    def __init__(self, items: Any, interests: Mapping[str, Any]) -> None:
+        self._items, self._interests = items, interests
+
+    def score(self, queries: Sequence[Query]) -> NDArray[np.float32]:
+        scores = np.zeros((len(queries), self._items.shape[0]), dtype=np.float32)
+        for row, query in enumerate(queries):
+            if query.interests:
+                scores[row] = self._items @ self._interests[query.interests]
+        return scores
+
+
+def _searches(data: Data, whole: PreparedDataset, interests: Sequence[str | None]) -> dict[str, System]:
+    """What finds items by a stated interest without having been trained."""
+    asked = sorted({interest for interest in interests if interest})
+    frozen, _ = encode_texts(_frozen_model(data), asked, torch.device("cpu"), False, cache_from=0)
+    words = tfidf_vectors([*whole.item_texts, *asked])
+    items, rows = words[: len(whole.item_ids)], words[len(whole.item_ids) :].toarray()
+    return {
+        "frozen_text": Search(frozen_vectors(data, whole), dict(zip(asked, frozen))),
+        "tfidf": Search(items, dict(zip(asked, rows))),
+    }
+
+
+def _stated_interests(whole: PreparedDataset, histories: Sequence[NDArray[np.int32]]) -> list[str | None]:
+    """Of each history the attributes with the greatest share * log(share / share in all training events)."""
+    usual = Counter(name for items in whole.train_sequences() for item in items for name in whole.item_attributes[item])
+    events = usual.total()
+    found: list[str | None] = []
+    for history in histories:
+        own = Counter(name for item in history for name in whole.item_attributes[item])
+        weight = {name: n * math.log(n / own.total() * events / max(usual[name], 1)) for name, n in own.items()}
+        found.append(", ".join(sorted(weight, key=lambda name: (-weight[name], name))[:STATED]) or None)
+    return found
+
+
+def _frozen_model(data: Data) -> LanguageModel:
+    settings = data.settings.finetune
+    model = load_language_model(settings.language_model, settings.pooling, settings.max_tokens)
+    keep_lowest_layers(model, settings.language_model_layers)
+    return model
+
+
 def frozen_vectors(data: Data, whole: PreparedDataset) -> NDArray[np.float32]:
     """Unit vectors of the unadapted language model; an item without text has zeros. ``[items, text_dim]``"""
-    path, settings = data.work / "frozen.npy", data.settings.finetune
+    path = data.work / "frozen.npy"
     if not path.is_file():
-        model = load_language_model(settings.language_model, settings.pooling, settings.max_tokens)
-        keep_lowest_layers(model, settings.language_model_layers)
-        vectors, _ = encode_texts(model, whole.item_texts, torch.device("cpu"), False, cache_from=0)
+        vectors, _ = encode_texts(_frozen_model(data), whole.item_texts, torch.device("cpu"), False, cache_from=0)
         vectors[[not text for text in whole.item_texts]] = 0.0
         np.save(path, vectors)
     return np.asarray(np.load(path), dtype=np.float32)
