@@ -45,7 +45,7 @@ def neighbours():
 
 def likeness():
     """Vectors of TEXTS, and rows that texts add to by halves and quarters."""
-    text_vectors = np.array([[0.5**0.5, 0.5**0.5, 0], [0, 1, 0], [1, 0, 0], [0, 1, 0]], dtype=np.float16)
+    text_vectors = np.array([[0.5**0.5, 0.5**0.5, 0], [0, 1, 0], [1, 0, 0], [0, 1, 0]], dtype=np.float32)
     word_row, text_row = np.array([[0.5, 0.25, 0, 0.1], [0.25, 0.5, 1, 0]], dtype=np.float32)
     return Likeness(text_vectors, word_row, text_row, np.array([0.4, 0.6], dtype=np.float32))
 

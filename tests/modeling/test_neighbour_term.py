@@ -97,7 +97,7 @@ def test_validation_chooses_texts_that_mean_the_same() -> None:
 
 def test_it_is_read_back_as_it_was(tmp_path) -> None:  # type: ignore[no-untyped-def]
     own = OwnPairs(*(np.full(3, value, np.float32) for value in (1, 2, 3, 4)))
-    likeness = Likeness(np.eye(3, dtype=np.float16), *(np.full(n, n, np.float32) for n in (3, 3, 2)))
+    likeness = Likeness(np.eye(3, dtype=np.float32), *(np.full(n, n, np.float32) for n in (3, 3, 2)))
     term = ItemToItem(sparse.csr_array(np.eye(3, dtype=np.float32)), 0.7, own, likeness)
     term.save(tmp_path / "term.safetensors")
     back = ItemToItem.load(tmp_path / "term.safetensors")

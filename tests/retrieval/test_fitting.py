@@ -12,7 +12,7 @@ N_ITEMS = 40
 
 def no_likeness(count: int) -> Likeness:
     nothing = np.zeros(count, np.float32)
-    return Likeness(np.zeros((count, 0), np.float16), nothing, nothing, np.zeros(2, np.float32))
+    return Likeness(np.zeros((count, 0), np.float32), nothing, nothing, np.zeros(2, np.float32))
 
 
 def term_of(next_item: np.ndarray) -> ItemToItem:

@@ -32,7 +32,7 @@ def both():
 
 def test_rows_are_those_of_training(both):
     whole, _, matrix, likeness = both
-    assert matrix[CODES] == pytest.approx(whole.neighbours.toarray()[CODES], abs=2e-3)  # vectors are kept with 16 bits
+    assert matrix[CODES] == pytest.approx(whole.neighbours.toarray()[CODES], abs=1e-5)
     assert likeness.word_row[CODES] == pytest.approx(whole.likeness.word_row[CODES], rel=1e-2)
     assert likeness.text_row[CODES] == pytest.approx(whole.likeness.text_row[CODES], rel=1e-2)
 
@@ -60,4 +60,4 @@ def test_it_is_read_back_as_it_was(both, tmp_path):
     *_, likeness = both
     likeness.save(tmp_path / "file")
     back = Likeness.load(tmp_path / "file")
-    assert all(np.array_equal(value, vars(back)[name]) for name, value in vars(likeness).items())
+    assert all(vars(back)[name] == pytest.approx(value, abs=1e-3) for name, value in vars(likeness).items())

@@ -78,7 +78,7 @@ class ItemToItem:
 
     def save(self, path: Path) -> None:
         decay = np.array([self.decay], dtype=np.float64)
-        save_file(sparse_arrays(self.neighbours) | vars(self.own) | vars(self.likeness) | {"decay": decay}, path)
+        save_file(sparse_arrays(self.neighbours) | vars(self.own) | self.likeness.arrays() | {"decay": decay}, path)
 
     @classmethod
     def load(cls, path: Path) -> "ItemToItem":

@@ -11,14 +11,12 @@ from safetensors.numpy import load_file, save_file
 
 from longtail.retrieval.neighbours import SparseRows, inverse_norms, sharp_cosines, unit_vectors
 
-ROWS = 50_000  # text vectors in 32 bits at once: 77 MB
-
 
 @dataclass(frozen=True)
 class Likeness:
     """Texts give entry (i, j) of the sparse term ``word_row[i] * cosine of TF-IDF rows + text_row[i] * sharp_cosines``."""
 
-    text_vectors: NDArray[np.float16]  # [items, width], adapted, of length 1
+    text_vectors: NDArray[np.float32]  # [items, width], adapted, of length 1; files hold 16 bits
     word_row: NDArray[np.float32]  # [items]
     text_row: NDArray[np.float32]  # [items]
     shares: NDArray[np.float32]  # [2], the length of a row's words and of its text vectors
@@ -30,7 +28,7 @@ class Likeness:
         """words, texts [items, items]: both kinds of likeness, the greatest of each row."""
         lengths = np.array(shares, dtype=np.float32)
         word_row, text_row = (share * inverse_norms(part) for share, part in zip(lengths, (words, texts)))
-        return cls(unit_vectors(text_vectors).astype(np.float16), word_row, text_row, lengths)
+        return cls(unit_vectors(text_vectors), word_row, text_row, lengths)
 
     @classmethod
     def load(cls, path: Path) -> "Likeness":
@@ -38,11 +36,15 @@ class Likeness:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Likeness":
-        """From ``vars`` of one, maybe with other arrays beside them."""
-        return cls(**{field.name: arrays[field.name] for field in fields(cls)})
+        """From the ``arrays`` of one, maybe with others beside them."""
+        return cls(**{field.name: arrays[field.name].astype(np.float32) for field in fields(cls)})
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What a file holds."""
+        return vars(self) | {"text_vectors": self.text_vectors.astype(np.float16)}
 
     def save(self, path: Path) -> None:
-        save_file(vars(self), path)
+        save_file(self.arrays(), path)
 
     def with_items(self, text_vectors: NDArray[np.float32], codes: NDArray[np.int64]) -> "Likeness":
         """Items ``codes``, of this catalogue or right behind it, with text vectors [codes, text_dim], not compared yet."""
@@ -59,8 +61,7 @@ class Likeness:
 
     def to_items(self, adapted: NDArray[np.float32]) -> NDArray[np.float32]:
         """``sharp_cosines`` of unit vectors [n, width] and the items' text vectors. ``[n, items]``"""
-        blocks = (self.text_vectors[begin : begin + ROWS] for begin in range(0, len(self.text_vectors), ROWS))
-        return np.concatenate([sharp_cosines(adapted, block.astype(np.float32)) for block in blocks], axis=1)
+        return sharp_cosines(adapted, self.text_vectors)
 
 
 def put(array: NDArray[Any], codes: NDArray[np.int64], values: ArrayLike) -> NDArray[Any]:

@@ -142,7 +142,7 @@ def compare(
         given = codes[begin : begin + BATCH]
         itself = (np.arange(len(given)), given)
         by_words = (words[given] @ terms).toarray()  # [given, items]
-        by_texts = likeness.to_items(likeness.text_vectors[given].astype(np.float32))
+        by_texts = likeness.to_items(likeness.text_vectors[given])
         by_words[itself] = by_texts[itself] = 0.0
         word_row[given] = likeness.shares[0] * inverse_norms(keep_top(by_words, count))
         text_row[given] = likeness.shares[1] * inverse_norms(keep_top(by_texts, count))
