@@ -60,7 +60,7 @@ def test_an_item_twice_in_the_history_contributes_twice(scorer):
 
 def test_interests_are_an_item_known_by_its_text(scorer):
     # "red lamp": words sum to (2, 2, 0), projected to (6, 8), unit (.6, .8); q = start + (.6, .8) = (.7, 1)
-    assert scorer.embed_text(["red lamp", "red"]) == pytest.approx(np.array([[0.6, 0.8], [1, 0]]))
+    assert scorer.project(scorer.text_vectors(["red lamp", "red"])) == pytest.approx(np.array([[0.6, 0.8], [1, 0]]))
     # its neighbours: a reads the same, all others share a word, cosine .5 ** .5 to the power 8 = .0625; a row holds two
     # items, as the longest of the bundle, and has the length .4 + .6 of all likeness; weights are those of one known item
     alike = np.array([1, 0.0625, 0, 0]) / np.hypot(1, 0.0625)

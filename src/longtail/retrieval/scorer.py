@@ -79,12 +79,8 @@ class Scorer:
         )
         return np.asarray(embedding, dtype=np.float32)
 
-    def embed_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Unit item vectors of texts: interests, or items that training has not seen. ``[texts, dim]``"""
-        return self.project(self.text_vectors(texts))
-
     def project(self, text_vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Unit item vectors of text vectors. ``[texts, dim]``"""
+        """Unit item vectors of texts that training has not seen, from their text vectors. ``[texts, dim]``"""
         vectors = text_vectors @ self.bundle.tensors.text_projection
         return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9), dtype=np.float32)
 
