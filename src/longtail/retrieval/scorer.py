@@ -13,6 +13,7 @@ from longtail.contracts.errors import UserError
 from longtail.retrieval.bundle import LIKENESS, Bundle, length_bucket
 from longtail.retrieval.int8 import products
 from longtail.retrieval.likeness import Likeness
+from longtail.retrieval.neighbours import unit_vectors
 from longtail.retrieval.query import Query
 from longtail.retrieval.top import top_items
 
@@ -81,8 +82,7 @@ class Scorer:
 
     def project(self, text_vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """Unit item vectors of texts that training has not seen, from their text vectors. ``[texts, dim]``"""
-        vectors = text_vectors @ self.bundle.tensors.text_projection
-        return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9), dtype=np.float32)
+        return unit_vectors(text_vectors @ self.bundle.tensors.text_projection)
 
     def encode(self, queries: Sequence[Query]) -> NDArray[np.float32]:
         """Query vectors. ``[queries, dim]``"""

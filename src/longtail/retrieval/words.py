@@ -8,7 +8,7 @@ from scipy import sparse
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from longtail.retrieval.neighbours import SparseRows, keep_top
+from longtail.retrieval.neighbours import SparseRows, keep_top, unit_vectors
 
 
 def tfidf_vectors(texts: Sequence[str]) -> SparseRows:
@@ -41,5 +41,4 @@ def lexical_vectors(texts: Sequence[str], dim: int, seed: int) -> NDArray[np.flo
     words = tfidf_vectors(texts)
     if dim == 0 or min(words.shape) <= dim:
         return np.zeros((len(texts), 0), dtype=np.float32)
-    vectors = TruncatedSVD(dim, n_iter=3, random_state=seed).fit_transform(words)
-    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9), dtype=np.float32)
+    return unit_vectors(TruncatedSVD(dim, n_iter=3, random_state=seed).fit_transform(words))
