@@ -32,27 +32,27 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
+from longtail.baselines.classic import baselines
 from longtail.components.distill.distill import distill
 from longtail.components.evaluate.measure import PerUser, entries
-from longtail.components.evaluate.scoring import exclude
-from longtail.components.finetune.train import finetune
+from longtail.components.finetune.finetune import finetune
 from longtail.components.preprocess.fingerprint import fingerprint
-from longtail.components.preprocess.new_items import read_new_items
+from longtail.components.preprocess.later_items import read_new_items
 from longtail.components.preprocess.prepare import prepare
 from longtail.contracts.artifacts import MANIFEST
 from longtail.contracts.errors import UserError
-from longtail.contracts.machine import available_cores
 from longtail.contracts.prepared import PreparedDataset, Split, Targets
 from longtail.contracts.settings import EvaluateSettings, RunSettings, load_settings
 from longtail.metrics.ranking import TargetRanks, rank_targets, ranking_metrics
 from longtail.modeling.language_model import LanguageModel, encode_texts, load_language_model
 from longtail.modeling.pruning import keep_lowest_layers
-from longtail.retrieval.baselines import baselines
-from longtail.retrieval.bundle import load_bundle
-from longtail.retrieval.new_items import add_items
-from longtail.retrieval.query import Query, System, queries_of
-from longtail.retrieval.scorer import Scorer
-from longtail.retrieval.words import tfidf_vectors
+from longtail.neighbours.new_items import add_items
+from longtail.neighbours.words import tfidf_vectors
+from longtail.scoring.bundle import load_bundle
+from longtail.scoring.query import Query, System, queries_of
+from longtail.scoring.ranked import exclude
+from longtail.scoring.scorer import Scorer
+from longtail.system.machine import available_cores
 
 SHARE = 0.1  # of users, or items, that are held out
 REVEALED = (0, 1, 2, 3, 4)

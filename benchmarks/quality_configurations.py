@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from longtail.contracts.adaptation_settings import AdaptationSettings
-from longtail.contracts.machine_settings import MachineSettings
 from longtail.contracts.settings import RunSettings, parse
+from longtail.modeling.adaptation_settings import AdaptationSettings
+from longtail.modeling.machine_settings import MachineSettings
 
 LANGUAGE_MODEL = {"language_model", "pooling", "max_tokens"}  # read even where the model is not adapted
 OF_ADAPTATION = set(AdaptationSettings.model_fields) - set(MachineSettings.model_fields) - LANGUAGE_MODEL

@@ -17,15 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
+from longtail.baselines.classic import EASE_MOST_ITEMS, baselines, ease
 from longtail.components.evaluate.evaluate import measurable
 from longtail.components.evaluate.measure import per_user
-from longtail.components.evaluate.scoring import rank_all
 from longtail.contracts.prepared import PreparedDataset, Split, Targets
-from longtail.retrieval.baselines import EASE_MOST_ITEMS, baselines, ease
-from longtail.retrieval.bundle import LENGTH_BUCKETS, Tensors, load_bundle
-from longtail.retrieval.int8 import Int8Rows
-from longtail.retrieval.query import System
-from longtail.retrieval.scorer import Scorer
+from longtail.scoring.bundle import LENGTH_BUCKETS, Tensors, load_bundle
+from longtail.scoring.int8 import Int8Rows
+from longtail.scoring.query import System
+from longtail.scoring.ranked import rank_all
+from longtail.scoring.scorer import Scorer
 
 REVEALED = (0, 1, 2, 3, 4)
 METRICS = ("ndcg@10", "recall@10")

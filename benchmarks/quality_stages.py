@@ -16,7 +16,7 @@ from typing import Any
 from longtail.contracts.errors import UserError
 from longtail.pipelines.code_version import code_digest
 
-LONGTAIL = "import sys; from longtail.pipelines.cli import main; main(sys.argv[1:])"
+LONGTAIL = "import sys; from longtail.pipelines.cli.main import main; main(sys.argv[1:])"
 DONE = "done.json"
 
 

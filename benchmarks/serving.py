@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from longtail.contracts.errors import UserError
-from longtail.contracts.http import call
-from longtail.contracts.machine import available_cores, free_ports
-from longtail.retrieval.bundle import load_bundle
+from longtail.scoring.bundle import load_bundle
+from longtail.system.http import call
+from longtail.system.machine import available_cores, free_ports
 
 NAME = "longtail"
 WARM_UP = 50  # requests a client

@@ -10,9 +10,9 @@ from kfp.dsl import PipelineTask
 from pydantic import Field, model_validator
 
 from longtail.contracts.errors import UserError
-from longtail.contracts.places import CLAIMS
 from longtail.contracts.settings import parse, read_yaml
 from longtail.contracts.settings_base import Settings
+from longtail.system.places import CLAIMS
 
 CHECKPOINTS = "/mnt/checkpoints"  # where the claim of finetune's checkpoints is mounted
 QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|[kKMGT]i?)?$"

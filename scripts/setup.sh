@@ -81,7 +81,7 @@ if [ ! -e "$UNFINISHED" ] && [ "$(cat "$STAMP" 2>/dev/null)" = "$WANTED" ] && "$
     exit 0
 fi
 
-PYTHONPATH=src PYTHONDONTWRITEBYTECODE=1 "$PYTHON" -m longtail.contracts.preflight \
+PYTHONPATH=src PYTHONDONTWRITEBYTECODE=1 "$PYTHON" -m longtail.system.preflight \
     --folder "$VENV" --disk-gb "$DISK_GB" --memory-gb "$MEMORY_GB" --temporary-gb "$TEMPORARY_GB"
 
 if [ -e "$VENV" ]; then

@@ -2,7 +2,7 @@
 
 import pytest
 
-from longtail.pipelines import cli
+from longtail.pipelines.cli import main as cli
 
 
 def refused(capfd, *arguments):

@@ -14,8 +14,8 @@ from tokenizers.pre_tokenizers import Whitespace
 
 from longtail.contracts.artifacts import BUNDLE, write_artifact
 from longtail.contracts.segments import SegmentRule
-from longtail.retrieval.bundle import LENGTH_BUCKETS, LIKENESS, Tensors, bundle_facts, write_tables
-from longtail.retrieval.likeness import Likeness
+from longtail.scoring.bundle import LENGTH_BUCKETS, LIKENESS, Tensors, bundle_facts, write_tables
+from longtail.scoring.likeness import Likeness
 
 A, B, C, D = range(4)
 ITEMS = np.array([[1, 0], [0, 1], [0.6, 0.8], [-1, 0]], dtype=np.float32)
@@ -29,7 +29,7 @@ WORD_VECTORS = np.array([[0, 0, 0], [2, 0, 0], [0, 2, 0]], dtype=np.float32)  # 
 PROJECTION = np.array([[3, 0], [0, 4], [0, 0]], dtype=np.float32)  # [text_dim, dim]
 TEXTS = ["red lamp", "lamp", "red", "lamp chair"]
 
-# computed by hand in tests/retrieval/test_scorer.py
+# computed by hand in tests/scoring/test_scorer.py
 GOLDEN = [
     {"history": [], "attributes": [], "expected": ["a", "b", "c", "d"], "scores": [2.1, 1.2, -0.78, -2.1]},
     {"history": ["a"], "attributes": [], "expected": ["b", "c", "d"], "scores": [1.05, 0.97, -1.2]},

@@ -23,7 +23,7 @@ def test_our_own_texts_are_in_the_code():
     sources = [
         *ROOT.glob("scripts/kind/*.sh"),
         *(ROOT / "src/longtail").rglob("*.py"),
-        *(ROOT / "pipelines").glob("*.py"),
+        *(ROOT / "pipelines").rglob("*.py"),
     ]
     code = "\n".join(path.read_text() for path in sources).replace("$SERVICE", "longtail")
     assert len(texts(own)) > 8

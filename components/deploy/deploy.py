@@ -8,18 +8,18 @@ from typing import Any
 
 import yaml
 
-from longtail.components.deploy.addresses import at
-from longtail.components.deploy.inference_service import inference_service, predictor
-from longtail.components.deploy.kubernetes_api import connect
 from longtail.components.deploy.local_server import running_server
-from longtail.components.deploy.rollout import roll_out
 from longtail.components.deploy.serving_runtime import DEFAULT_IMAGE, serving_runtime
-from longtail.components.deploy.smoke import compare_answers
 from longtail.contracts.artifacts import BUNDLE, DEPLOYMENT, EVALUATION, read_artifact, write_artifact
-from longtail.contracts.deploy_settings import DeploySettings
 from longtail.contracts.errors import UserError
 from longtail.registry.interface import Version
 from longtail.registry.opening import open_registry
+from longtail.rollout.addresses import at
+from longtail.rollout.answers import compare_answers
+from longtail.rollout.inference_service import inference_service, predictor
+from longtail.rollout.kubernetes_api import connect
+from longtail.rollout.roll_out import roll_out
+from longtail.rollout.service_settings import DeploySettings
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from longtail.contracts.errors import EXIT_CODE, UserError
-from longtail.contracts.http import call
-from longtail.contracts.machine import free_ports
+from longtail.system.http import call
+from longtail.system.machine import free_ports
 
 log = logging.getLogger(__name__)
 

@@ -12,19 +12,19 @@ from safetensors.torch import load_model
 
 from longtail.contracts.artifacts import TEACHER, Artifact, read_artifact
 from longtail.contracts.errors import UserError
-from longtail.contracts.machine import available_cores
 from longtail.contracts.prepared import PreparedDataset
 from longtail.contracts.settings import DistillSettings, FinetuneSettings
 from longtail.modeling.bundling import fit_on_validation, write_bundle
-from longtail.modeling.compression import compress
 from longtail.modeling.device import choose_device, choose_precision
 from longtail.modeling.distillation import Lesson, Teacher
 from longtail.modeling.neighbour_term import NeighbourTerm
 from longtail.modeling.parallel import Team
 from longtail.modeling.sequence_model import SequenceModel, Shape
 from longtail.modeling.training import TrainingData, train
-from longtail.retrieval.bundle import TEXT_ENCODER, copy_files
-from longtail.retrieval.item_to_item import ItemToItem
+from longtail.neighbours.item_to_item import ItemToItem
+from longtail.scoring.bundle import TEXT_ENCODER, copy_files
+from longtail.scoring.compression_loss import compress
+from longtail.system.machine import available_cores
 from longtail.tables.sources import fetch_folder
 
 

@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from longtail.components.evaluate.champion import Champion
+from longtail.baselines.classic import baselines
 from longtail.components.evaluate.gate import decide
 from longtail.components.evaluate.leakage import check_target_time
 from longtail.components.evaluate.measure import PerUser, beyond, entries, per_user
 from longtail.components.evaluate.report import render_report
-from longtail.components.evaluate.scoring import Ranked, rank_all
+from longtail.components.evaluate.rescoring import Champion
 from longtail.contracts.artifacts import EVALUATION, TEACHER, read_artifact, write_artifact
 from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset, Split, Targets
@@ -28,10 +28,10 @@ from longtail.contracts.segments import ALL, SEGMENTS
 from longtail.contracts.settings import EvaluateSettings
 from longtail.metrics.beyond import long_tail_items
 from longtail.registry.champion import champion_folder
-from longtail.retrieval.baselines import baselines
-from longtail.retrieval.bundle import load_bundle
-from longtail.retrieval.query import Query, System, queries_of
-from longtail.retrieval.scorer import Scorer
+from longtail.scoring.bundle import load_bundle
+from longtail.scoring.query import Query, System, queries_of
+from longtail.scoring.ranked import Ranked, rank_all
+from longtail.scoring.scorer import Scorer
 
 GOLDEN_PER_SEGMENT = 4
 

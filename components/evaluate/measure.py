@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from longtail.components.evaluate.scoring import Ranked
 from longtail.contracts.settings import EvaluateSettings
 from longtail.metrics.beyond import coverage, intra_list_diversity, long_tail_share
 from longtail.metrics.ranking import METRICS, ranking_metrics
 from longtail.metrics.significance import bootstrap_means, interval
+from longtail.scoring.ranked import Ranked
 
 WITH_INTERVAL = tuple(f"{metric}@10" for metric in METRICS)
 STUDENT = "student"

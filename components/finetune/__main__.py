@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from longtail.components.finetune.train import finetune
+from longtail.components.finetune.finetune import finetune
 from longtail.contracts.errors import EXIT_CODE, UserError
 from longtail.contracts.settings import load_settings
 

@@ -16,7 +16,7 @@ def finetune(
     teacher: dsl.Output[dsl.Model],
 ) -> None:
     """Adapt the language model and train the teacher. checkpoints: folder that outlives a killed run, "" = beside it."""
-    from longtail.components.finetune.train import finetune as stage
+    from longtail.components.finetune.finetune import finetune as stage
     from longtail.contracts.errors import reported
     from longtail.contracts.settings import FinetuneSettings, from_json
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
-from longtail.contracts.http import call
+from longtail.system.http import call
 
 
 def ask(

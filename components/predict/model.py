@@ -19,7 +19,7 @@ import numpy as np
 from kserve import InferOutput, InferRequest, InferResponse, Model
 from kserve.errors import InvalidInput
 
-from longtail.components.predict import metrics
+from longtail.components.predict import monitoring
 from longtail.components.predict.request import (
     DEFAULT_K,
     INPUT_TENSOR,
@@ -27,10 +27,10 @@ from longtail.components.predict.request import (
     instances_of_v1,
     instances_of_v2,
 )
-from longtail.contracts.machine import available_cores
-from longtail.retrieval.bundle import load_bundle
-from longtail.retrieval.query import Query
-from longtail.retrieval.scorer import Scorer
+from longtail.scoring.bundle import load_bundle
+from longtail.scoring.query import Query
+from longtail.scoring.scorer import Scorer
+from longtail.system.machine import available_cores
 
 log = logging.getLogger(__name__)
 
@@ -57,9 +57,9 @@ class RecommendationModel(Model):
         self._scorer = Scorer(bundle, threads=1)
         self._attributes = frozenset(bundle.attributes)
         self._predictions([Instance()])
-        metrics.start_at_zero(self.name)
+        monitoring.start_at_zero(self.name)
         if "data_until" in bundle.facts:  # bundles made before it was recorded have none
-            metrics.DATA_UNTIL.labels(self.name).set(bundle.facts["data_until"])
+            monitoring.DATA_UNTIL.labels(self.name).set(bundle.facts["data_until"])
         self.ready = True
         return self.ready
 
@@ -93,18 +93,18 @@ class RecommendationModel(Model):
         try:
             predictions = await asyncio.get_running_loop().run_in_executor(self._pool, work)
         except InvalidInput:
-            metrics.REQUESTS.labels(self.name, "refused").inc()
+            monitoring.REQUESTS.labels(self.name, "refused").inc()
             raise
         except Exception:
-            metrics.REQUESTS.labels(self.name, "failed").inc()
+            monitoring.REQUESTS.labels(self.name, "failed").inc()
             log.exception("a request failed")
             # KServe shows clients an exception's text: theirs tells nothing of the inside
             raise RuntimeError("internal error; the server's log has the details") from None
-        metrics.REQUESTS.labels(self.name, "served").inc()
-        metrics.ANSWERS.labels(self.name).inc(len(predictions))
+        monitoring.REQUESTS.labels(self.name, "served").inc()
+        monitoring.ANSWERS.labels(self.name).inc(len(predictions))
         # a history without one known item leaves a cold user
         degraded = sum(bool(one["unknown_items"]) and one["segment"] == "cold" for one in predictions)
-        metrics.DEGRADED.labels(self.name).inc(degraded)
+        monitoring.DEGRADED.labels(self.name).inc(degraded)
         return predictions
 
     def _predictions(self, instances: list[Instance]) -> list[Prediction]:

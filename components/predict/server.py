@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from longtail.contracts.errors import EXIT_CODE, UserError
-from longtail.contracts.machine import free_ports, port_in_use
+from longtail.system.machine import free_ports, port_in_use
 
 if TYPE_CHECKING:
     from kserve import Model

@@ -19,7 +19,7 @@ if [ -z "${INTERACTIONS:-}" ]; then
     kube -n kubeflow get secret longtail-s3 -o json | "$VENV/bin/python" scripts/kind/upload.py \
         "http://127.0.0.1:$S3_PORT" "$STORE/data" "$STATE"/data/{interactions,items,users}.parquet
     INTERACTIONS=$STORE/data/interactions.parquet ITEMS=$STORE/data/items.parquet USERS=$STORE/data/users.parquet
-    CONFIG=${CONFIG:-pipelines/demo.yaml}
+    CONFIG=${CONFIG:-pipelines/cli/demo.yaml}
 fi
 
 forward "$UI_PORT" kubeflow service/ml-pipeline-ui:80 "http://127.0.0.1:$UI_PORT/apis/v2beta1/healthz"

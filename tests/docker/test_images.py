@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from longtail.components.deploy.smoke import TOLERANCE, greatest_difference
 from longtail.components.predict.client import ask
 from longtail.contracts.errors import UserError
-from longtail.contracts.http import call
+from longtail.rollout.answers import TOLERANCE, greatest_difference
+from longtail.system.http import call
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +45,7 @@ def longtail(*words: object) -> "subprocess.CompletedProcess[str]":
 
 
 def command(*words: object) -> list[str]:
-    return [sys.executable, "-c", "from longtail.pipelines.cli import main; main()", *map(str, words)]
+    return [sys.executable, "-c", "from longtail.pipelines.cli.main import main; main()", *map(str, words)]
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,11 @@ def run_words(folder: Path, images: dict[str, str]) -> list[object]:
     tables = [
         word for name in ("interactions", "items", "users") for word in (f"--{name}", folder / f"data/{name}.parquet")
     ]
-    settings = ["--config", ROOT / "pipelines/demo.yaml", *(word for setting in LITTLE for word in ("--set", setting))]
+    settings = [
+        "--config",
+        ROOT / "pipelines/cli/demo.yaml",
+        *(word for setting in LITTLE for word in ("--set", setting)),
+    ]
     return ["run", *tables, *settings, "--out", folder / "out", "--image", images["train-cpu"]]
 
 
@@ -142,7 +146,7 @@ def test_predict_is_small_and_without_torch_kfp_and_pip(images: dict[str, str]) 
 def test_train_loads_its_language_model_without_a_network(images: dict[str, str]) -> None:
     script = (
         "from transformers import AutoModel; import torch, kfp; "
-        "from longtail.modeling.embedded_model import embedded_model_path; "
+        "from longtail.system.embedded_model import embedded_model_path; "
         "print(AutoModel.from_pretrained(embedded_model_path()).config.hidden_size, torch.__version__)"
     )
     options = ("--rm", *LOCKED, "--tmpfs", "/tmp", "--network", "none")

@@ -42,7 +42,7 @@ def foreign(tmp_path):
 
 
 def longtail(installed, folder, *words, timeout=600):
-    script = "import longtail; from longtail.pipelines.cli import main; print(longtail.__file__); main()"
+    script = "import longtail; from longtail.pipelines.cli.main import main; print(longtail.__file__); main()"
     return subprocess.run(
         [sys.executable, "-c", script, *map(str, words)],
         cwd=folder,
@@ -58,7 +58,12 @@ def test_wheel_puts_one_name_into_site_packages(installed):
     assert [path.name for path in installed.iterdir() if path.suffix != ".dist-info" and path.name != "bin"] == [
         "longtail"
     ]
-    for packaged in ("pipelines/demo.yaml", "components/evaluate/report.html", "synthetic/catalogue.yaml", "py.typed"):
+    for packaged in (
+        "pipelines/cli/demo.yaml",
+        "components/evaluate/report.html",
+        "synthetic/catalogue.yaml",
+        "py.typed",
+    ):
         assert (installed / "longtail" / packaged).is_file(), packaged
 
 

@@ -10,7 +10,7 @@ from helpers_manifests import MANIFESTS, one, render
 from kserve import metrics as kserve_metrics
 from prometheus_client.metrics import MetricWrapperBase
 
-from longtail.components.predict import metrics
+from longtail.components.predict import monitoring
 
 SERIES = """
       - series: 'longtail_requests_total{namespace="longtail", model_name="shop", outcome="served"}'
@@ -42,7 +42,7 @@ def rules():
 def exported():
     """Names of the samples that the server's metrics are made of."""
     names = set()
-    for module in (metrics, kserve_metrics):
+    for module in (monitoring, kserve_metrics):
         for metric in vars(module).values():
             if isinstance(metric, MetricWrapperBase):
                 suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}

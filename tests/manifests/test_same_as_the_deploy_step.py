@@ -2,9 +2,9 @@
 
 from helpers_manifests import MANIFESTS, one, render
 
-from longtail.components.deploy.inference_service import inference_service, predictor
 from longtail.components.deploy.serving_runtime import serving_runtime
-from longtail.contracts.deploy_settings import DeploySettings
+from longtail.rollout.inference_service import inference_service, predictor
+from longtail.rollout.service_settings import DeploySettings
 
 STORAGE_URI = "s3://models/longtail/1"
 

@@ -13,10 +13,10 @@ from longtail.modeling.objective import Objective
 from longtail.modeling.sequence_model import SequenceModel, Shape
 from longtail.modeling.sequences import Sequences
 from longtail.modeling.training import TrainingData, train
-from longtail.retrieval import item_to_item as module
-from longtail.retrieval.item_to_item import ItemToItem, OwnPairs, item_to_item
-from longtail.retrieval.likeness import Likeness
-from longtail.retrieval.neighbours import cosine_cooccurrence, following_counts, row_norms
+from longtail.neighbours import item_to_item as module
+from longtail.neighbours.counting import cosine_cooccurrence, following_counts, row_norms
+from longtail.neighbours.item_to_item import ItemToItem, OwnPairs, item_to_item
+from longtail.scoring.likeness import Likeness
 
 SEQUENCES = [np.array(s, dtype=np.int32) for s in ([0, 1, 2], [0, 1], [1, 2, 3, 4], [4, 0], [2, 4])]
 NONE = np.zeros((5, 0), np.float32)  # no language model

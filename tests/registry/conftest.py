@@ -6,7 +6,7 @@ import pytest
 from helpers_gcs import gcs  # noqa: F401  (a fixture)
 from helpers_hand_bundle import write_hand_bundle
 
-from longtail.contracts import places
+from longtail.system import places
 
 
 @pytest.fixture(params=["folder", "pvc", "s3", "gs"])

@@ -10,7 +10,7 @@ from longtail.contracts.artifacts import BUNDLE, read_artifact
 from longtail.contracts.errors import UserError
 from longtail.registry.bundles import POINTER, BundleRegistry, bundle_id
 from longtail.registry.opening import open_registry, open_store
-from longtail.retrieval.bundle import load_bundle
+from longtail.scoring.bundle import load_bundle
 
 
 def change(place: str, key: str, content: bytes) -> None:

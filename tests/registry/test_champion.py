@@ -9,7 +9,7 @@ from test_bundles import change
 from longtail.contracts.errors import UserError
 from longtail.registry.champion import bundle_today, champion_folder
 from longtail.registry.opening import open_registry
-from longtail.retrieval.bundle import load_bundle
+from longtail.scoring.bundle import load_bundle
 
 
 def test_the_registrys_champion(place: str, bundle: Path, other: Path):

@@ -6,8 +6,8 @@ import pytest
 from helpers_gcs import Buckets
 
 from longtail.contracts.errors import UserError
-from longtail.contracts.machine import free_ports
 from longtail.registry.opening import open_registry
+from longtail.system.machine import free_ports
 
 
 def refused(address: str, bundle: Path) -> str:

@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 
 from longtail.contracts.errors import UserError
-from longtail.contracts.places import CLAIMS
 from longtail.registry.opening import open_registry, open_store
+from longtail.system.places import CLAIMS
 
 # A file's reader gives part of it and then kills its own process (of a small file, gs reads all at once: before it gives any).
 DYING = """
 import os, signal, sys
 from pathlib import Path
-from longtail.contracts import artifacts, places
+from longtail.contracts import artifacts
+from longtail.system import places
 from longtail.registry.opening import open_registry
 
 places.CLAIMS = Path(sys.argv[3])
@@ -49,7 +50,7 @@ open_registry(sys.argv[1]).publish(Path(sys.argv[2]))
 WRITER = """
 import json, sys, time
 from pathlib import Path
-from longtail.contracts import places
+from longtail.system import places
 from longtail.contracts.errors import UserError
 from longtail.registry.opening import open_registry
 

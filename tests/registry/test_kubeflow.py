@@ -6,11 +6,11 @@ import pytest
 from helpers_model_registry import Entities, model_registry  # noqa: F401  (a fixture)
 
 from longtail.contracts.errors import UserError
-from longtail.contracts.machine import free_ports
 from longtail.registry.champion import bundle_today, champion_folder
 from longtail.registry.interface import Registry
 from longtail.registry.opening import open_registry
-from longtail.retrieval.bundle import load_bundle
+from longtail.scoring.bundle import load_bundle
+from longtail.system.machine import free_ports
 
 pytest.importorskip("mr_openapi", reason="needs the model-registry extra")
 

@@ -8,9 +8,9 @@ import pytest
 from helpers_s3 import client, rights_are_checked
 
 from longtail.contracts.errors import UserError
-from longtail.contracts.machine import free_ports
-from longtail.contracts.places import s3_options
 from longtail.registry.opening import open_registry
+from longtail.system.machine import free_ports
+from longtail.system.places import s3_options
 
 
 def refused(address: str, bundle: Path) -> str:

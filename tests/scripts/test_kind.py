@@ -11,7 +11,7 @@ import yaml
 from helpers_kind import ROOT, World, secrets
 from helpers_manifests import one, render
 
-from longtail.pipelines.options import read_settings
+from longtail.pipelines.cli.options import read_settings
 
 SCRIPTS = ROOT / "scripts/kind"
 

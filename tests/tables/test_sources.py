@@ -9,8 +9,8 @@ import pytest
 import s3fs
 from moto.server import ThreadedMotoServer
 
-from longtail.contracts import places
 from longtail.contracts.errors import UserError
+from longtail.system import places
 from longtail.tables.sources import csv_columns, fetch, fetch_folder, find
 
 

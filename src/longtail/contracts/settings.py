@@ -14,12 +14,12 @@ from typing import Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from longtail.contracts.adaptation_settings import AdaptationSettings
-from longtail.contracts.compression_settings import CompressionSettings, PruningSettings
-from longtail.contracts.deploy_settings import DeploySettings
 from longtail.contracts.errors import UserError
 from longtail.contracts.settings_base import Settings
-from longtail.contracts.training_settings import TrainingSettings
+from longtail.modeling.adaptation_settings import AdaptationSettings
+from longtail.modeling.training_settings import TrainingSettings
+from longtail.rollout.service_settings import DeploySettings
+from longtail.scoring.compression_settings import CompressionSettings, PruningSettings
 
 
 class PreprocessSettings(Settings):

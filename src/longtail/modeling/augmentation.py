@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from longtail.contracts.training_settings import TrainingSettings
 from longtail.modeling.sequences import Sequences
+from longtail.modeling.training_settings import TrainingSettings
 
 LONGEST_RUN = 5
 

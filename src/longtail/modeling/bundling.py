@@ -16,9 +16,9 @@ from longtail.modeling.export import export_sequence_encoder
 from longtail.modeling.sequence_model import SequenceModel
 from longtail.modeling.sequences import Sequences, query_vectors
 from longtail.modeling.training import attribute_codes
-from longtail.retrieval.bundle import LIKENESS, Tensors, bundle_facts, write_tables
-from longtail.retrieval.fitting import Fit, fit_terms
-from longtail.retrieval.item_to_item import ItemToItem, item_to_item
+from longtail.neighbours.fitting import Fit, fit_terms
+from longtail.neighbours.item_to_item import ItemToItem, item_to_item
+from longtail.scoring.bundle import LIKENESS, Tensors, bundle_facts, write_tables
 
 RIDGE = 1.0  # of the guess of words' vectors: one more text, as it were, that says nothing
 

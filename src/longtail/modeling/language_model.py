@@ -16,7 +16,7 @@ from tqdm import tqdm
 from transformers import AutoModel, AutoTokenizer
 
 from longtail.contracts.errors import UserError
-from longtail.modeling.embedded_model import embedded_model_path
+from longtail.system.embedded_model import embedded_model_path
 
 log = logging.getLogger(__name__)
 Pooling = Literal["mean", "cls", "last"]

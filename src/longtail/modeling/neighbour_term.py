@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from longtail.contracts.training_settings import TrainingSettings
-from longtail.retrieval.item_to_item import ItemToItem
+from longtail.modeling.training_settings import TrainingSettings
+from longtail.neighbours.item_to_item import ItemToItem
 
 
 class NeighbourTerm:

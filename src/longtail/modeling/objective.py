@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor, nn
 
-from longtail.contracts.training_settings import TrainingSettings
 from longtail.modeling.distillation import Lesson
 from longtail.modeling.losses import cross_entropy, label_cross_entropy
 from longtail.modeling.neighbour_term import NeighbourTerm
 from longtail.modeling.sequence_model import SequenceModel, of_items
 from longtail.modeling.sequences import Batch
+from longtail.modeling.training_settings import TrainingSettings
 
 START_WEIGHT = 0.5  # of the loss of any item after the start alone
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.utils.checkpoint import checkpoint
 
-from longtail.contracts.training_settings import TrainingSettings
+from longtail.modeling.training_settings import TrainingSettings
 
 
 @dataclass(frozen=True)

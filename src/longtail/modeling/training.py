@@ -13,7 +13,6 @@ from torch.utils.tensorboard import SummaryWriter  # type: ignore[attr-defined]
 from tqdm import tqdm
 
 from longtail.contracts.prepared import PreparedDataset, Split
-from longtail.contracts.training_settings import TrainingSettings
 from longtail.metrics.ranking import mean_ndcg, rank_targets
 from longtail.modeling.augmentation import augment
 from longtail.modeling.checkpoint import Progress, load_checkpoint, save_checkpoint
@@ -31,6 +30,7 @@ from longtail.modeling.optimization import (
 from longtail.modeling.parallel import Team, load_whole, whole
 from longtail.modeling.sequence_model import SequenceModel
 from longtail.modeling.sequences import Sequences, query_vectors
+from longtail.modeling.training_settings import TrainingSettings
 
 log = logging.getLogger(__name__)
 HIDDEN_ATTRIBUTES = 0.25  # share of training users whose attributes are hidden, so that none are needed later

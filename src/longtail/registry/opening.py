@@ -5,10 +5,10 @@ from urllib.parse import unquote
 
 from longtail.contracts.artifacts import MANIFEST
 from longtail.contracts.errors import UserError
-from longtail.contracts.places import PVC, readable
 from longtail.registry.bundles import BundleRegistry, bundle_id, copy_bundle
 from longtail.registry.interface import Registry
 from longtail.registry.stores import FolderStore, Store
+from longtail.system.places import PVC, readable
 
 MODEL_REGISTRY = "model-registry://"
 FORMS = "a folder, pvc://claim/path, s3://bucket/prefix, gs://bucket/prefix or model-registry://host:port/name"

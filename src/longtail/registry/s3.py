@@ -23,7 +23,7 @@ from botocore.exceptions import (
 )
 
 from longtail.contracts.errors import UserError
-from longtail.contracts.places import s3_options
+from longtail.system.places import s3_options
 
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 10, 60, 3
 ABSENT = {"NoSuchKey", "404"}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from longtail.contracts.columns import Columns
 from longtail.contracts.errors import UserError
-from longtail.synthetic.catalogue import Catalogue, make_catalogue
+from longtail.synthetic.goods import Catalogue, make_catalogue
 
 YEAR_START = 1_704_067_200  # 2024-01-01 00:00 UTC
 YEAR_SECONDS = 365 * 86_400

@@ -13,7 +13,7 @@ import narwhals as nw
 import pyarrow as pa
 
 from longtail.contracts.errors import UserError
-from longtail.contracts.machine import available_cores
+from longtail.system.machine import available_cores
 from longtail.tables.sources import Source
 
 Frame = nw.LazyFrame[Any]

@@ -16,7 +16,7 @@ from typing import Any
 import fsspec
 
 from longtail.contracts.errors import UserError
-from longtail.contracts.places import readable, s3_options
+from longtail.system.places import readable, s3_options
 
 # ending -> format; each but Parquet may be followed by .gz
 FORMATS = {

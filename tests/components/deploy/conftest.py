@@ -6,11 +6,11 @@ import pytest
 from helpers_hand_bundle import GOLDEN, write_hand_bundle
 from helpers_kubernetes import FakeCluster
 
-from longtail.components.deploy.kubernetes_api import connect
 from longtail.components.deploy.local_server import running_server
-from longtail.components.deploy.rollout import roll_out
-from longtail.contracts.deploy_settings import DeploySettings
 from longtail.registry.opening import open_registry
+from longtail.rollout.kubernetes_api import connect
+from longtail.rollout.roll_out import roll_out
+from longtail.rollout.service_settings import DeploySettings
 
 # nothing is timed here, so that a busy machine fails no test
 SETTINGS = DeploySettings(name="shop", step_seconds=0, step_requests=4, max_p95_ms=1e6, ready_seconds=60)

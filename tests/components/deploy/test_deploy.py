@@ -8,10 +8,10 @@ from helpers_hand_bundle import GOLDEN, write_hand_bundle
 
 from longtail.components.deploy import component
 from longtail.components.deploy.deploy import deploy
-from longtail.components.deploy.smoke import greatest_difference
 from longtail.contracts.artifacts import DEPLOYMENT, EVALUATION, read_artifact, write_artifact
-from longtail.contracts.deploy_settings import DeploySettings
 from longtail.contracts.errors import UserError, find_reported
+from longtail.rollout.answers import greatest_difference
+from longtail.rollout.service_settings import DeploySettings
 
 MANIFESTS = ("inferenceservice", "servingruntime")
 

@@ -5,11 +5,11 @@ import pytest
 from helpers_hand_bundle import write_hand_bundle
 
 from longtail.components.deploy import local_server
-from longtail.components.deploy.addresses import at
 from longtail.components.deploy.local_server import running_server
-from longtail.components.deploy.smoke import ask_v1
 from longtail.contracts.errors import UserError
-from longtail.contracts.http import call
+from longtail.rollout.addresses import at
+from longtail.rollout.answers import ask_v1
+from longtail.system.http import call
 
 pytestmark = pytest.mark.slow  # each starts the model server
 

@@ -6,9 +6,9 @@ import json
 import pytest
 from helpers_schemas import faults
 
-from longtail.components.deploy.inference_service import predictor
 from longtail.components.deploy.serving_runtime import MODEL_FORMAT, MODEL_FORMAT_VERSION, RUNTIME, serving_runtime
-from longtail.contracts.deploy_settings import DeploySettings
+from longtail.rollout.inference_service import predictor
+from longtail.rollout.service_settings import DeploySettings
 
 
 def pod(runtime, name="shop"):

@@ -12,11 +12,11 @@ import pytest
 from helpers_prepared import write_tiny_prepared
 
 from longtail.components.distill.distill import distill
-from longtail.components.finetune.train import finetune
+from longtail.components.finetune.finetune import finetune
 from longtail.contracts.artifacts import TEACHER, read_artifact
 from longtail.contracts.errors import UserError
 from longtail.contracts.settings import DistillSettings, FinetuneSettings
-from longtail.retrieval.bundle import load_bundle
+from longtail.scoring.bundle import load_bundle
 
 pytestmark = pytest.mark.slow
 SMALL = {"adaptation": "frozen", "dim": 16, "heads": 2, "epochs": 1, "batch_positions": 64, "epoch_steps": 1}

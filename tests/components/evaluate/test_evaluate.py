@@ -8,18 +8,18 @@ import pytest
 from helpers_bundle import write_tiny_bundle
 from helpers_prepared import leave_last_out, write_bundle_for, write_tiny_prepared, write_tiny_teacher
 
-from longtail.components.evaluate.champion import Champion
 from longtail.components.evaluate.component import evaluate as component
 from longtail.components.evaluate.evaluate import evaluate
+from longtail.components.evaluate.rescoring import Champion
 from longtail.components.evaluate.summary import segment_table
 from longtail.contracts.artifacts import EVALUATION, read_artifact
 from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset, Split
 from longtail.contracts.settings import EvaluateSettings
 from longtail.registry.opening import open_registry
-from longtail.retrieval.bundle import load_bundle
-from longtail.retrieval.query import Query, queries_of
-from longtail.retrieval.scorer import Scorer
+from longtail.scoring.bundle import load_bundle
+from longtail.scoring.query import Query, queries_of
+from longtail.scoring.scorer import Scorer
 
 SYSTEMS = {
     "student",
@@ -309,7 +309,7 @@ def test_champion_of_another_catalogue(tmp_path):
 
 
 def test_mixtures_are_sums_of_standardised_scores(case):
-    from longtail.retrieval.baselines import baselines
+    from longtail.baselines.classic import baselines
 
     targets = case.data.targets(TEST)
     systems = baselines(case.data, np.zeros((30, 2), np.float32))

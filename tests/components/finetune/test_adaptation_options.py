@@ -9,7 +9,7 @@ import torch
 from helpers_prepared import write_tiny_prepared
 from numpy.typing import NDArray
 
-from longtail.components.finetune.train import _text_vectors
+from longtail.components.finetune.finetune import _text_vectors
 from longtail.contracts.prepared import PreparedDataset
 from longtail.contracts.settings import FinetuneSettings
 from longtail.modeling.language_model import load_language_model

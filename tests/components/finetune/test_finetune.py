@@ -7,14 +7,14 @@ import pytest
 from helpers_prepared import write_tiny_prepared
 
 from longtail.components.distill.distill import distill
-from longtail.components.finetune.train import finetune
+from longtail.components.finetune.finetune import finetune
 from longtail.contracts.artifacts import TEACHER, read_artifact
 from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset
 from longtail.contracts.settings import DistillSettings, FinetuneSettings
-from longtail.retrieval.bundle import load_bundle
-from longtail.retrieval.query import Query
-from longtail.retrieval.scorer import Scorer
+from longtail.scoring.bundle import load_bundle
+from longtail.scoring.query import Query
+from longtail.scoring.scorer import Scorer
 
 pytestmark = pytest.mark.slow
 

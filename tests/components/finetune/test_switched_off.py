@@ -8,13 +8,13 @@ from helpers_prepared import write_tiny_prepared
 
 from longtail.components.distill.distill import distill
 from longtail.components.evaluate.evaluate import evaluate
-from longtail.components.finetune.train import finetune
+from longtail.components.finetune.finetune import finetune
 from longtail.contracts.artifacts import PREPARED, read_artifact, write_artifact
 from longtail.contracts.errors import UserError
 from longtail.contracts.settings import DistillSettings, EvaluateSettings, FinetuneSettings
-from longtail.retrieval.bundle import load_bundle
-from longtail.retrieval.query import Query
-from longtail.retrieval.scorer import Scorer
+from longtail.scoring.bundle import load_bundle
+from longtail.scoring.query import Query
+from longtail.scoring.scorer import Scorer
 
 pytestmark = pytest.mark.slow
 SMALL = {"dim": 16, "heads": 2, "epochs": 1, "batch_positions": 64, "epoch_steps": 1}

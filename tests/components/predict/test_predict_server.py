@@ -18,14 +18,14 @@ from helpers_hand_bundle import write_hand_bundle
 from kserve import InferInput, InferRequest, InferResponse
 from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 
-from longtail.components.deploy.addresses import at
 from longtail.components.deploy.local_server import running_server
-from longtail.components.deploy.smoke import ask_v2
 from longtail.components.predict.client import ask
 from longtail.components.predict.server import main
 from longtail.contracts.errors import UserError
-from longtail.contracts.http import call
-from longtail.contracts.machine import free_ports
+from longtail.rollout.addresses import at
+from longtail.rollout.answers import ask_v2
+from longtail.system.http import call
+from longtail.system.machine import free_ports
 
 # history a: q = (1.1, .2), see test_scorer: b = 1.05, c = .97, d = -1.2
 AFTER_A = [("b", "Blue lamp", 1.05), ("c", None, 0.97), ("d", "Chair", -1.2)]
@@ -208,7 +208,7 @@ def wait_until_gone(port, seconds=20):
 
 GATED_SERVER = """
 import pathlib, sys, time
-from longtail.retrieval.scorer import Scorer
+from longtail.scoring.scorer import Scorer
 score, gate = Scorer.score, pathlib.Path(sys.argv.pop(1))
 def gated(self, queries):
     if len(queries) == 2:

@@ -1,0 +1,36 @@
+"""The model in service today, re-scored on today's targets."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from longtail.contracts.prepared import PreparedDataset
+from longtail.scoring.bundle import load_bundle
+from longtail.scoring.query import Query
+from longtail.scoring.scorer import Scorer
+
+
+class Champion:
+    """A bundle over a catalogue of its own. Items that it does not know it can neither read nor recommend."""
+
+    def __init__(self, path: Path, prepared: PreparedDataset) -> None:
+        self._scorer = Scorer(load_bundle(path))
+        here = {item: code for code, item in enumerate(prepared.item_ids)}
+        theirs = self._scorer.bundle.item_ids
+        shared = [(code, here[item]) for code, item in enumerate(theirs) if item in here]
+        self._their_codes = np.array([pair[0] for pair in shared], dtype=np.int64)
+        self._our_codes = np.array([pair[1] for pair in shared], dtype=np.int64)
+        self._translation = np.full(len(prepared.item_ids), -1, dtype=np.int32)  # our code -> theirs
+        self._translation[self._our_codes] = self._their_codes
+
+    def score(self, queries: Sequence[Query]) -> NDArray[np.float32]:
+        translated = [self._translation[query.history] for query in queries]
+        known = [
+            Query(history[history >= 0], query.attributes, query.interests)
+            for history, query in zip(translated, queries)
+        ]
+        scores = np.full((len(queries), len(self._translation)), -np.inf, dtype=np.float32)
+        scores[:, self._our_codes] = self._scorer.score(known)[:, self._their_codes]
+        return scores

@@ -1,0 +1,1 @@
+"""The command `longtail`, one module a group of commands."""

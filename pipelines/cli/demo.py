@@ -1,0 +1,102 @@
+"""`longtail demo`: the whole way on a generated shop, told to a newcomer."""
+
+import logging
+from collections.abc import Sequence
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from longtail.contracts.settings import load_settings
+from longtail.pipelines.cli.recommend import table, whole_history
+from longtail.pipelines.local.run import RunInputs, run_local
+from longtail.system.preflight import check_machine, set_threads
+
+if TYPE_CHECKING:
+    from longtail.contracts.prepared import PreparedDataset
+
+INTEREST = "growing vegetables and pruning roses"
+MODEL = "longtail"
+K = 5
+
+
+def run_demo(out: Path, overrides: Sequence[str] = ()) -> None:
+    """Write the demo shop, run the pipeline on it, and ask the real server for three users."""
+    with as_file(files(__package__) / "demo.yaml") as path:
+        settings = load_settings(path, overrides)
+    check_machine(out, disk_gb=1.0, memory_gb=1.5)
+    set_threads()
+    data = _write_shop(out / "data")
+    typer.echo("The pipeline, stage by stage (a rerun reuses what has not changed):\n")
+    run_local(RunInputs(data["interactions"], data["items"], data["users"], settings, out))
+
+    from longtail.components.evaluate.summary import segment_table
+    from longtail.contracts.prepared import PreparedDataset
+    from longtail.pipelines.cli.main import read_evaluation
+
+    typer.echo(f"\n{segment_table(read_evaluation(out))}\n\nReport: {(out / 'report.html').absolute()}")
+    prepared = PreparedDataset(out / "prepared")
+    tail, cold = _tail_user(prepared), _cold_user(prepared)
+    _ask_server(out, prepared, tail, cold)
+    nexts = (
+        (f'longtail recommend --run {out} --interests "a gift for a coffee lover"', "any new user, without a server"),
+        (f"longtail serve --bundle {out / 'bundle'}", "the same server, until you stop it"),
+        ("longtail run --interactions YOURS --items YOURS --out runs/mine", "your own data"),
+    )
+    width = max(len(words) for words, _ in nexts)
+    typer.echo("\nNext:\n" + "\n".join(f"  {words:<{width}}  # {what}" for words, what in nexts))
+
+
+def _write_shop(folder: Path) -> dict[str, str]:
+    from longtail.synthetic.shop import generate_shop, write_shop
+
+    shop = generate_shop()
+    write_shop(shop, folder)
+    typer.echo(
+        f"A demo shop of one year: {shop.users.num_rows:,} users, {shop.items.num_rows:,} items, "
+        f"{shop.interactions.num_rows:,} interactions, written to {folder}\n"
+    )
+    return {name: str(folder / f"{name}.parquet") for name in ("interactions", "items", "users")}
+
+
+def _tail_user(prepared: "PreparedDataset") -> int:
+    """Code of the first user with exactly three events."""
+    import numpy as np
+
+    counts = np.bincount(prepared.user_codes, minlength=len(prepared.user_ids))  # [users]
+    return int(np.flatnonzero(counts == 3)[0])
+
+
+def _cold_user(prepared: "PreparedDataset") -> int:
+    """Code of the first user without any event whose attributes are all known."""
+    import numpy as np
+
+    counts = np.bincount(prepared.user_codes, minlength=len(prepared.user_ids))
+    most = max(map(len, prepared.user_attributes))
+    return next(int(user) for user in np.flatnonzero(counts == 0) if len(prepared.user_attributes[user]) == most)
+
+
+def _ask_server(out: Path, prepared: "PreparedDataset", tail: int, cold: int) -> None:
+    from longtail.components.deploy.local_server import running_server
+    from longtail.components.predict.client import ask
+
+    history = whole_history(prepared, tail)
+    titles = "; ".join(prepared.titles[item] or prepared.item_ids[item] for item in history)
+    known = prepared.user_attributes[cold]
+    logging.getLogger("longtail.components.deploy").setLevel(logging.WARNING)
+    typer.echo("\nStarting the KServe model server on the student's bundle …")
+    with running_server(out / "bundle", MODEL, 120, out / "server.log") as server:
+        typer.echo(f"It answers on {server.url}/v1/models/{MODEL}:predict\n")
+
+        def show(title: str, instance: dict[str, Any]) -> None:
+            (prediction,) = ask(server.url, MODEL, [{**instance, "k": K}])
+            typer.echo(f"{title}\n{table(prediction['items'])}\n")
+
+        show(
+            f"{prepared.user_ids[tail]}, a user with 3 interactions: {titles}",
+            {"history": [prepared.item_ids[item] for item in history], "attributes": prepared.user_attributes[tail]},
+        )
+        show(f"{prepared.user_ids[cold]}, a user with no history: {', '.join(known)}", {"attributes": known})
+        show(f'A visitor of whom nothing is known, and who says: "{INTEREST}"', {"interests": INTEREST})
+    typer.echo("The server is stopped.")

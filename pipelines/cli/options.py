@@ -1,0 +1,85 @@
+"""Options that several commands share."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from longtail.contracts.artifacts import MANIFEST
+from longtail.contracts.errors import UserError
+from longtail.contracts.settings import RunSettings, load_settings
+from longtail.system.preflight import check_machine
+
+
+def _at_hand(context: typer.Context, given: str | None) -> Path | None:
+    """The folder; of an address a copy on this disk, for as long as the command runs."""
+    if given is None or "://" not in given:
+        return None if given is None else Path(given)
+    from longtail.tables.sources import fetch_folder
+
+    scratch = tempfile.TemporaryDirectory(prefix="longtail-fetched-")
+    context.call_on_close(scratch.cleanup)
+    return fetch_folder(given, Path(scratch.name))
+
+
+def _artifact(help: str) -> Any:
+    return typer.Option(parser=str, callback=_at_hand, metavar="FOLDER|ADDRESS", help=help)
+
+
+Interactions = Annotated[
+    str,
+    typer.Option(help="Interactions: Parquet, CSV(.gz) or JSON Lines; a path, folder, glob, s3://, gs:// or pvc://."),
+]
+Items = Annotated[str, typer.Option(help="Items: item_id, and title, attributes or description.")]
+Users = Annotated[str | None, typer.Option(help="Users: user_id and attributes.", show_default=False)]
+Config = Annotated[Path | None, typer.Option(help="YAML file of settings.", show_default=False)]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="STAGE.KEY=VALUE", help="One setting, over the file's; may be repeated."),
+]
+Format = Annotated[
+    str | None, typer.Option(help="Layout of the input: longtail, movielens or amazon-2023.", show_default=False)
+]
+Champion = Annotated[
+    str | None,
+    typer.Option(
+        help="Bundle in service now, which the gate compares the student with: a bundle or run folder, an s3://, gs:// or "
+        "pvc:// address of a bundle or registry, or registry:ADDRESS (which may be without a champion yet)."
+    ),
+]
+Bundle = Annotated[Path, _artifact("A Student bundle, for example runs/latest/bundle.")]
+Output = Annotated[Path, typer.Option(help="Folder to write; an earlier artifact there is replaced on success.")]
+Prepared = Annotated[Path, _artifact("What preprocess wrote.")]
+Teacher = Annotated[Path, _artifact("What finetune wrote.")]
+Evaluation = Annotated[Path, _artifact("What evaluate wrote.")]
+
+
+def read_settings(config: Path | None, overrides: Sequence[str] | None, layout: str | None = None) -> RunSettings:
+    """Settings of file and --set, with --format on top."""
+    return load_settings(config, [*(overrides or []), *([f"preprocess.format={layout}"] if layout else [])])
+
+
+def check_output(output: Path) -> None:
+    """Refuse, before any work, a place that cannot be written, or that holds what is not ours to replace.
+
+    Raises:
+        UserError: naming the place and the remedy.
+    """
+    if output.resolve() in (Path.cwd(), *Path.cwd().parents):
+        raise UserError(f"--output {output}: is the working folder or one above it; name a folder of its own")
+    if output.exists() and not output.is_dir():
+        raise UserError(f"--output {output}: is a file; name a folder")
+    check_replaceable(output, "--output")
+    check_machine(output, disk_gb=0.5, memory_gb=0.5)
+
+
+def check_replaceable(folder: Path, option: str) -> None:
+    """A folder may be replaced where it is absent, empty, or an artifact.
+
+    Raises:
+        UserError: where it holds something else.
+    """
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
+        raise UserError(f"{option} {folder}: holds files that no stage of longtail wrote; name another folder")

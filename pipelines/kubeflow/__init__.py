@@ -1,0 +1,1 @@
+"""The client of Kubeflow Pipelines: submit, follow, schedule."""

@@ -1,0 +1,207 @@
+"""Runs the pipeline on this machine and leaves its results in one folder.
+
+The folder holds evaluation.json, per_user.parquet, report.html, bundle/, prepared/, run.log and, where the gate passed,
+servingruntime.yaml and inferenceservice.yaml. Below ``.work`` lie the tasks' own folders, kfp's cache and the checkpoints of killed runs.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from longtail.contracts.artifacts import BUNDLE, read_artifact
+from longtail.contracts.errors import UserError
+from longtail.contracts.settings import RunSettings
+from longtail.pipelines.cli.options import check_replaceable
+from longtail.pipelines.code_version import code_digest, folder_digest
+from longtail.pipelines.local.containers import image_id, request
+from longtail.pipelines.local.runner import run_pipeline
+from longtail.pipelines.parameters import STAGES, arguments
+from longtail.registry.bundles import POINTER
+from longtail.registry.champion import REGISTRY, bundle_today
+
+PIPELINE = "longtail.pipelines.activation:local_pipeline"
+EVALUATION_FILES = ("evaluation.json", "per_user.parquet", "report.html")
+MANIFEST_FILES = ("servingruntime.yaml", "inferenceservice.yaml")
+
+
+@dataclass(frozen=True)
+class RunInputs:
+    """What a run reads, and the folder it fills.
+
+    champion: a bundle, a registry, or the folder of an earlier run. image: whose containers run the stages; none runs them as
+    processes.
+    """
+
+    interactions: str
+    items: str
+    users: str | None
+    settings: RunSettings
+    out: Path
+    champion: str | None = None
+    image: str | None = None
+
+
+def run_local(inputs: RunInputs, pipeline: str = PIPELINE) -> None:
+    """Run the pipeline and replace the results in ``out``; a failed run leaves the former ones and only writes run.log.
+
+    Raises:
+        UserError: a fault in data, settings or environment, also one that a task reported; or another run at work in
+            the same folder; or no Docker engine, or no such image.
+        StageFailed: any other failure of a stage.
+    """
+    image = image_id(inputs.image) if inputs.image else None
+    settings = _with_whole_paths(inputs.settings)
+    out = inputs.out.absolute()
+    work = out / ".work"
+    if not work.exists():  # with it, the folder is of an earlier run
+        for name in ("prepared", "bundle"):
+            check_replaceable(out / name, "--out:")
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {inputs.out}: cannot be made ({error.strerror}); choose another folder") from None
+    with _only_run(inputs.out, work) as held:
+        root = work / "tasks" / f"{time.time_ns()}"
+        given = _arguments(inputs, settings, work)
+        outputs, _ = run_pipeline(
+            pipeline,
+            given,
+            STAGES,
+            root,
+            work / "cache",
+            out / "run.log",
+            _image(settings, image or code_digest()),
+            held,
+            _containers(image, settings, given, root) if image else None,
+        )
+        _publish(outputs, root, out, work)
+        _prune(work / "tasks", outputs)
+
+
+@contextmanager
+def _only_run(shown: Path, work: Path) -> Iterator[int]:
+    """Hold the folder's lock. The worker inherits it, so that it also holds where this process alone is killed."""
+    with (work / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(
+                f"--out {shown}: another run is at work in this folder; wait for it to end, or choose another"
+            ) from None
+        yield lock.fileno()
+
+
+def _with_whole_paths(settings: RunSettings) -> RunSettings:
+    """A task may run in another folder than the command."""
+    finetune = settings.finetune
+    whole = {"paraphrases": _place(finetune.paraphrases)} if finetune.paraphrases else {}
+    if Path(finetune.language_model).is_dir():
+        whole["language_model"] = _place(finetune.language_model)
+    deploy = settings.deploy
+    if deploy.registry_uri:
+        deploy = deploy.model_copy(update={"registry_uri": _place(deploy.registry_uri)})
+    return settings.model_copy(update={"finetune": finetune.model_copy(update=whole), "deploy": deploy})
+
+
+def _arguments(inputs: RunInputs, settings: RunSettings, work: Path) -> dict[str, str | int]:
+    return arguments(
+        _place(inputs.interactions),
+        _place(inputs.items),
+        _place(inputs.users) if inputs.users else None,
+        settings,
+        _champion(inputs.champion, work) if inputs.champion else None,
+        str(work / "checkpoints"),
+    )
+
+
+def _place(uri: str) -> str:
+    if not uri:
+        raise UserError("an input is named by an empty text; give the path or address of the table")
+    return uri if "://" in uri else os.path.abspath(uri)  # noqa: PTH100  (keeps globs, and links as they are)
+
+
+def _champion(given: str, work: Path) -> str | None:
+    """An address as it is; else a link to the champion's bundle that is named by its content, so that another content is
+    another cache key. None: the registry has no champion yet."""
+    if "://" in given:
+        return given
+    if given.startswith(REGISTRY) or (Path(given) / POINTER).is_file():
+        today = bundle_today(REGISTRY + given.removeprefix(REGISTRY))
+        if not today:
+            return None
+        given = unquote(urlsplit(today).path)
+    folder = Path(given)
+    if (folder / "bundle").is_dir():
+        folder = folder / "bundle"
+    read_artifact(folder, BUNDLE)
+    link = work / "champions" / folder_digest(folder)[:16]
+    link.parent.mkdir(exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(folder.resolve())
+    return str(link)
+
+
+def _image(settings: RunSettings, code: str) -> str:
+    """The images' name holds what kfp's cache keys would otherwise miss: our code, and a local language model's files."""
+    digest = hashlib.sha256(code.encode())
+    model = Path(settings.finetune.language_model)
+    if model.is_dir():
+        digest.update(folder_digest(model).encode())
+    return f"longtail-train:{digest.hexdigest()[:16]}"
+
+
+def _containers(image: str, settings: RunSettings, given: Mapping[str, str | int], root: Path) -> dict[str, Any]:
+    """Inputs, a local language model and earlier tasks' results are read; this run's folder, the checkpoints and a local
+    registry written."""
+    write = [root, Path(str(given["checkpoints"]))]
+    if settings.deploy.registry_uri and "://" not in settings.deploy.registry_uri:
+        write.append(Path(settings.deploy.registry_uri))
+    for folder in write:
+        folder.mkdir(parents=True, exist_ok=True)
+    read = [str(given[name]) for name in ("interactions", "items", "users", "champion") if given[name]]
+    read += [
+        settings.finetune.language_model,
+        *([settings.finetune.paraphrases] if settings.finetune.paraphrases else []),
+    ]
+    return request(image, [*read, str(root.parent)], [str(folder) for folder in write])
+
+
+def _publish(outputs: Mapping[str, Any], root: Path, out: Path, work: Path) -> None:
+    """Gather all results beside the old ones, then put each in place by a rename."""
+    fresh, old = work / "fresh", work / "old"
+    for folder in (fresh, old):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+    for name in ("prepared", "bundle"):
+        shutil.copytree(outputs[name], fresh / name)
+    for name in EVALUATION_FILES:
+        shutil.copy2(Path(outputs["evaluation"]) / name, fresh / name)
+    for name in MANIFEST_FILES:
+        for served in root.rglob(name):  # deploy is never cached, so its result is of this run
+            shutil.copy2(served, fresh / name)
+    for name in ("prepared", "bundle", *EVALUATION_FILES, *MANIFEST_FILES):
+        if (out / name).exists():
+            (out / name).rename(old / name)
+        if (fresh / name).exists():
+            (fresh / name).rename(out / name)
+    shutil.rmtree(old)
+    shutil.rmtree(fresh)
+
+
+def _prune(tasks: Path, outputs: Mapping[str, Any]) -> None:
+    """Remove the folders of tasks whose results are not among the latest; kfp takes their cache entries as missing."""
+    kept = [Path(path).resolve() for path in outputs.values() if isinstance(path, str)]
+    for task in tasks.glob("*/*/*"):  # run / pipeline / task
+        if task.is_dir() and not any(task.resolve() in path.parents for path in kept):
+            shutil.rmtree(task)
+    for run in tasks.iterdir():
+        if not any(path for path in run.rglob("*") if path.is_file()):
+            shutil.rmtree(run)

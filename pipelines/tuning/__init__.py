@@ -1,0 +1,1 @@
+"""Searches settings on the validation targets."""

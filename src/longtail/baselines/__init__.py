@@ -1,0 +1,1 @@
+"""The classic systems that a learned one has to beat."""

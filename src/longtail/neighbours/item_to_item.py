@@ -1,0 +1,187 @@
+"""The sparse term of the scores: items that are chosen together or after each other, items that read or mean alike."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+from scipy import sparse
+
+from longtail.neighbours.counting import (
+    FOLLOWING_DECAY,
+    FOLLOWING_STEPS,
+    SparseRows,
+    cosine_cooccurrence,
+    follower_scale,
+    following_counts,
+    history_matrix,
+    inverse_norms,
+    keep_top,
+    unit_rows,
+    vector_similarity,
+)
+from longtail.neighbours.words import tfidf_similarity
+from longtail.scoring.bundle import sparse_arrays, sparse_matrix
+from longtail.scoring.likeness import Likeness
+
+log = logging.getLogger(__name__)
+DECAYS = (0.5, 0.7, 0.85, 0.95)
+ALIKE_SHARES = (0.2, 0.4, 0.5, 0.6, 0.7, 0.8)
+TEXT_SHARES = (0.0, 0.3, 0.5)
+FOLLOWING_SHARES = (0.0, 1.0)  # what comes after, or what comes beside in any order
+CHUNK = 500
+
+
+@dataclass(frozen=True)
+class OwnPairs:
+    """What a single training history adds to the matrix.
+
+    Items i and j in it, in any order, add ``together_row[i] * together_column[j]`` to entry (i, j). Where j comes 1 to
+    ``FOLLOWING_STEPS`` steps after i, they also add ``FOLLOWING_DECAY ** (steps - 1) * following_row[i] * following_column[j]``.
+    All [items].
+    """
+
+    together_row: NDArray[np.float32]
+    together_column: NDArray[np.float32]
+    following_row: NDArray[np.float32]
+    following_column: NDArray[np.float32]
+
+    def of(self, codes: NDArray[np.int64]) -> NDArray[np.float32]:
+        """What histories add, from each place to each other one. codes [batch, length] -> ``[batch, length, length]``"""
+        own = self.together_row[codes][:, :, None] * self.together_column[codes][:, None, :]
+        places = np.arange(codes.shape[1])
+        steps = places[None, :] - places[:, None]
+        near = np.where((steps >= 1) & (steps <= FOLLOWING_STEPS), FOLLOWING_DECAY ** (steps - 1.0), 0.0)
+        own += (
+            near.astype(np.float32) * self.following_row[codes][:, :, None] * self.following_column[codes][:, None, :]
+        )
+        own *= codes[:, :, None] != codes[:, None, :]
+        return np.asarray(own, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class ItemToItem:
+    """``sum over the history of decay ** age * neighbours[item, :]``. neighbours [items, items]"""
+
+    neighbours: SparseRows
+    decay: float
+    own: OwnPairs
+    likeness: Likeness
+
+    def scores(self, histories: Sequence[NDArray[np.int32]]) -> NDArray[np.float32]:
+        """The term of each history. ``[histories, items]``"""
+        matrix = history_matrix(histories, self.neighbours.shape[0], self.decay) @ self.neighbours
+        return np.asarray(matrix.toarray(), dtype=np.float32)
+
+    def save(self, path: Path) -> None:
+        decay = np.array([self.decay], dtype=np.float64)
+        save_file(sparse_arrays(self.neighbours) | vars(self.own) | self.likeness.arrays() | {"decay": decay}, path)
+
+    @classmethod
+    def load(cls, path: Path) -> "ItemToItem":
+        arrays = load_file(path)
+        own = OwnPairs(**{field.name: arrays[field.name] for field in fields(OwnPairs)})
+        likeness = Likeness.from_arrays(arrays)
+        return cls(sparse_matrix(arrays), float(arrays["decay"][0]), own, likeness)
+
+
+def item_to_item(
+    sequences: Sequence[NDArray[np.int32]],
+    texts: Sequence[str],
+    vectors: NDArray[np.float32],
+    count: int,
+    histories: Sequence[NDArray[np.int32]],
+    targets: Sequence[NDArray[np.int32]],
+    exclude_history: bool,
+    seed: int,
+    lexical: bool = True,
+    cooccurrence: bool = True,
+    sample: int = 3000,
+) -> ItemToItem:
+    """Items chosen together, items chosen afterwards, likeness of words and of text vectors, rows of length 1 each, mixed.
+
+    Validation chooses shares and decay, for the term alone.
+
+    Args:
+        sequences: training items of each user.
+        vectors: of the items' texts [items, dim]; no columns where there is no language model.
+        count: entries a row keeps.
+        histories, targets: the validation users'.
+        lexical, cooccurrence: whether there are words, and whether there are the other two parts.
+    """
+    n_items, has_text = len(texts), vectors.shape[1] > 0
+    empty = sparse.csr_array((n_items, n_items), dtype=np.float32)
+    together = cosine_cooccurrence(sequences, n_items) if cooccurrence else empty
+    following = following_counts(sequences, n_items) if cooccurrence else empty
+    words = tfidf_similarity(texts, count) if lexical else empty
+    alike = vector_similarity(vectors, count) if has_text else empty
+    parts = (unit_rows(together), unit_rows(following), unit_rows(words), unit_rows(alike))
+    alike_shares = ALIKE_SHARES if cooccurrence and (lexical or has_text) else (float(not cooccurrence),)
+    text_shares = TEXT_SHARES if lexical and has_text else (float(has_text),)
+    mixtures = [
+        ((1 - share) * (1 - after), (1 - share) * after, share * (1 - text), share * text)
+        for share in alike_shares
+        for after in (FOLLOWING_SHARES if cooccurrence else (0.0,))
+        for text in text_shares
+    ]
+    shares, decay = _best_mixture(parts, mixtures, histories, targets, exclude_history, seed, sample)
+    items = np.concatenate([*sequences, np.zeros(0, np.int32)])
+    column = 1 / np.sqrt(np.maximum(np.bincount(items, minlength=n_items), 1))
+    own = OwnPairs(
+        together_row=(shares[0] * column * inverse_norms(together)).astype(np.float32),
+        together_column=column.astype(np.float32),
+        following_row=(shares[1] * inverse_norms(following)).astype(np.float32),
+        following_column=follower_scale(items, n_items).astype(np.float32),
+    )
+    mixed = sparse.csr_array(sum(share * part for share, part in zip(shares, parts)))
+    return ItemToItem(keep_top(mixed, count), decay, own, Likeness.of(vectors, words, alike, (shares[2], shares[3])))
+
+
+def _best_mixture(
+    parts: Sequence[SparseRows],
+    mixtures: Sequence[tuple[float, ...]],
+    histories: Sequence[NDArray[np.int32]],
+    targets: Sequence[NDArray[np.int32]],
+    exclude_history: bool,
+    seed: int,
+    sample: int,
+) -> tuple[tuple[float, ...], float]:
+    """The mixture of the parts and the decay with the greatest validation NDCG@10 (of each user's first target)."""
+    known = np.array([row for row, history in enumerate(histories) if len(history)], dtype=np.int64)
+    known = np.sort(np.random.default_rng(seed).permutation(known)[:sample])
+    grid = [(mixture, decay) for mixture in mixtures for decay in DECAYS]
+    gains = np.zeros(len(grid))
+    for begin in range(0, len(known), CHUNK):
+        rows = known[begin : begin + CHUNK]
+        asked = [histories[row] for row in rows]
+        wanted = np.array([targets[row][0] for row in rows], dtype=np.int64)
+        for decay in DECAYS:
+            weights = history_matrix(asked, parts[0].shape[0], decay)
+            scored = [(weights @ part).toarray() for part in parts]
+            for place, (mixture, tried) in enumerate(grid):
+                if tried == decay:
+                    scores = sum(share * score for share, score in zip(mixture, scored) if share)
+                    gains[place] += ndcg_at_10(scores, wanted, asked if exclude_history else []).sum()
+    shares, decay = grid[int(gains.argmax())]
+    if len(known):
+        log.info(
+            "sparse term: together %.2f, following %.2f, words %.2f, texts %.2f, decay %.2f: NDCG@10 %.4f",
+            *shares,
+            decay,
+            gains.max() / len(known),
+        )
+    return shares, decay
+
+
+def ndcg_at_10(
+    scores: NDArray[np.float32], targets: NDArray[np.int64], excluded: Sequence[NDArray[np.int32]]
+) -> NDArray[np.float64]:
+    """NDCG@10 of one target a row; a tie counts against it. scores [n, items] are changed: excluded items get -inf. ``[n]``"""
+    wanted = scores[np.arange(len(targets)), targets].copy()[:, None]
+    for row, items in enumerate(excluded):
+        scores[row, items] = -np.inf
+    ranks = (scores >= wanted).sum(axis=1)
+    return np.where(ranks <= 10, 1 / np.log2(1 + np.maximum(ranks, 1)), 0.0)

@@ -1,1 +1,0 @@
-"""Reads and scores a Student bundle, and the classic baselines. numpy, scipy, onnxruntime; never torch."""

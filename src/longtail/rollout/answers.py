@@ -1,0 +1,85 @@
+"""Asks a served model over V1 and V2, and compares its answers with the evaluated ones."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from longtail.contracts.errors import UserError
+from longtail.rollout.addresses import Post
+
+TOLERANCE = 1e-4  # relative to the user's greatest score: batches of another size differ in the last bits
+
+
+def ask_v1(post: Post, name: str, instances: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    answer = post(f"/v1/models/{quote(name)}:predict", {"instances": list(instances)})
+    predictions: list[dict[str, Any]] = answer["predictions"]
+    return predictions
+
+
+def ask_v2(post: Post, name: str, instances: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    texts = [json.dumps(instance) for instance in instances]
+    tensor = {"name": "request", "datatype": "BYTES", "shape": [len(texts)], "data": texts}
+    answer = post(f"/v2/models/{quote(name)}/infer", {"inputs": [tensor]})
+    return [json.loads(text) for text in answer["outputs"][0]["data"]]
+
+
+def instances_of(golden: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What to ask for the evaluated users: as many items as were evaluated."""
+    return [
+        {"history": user["history"], "attributes": user["attributes"], "k": len(user["expected"])} for user in golden
+    ]
+
+
+def compare_answers(post: Post, name: str, golden: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Ask each evaluated user in a request of its own, as clients do, over V1 and V2: the answers and how far off they are.
+
+    Raises:
+        UserError: an answer differs from the evaluated, or there is none.
+    """
+    instances = instances_of(golden)
+    answers = {
+        protocol: [ask(post, name, [instance])[0] for instance in instances]
+        for protocol, ask in (("v1", ask_v1), ("v2", ask_v2))
+    }
+    return {
+        "golden_users": len(golden),
+        "greatest_relative_difference": {
+            protocol: greatest_difference(protocol, golden, predictions) for protocol, predictions in answers.items()
+        },
+        "answers": [
+            {"request": instance, "prediction": prediction} for instance, prediction in zip(instances, answers["v1"])
+        ],
+    }
+
+
+def greatest_difference(
+    protocol: str, golden: Sequence[dict[str, Any]], predictions: Sequence[dict[str, Any]]
+) -> float:
+    """Greatest relative difference of a served score from the evaluated one.
+
+    Raises:
+        UserError: other items, another order, or a difference above ``TOLERANCE``. Items whose evaluated scores lie within
+            ``TOLERANCE`` of each other may change places.
+    """
+    greatest = 0.0
+    for number, (user, prediction) in enumerate(zip(golden, predictions, strict=True)):
+        served = {item["item_id"]: item["score"] for item in prediction["items"]}
+        evaluated = dict(zip(user["expected"], user["scores"]))
+        scale = max((abs(score) for score in user["scores"]), default=0.0) or 1.0
+        # place by place, and item by item: an item that was not evaluated may only stand in for one that ties with the last
+        pairs = list(zip(served.values(), user["scores"]))
+        pairs += [(score, evaluated.get(item, user["scores"][-1])) for item, score in served.items()]
+        differences = [abs(score - expected) / scale for score, expected in pairs]
+        if len(served) != len(evaluated) or not all(difference <= TOLERANCE for difference in differences):
+            raise UserError(
+                f"evaluated user {number} (history {user['history']}): {protocol} answered {_shown(served)}, "
+                f"but the evaluation says {_shown(evaluated)}; bundle and evaluation do not belong together, "
+                "evaluate this bundle again"
+            )
+        greatest = max([greatest, *differences])
+    return greatest
+
+
+def _shown(scores: dict[str, float]) -> str:
+    return ", ".join(f"{item} {score:.5f}" for item, score in scores.items())

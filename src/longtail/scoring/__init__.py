@@ -1,0 +1,1 @@
+"""A Student bundle read and asked. numpy, scipy, onnxruntime; never torch."""

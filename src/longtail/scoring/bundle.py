@@ -1,0 +1,165 @@
+"""The scoring bundle: everything that scoring needs, as files that numpy and onnxruntime read.
+
+The teacher's ``scorer`` folder and the Student bundle have this one format. Files:
+    items.parquet          item_id, title, attributes, text, train_count; row = item code
+    tensors.safetensors    the arrays of ``Tensors``; a compressed ``item_matrix`` as int8 beside ``item_matrix.scale``
+    attributes.json        user-attribute vocabulary (``name=value``), row order of ``attribute_matrix``
+    sequence_encoder.onnx  inputs [batch, length, dim], lengths [batch] -> query [batch, dim]
+    text_encoder.onnx      input_ids, attention_mask [batch, tokens] -> text_vector [batch, text_dim] (optional)
+    tokenizer.json         of the text encoder                                                        (optional)
+    likeness.safetensors   how alike items' texts are (retrieval.likeness), for texts that come later    (optional)
+Facts in the manifest: ``segment_rule``, ``exclude_history``, ``max_history``, ``max_tokens``, ``train_digest``, ...
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+from scipy import sparse
+
+from longtail.contracts.artifacts import BUNDLE, read_artifact
+from longtail.contracts.columns import Columns
+from longtail.contracts.errors import UserError
+from longtail.contracts.segments import SegmentRule
+from longtail.scoring.int8 import Int8Rows, Matrix
+
+TEXT_ENCODER = ("text_encoder.onnx", "tokenizer.json")
+ENCODERS = ("sequence_encoder.onnx", *TEXT_ENCODER)
+LIKENESS = "likeness.safetensors"
+ITEM_COLUMNS = [Columns.ITEM, Columns.TITLE, Columns.ATTRIBUTES, Columns.TRAIN_COUNT]  # what scoring reads
+LENGTH_EDGES = np.array([1, 2, 3, 4, 5, 10])  # histories of 0, 1, 2, 3, 4, 5-9, 10+ items have weights of their own
+LENGTH_BUCKETS = len(LENGTH_EDGES) + 1
+
+
+def length_bucket(lengths: NDArray[np.integer]) -> NDArray[np.intp]:
+    """Bucket of each history length. ``[n] -> [n]`` in 0..LENGTH_BUCKETS-1"""
+    return np.searchsorted(LENGTH_EDGES, lengths, side="right")
+
+
+@dataclass(frozen=True)
+class Tensors:
+    """score(user, i) = query . item_matrix[i] + popularity_weight[b] * log_popularity[i]
+    + neighbour_weight[b] * sum over the history of decay ** age * neighbours[item, i]; b: bucket of the history's length."""
+
+    item_matrix: Matrix  # [items, dim], unit rows; also the sequence encoder's inputs
+    log_popularity: NDArray[np.float32]  # [items], standardised
+    start: NDArray[np.float32]  # [dim], first input of every sequence
+    attribute_matrix: NDArray[np.float32]  # [attributes, dim], added to start
+    text_projection: NDArray[np.float32]  # [text_dim, dim], text embedding -> item vector (before normalising)
+    neighbours: sparse.csr_array  # [items, items], top neighbours of each row's item
+    neighbour_weight: NDArray[np.float32]  # [LENGTH_BUCKETS]
+    popularity_weight: NDArray[np.float32]  # [LENGTH_BUCKETS]
+    decay: float
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A loaded scoring bundle."""
+
+    path: Path
+    facts: dict[str, Any]
+    tensors: Tensors
+    item_ids: list[str]
+    titles: list[str | None]
+    item_attributes: list[list[str]]
+    train_counts: NDArray[np.int64]
+    attributes: list[str]
+
+    @property
+    def segment_rule(self) -> SegmentRule:
+        return SegmentRule(**self.facts["segment_rule"])
+
+    @property
+    def has_text_encoder(self) -> bool:
+        return (self.path / "text_encoder.onnx").is_file()
+
+
+def write_tables(folder: Path, tensors: Tensors, items: pa.Table, attributes: list[str]) -> None:
+    """Write all but the ONNX files and the manifest into ``folder`` (inside ``write_artifact``)."""
+    arrays = {
+        name: np.ascontiguousarray(value) for name, value in vars(tensors).items() if isinstance(value, np.ndarray)
+    }
+    if isinstance(tensors.item_matrix, Int8Rows):
+        arrays |= {"item_matrix": tensors.item_matrix.codes, "item_matrix.scale": tensors.item_matrix.scale}
+    arrays |= sparse_arrays(tensors.neighbours) | {"decay": np.array([tensors.decay], dtype=np.float32)}
+    save_file(arrays, folder / "tensors.safetensors")
+    pq.write_table(items.select([*ITEM_COLUMNS, Columns.TEXT]), folder / "items.parquet")
+    (folder / "attributes.json").write_text(json.dumps(attributes))
+
+
+def sparse_arrays(matrix: sparse.csr_array) -> dict[str, NDArray[Any]]:
+    """The square matrix as arrays that safetensors holds; ``sparse_matrix`` makes it again."""
+    return {
+        "neighbours.data": matrix.data.astype(np.float32),
+        "neighbours.indices": matrix.indices.astype(np.int32),
+        "neighbours.indptr": matrix.indptr.astype(np.int64),
+    }
+
+
+def sparse_matrix(arrays: dict[str, NDArray[Any]]) -> sparse.csr_array:
+    """Takes the arrays of ``sparse_arrays`` out of ``arrays``. ``[items, items]``"""
+    data, indices, indptr = (arrays.pop(f"neighbours.{part}") for part in ("data", "indices", "indptr"))
+    return sparse.csr_array((data, indices, indptr), shape=(len(indptr) - 1, len(indptr) - 1))
+
+
+def items_table(bundle: Bundle) -> pa.Table:
+    """The items of a loaded bundle, as ``write_tables`` takes them."""
+    return pq.read_table(bundle.path / "items.parquet")
+
+
+def copy_files(source: Path, folder: Path, names: Sequence[str]) -> None:
+    """Take files of another bundle as they are, those of them that it has."""
+    for name in names:
+        if (source / name).is_file():
+            shutil.copyfile(source / name, folder / name)
+
+
+def bundle_facts(
+    segment_rule: SegmentRule, exclude_history: bool, max_history: int, max_tokens: int, train_digest: str, **more: Any
+) -> dict[str, Any]:
+    """The facts that a scorer reads, and whatever else the writer wants to record."""
+    return {
+        "segment_rule": asdict(segment_rule),
+        "exclude_history": exclude_history,
+        "max_history": max_history,
+        "max_tokens": max_tokens,
+        "train_digest": train_digest,
+    } | more
+
+
+def load_bundle(path: str | os.PathLike[str]) -> Bundle:
+    """Read and check a bundle.
+
+    Raises:
+        UserError: naming the file that is missing, changed or of another version.
+    """
+    artifact = read_artifact(path, BUNDLE)
+    try:
+        arrays = load_file(artifact.file("tensors.safetensors"))
+        items = pq.read_table(artifact.file("items.parquet"), columns=ITEM_COLUMNS)
+        attributes: list[str] = json.loads(artifact.file("attributes.json").read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{artifact.path}: cannot be read as a bundle ({error}); make it again") from None
+    neighbours = sparse_matrix(arrays)
+    decay = float(arrays.pop("decay")[0])
+    stored = arrays.pop("item_matrix")
+    item_matrix: Matrix = Int8Rows(stored, arrays.pop("item_matrix.scale")) if "item_matrix.scale" in arrays else stored
+    return Bundle(
+        path=artifact.path,
+        facts=dict(artifact.facts),
+        tensors=Tensors(item_matrix=item_matrix, neighbours=neighbours, decay=decay, **arrays),
+        item_ids=items.column(Columns.ITEM).to_pylist(),
+        titles=items.column(Columns.TITLE).to_pylist(),
+        item_attributes=[row or [] for row in items.column(Columns.ATTRIBUTES).to_pylist()],
+        train_counts=items.column(Columns.TRAIN_COUNT).to_numpy(),
+        attributes=attributes,
+    )

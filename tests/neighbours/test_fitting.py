@@ -1,0 +1,99 @@
+"""The terms that validation should choose are known by construction."""
+
+import numpy as np
+from scipy import sparse
+
+from longtail.neighbours.fitting import Fit, fit_terms
+from longtail.neighbours.item_to_item import ItemToItem, OwnPairs
+from longtail.scoring.likeness import Likeness
+
+N_ITEMS = 40
+
+
+def no_likeness(count: int) -> Likeness:
+    nothing = np.zeros(count, np.float32)
+    return Likeness(np.zeros((count, 0), np.float32), nothing, nothing, np.zeros(2, np.float32))
+
+
+def term_of(next_item: np.ndarray) -> ItemToItem:
+    """A sparse term that names ``next_item`` of each item."""
+    count = len(next_item)
+    values = (np.ones(count, np.float32), (np.arange(count), next_item))
+    own = OwnPairs(*[np.zeros(count, np.float32)] * 4)
+    return ItemToItem(sparse.csr_array(values, shape=(count, count)), 0.7, own, no_likeness(count))
+
+
+def fit(dense: np.ndarray, next_item: np.ndarray, seed: int = 0) -> Fit:
+    """Users with one item; the sparse term names ``next_item`` of it, the dense part scores ``dense``."""
+    rng = np.random.default_rng(seed)
+    histories = [np.array([item], dtype=np.int32) for item in rng.integers(0, N_ITEMS, 300)]
+    targets = [next_item[history].astype(np.int32) for history in histories]
+    popularity = np.zeros(N_ITEMS, np.float32)
+    popularity[7] = 3.0
+    return fit_terms(
+        term_of(next_item),
+        dense,
+        popularity,
+        histories,
+        targets,
+        lambda cut, rows: np.stack(
+            [dense[history[-1]] if len(history) else np.zeros(dense.shape[1]) for history in cut]
+        ).astype(np.float32),
+        exclude_history=True,
+        seed=0,
+    )
+
+
+def test_a_useful_sparse_term_gets_weight() -> None:
+    dense = np.random.default_rng(1).normal(size=(N_ITEMS, 8)).astype(np.float32)  # knows nothing
+    result = fit(dense, (np.arange(N_ITEMS) + 1) % N_ITEMS)
+    assert result.neighbour_weight[1] > 0
+    assert result.ndcg[1] is not None and result.ndcg[1] > 0.95
+
+
+def test_a_useless_sparse_term_gets_none() -> None:
+    rng = np.random.default_rng(1)
+    dense = np.zeros((N_ITEMS, N_ITEMS), np.float32)
+    following = (np.arange(N_ITEMS) + 1) % N_ITEMS
+    dense[following, np.arange(N_ITEMS)] = 1.0  # item_matrix[i] . query(j) is 1 where i follows j
+
+    histories = [np.array([item], dtype=np.int32) for item in rng.integers(0, N_ITEMS, 300)]
+    result = fit_terms(
+        term_of((np.arange(N_ITEMS) + 5) % N_ITEMS),
+        dense,
+        np.zeros(N_ITEMS, np.float32),
+        histories,
+        [following[history].astype(np.int32) for history in histories],
+        lambda cut, rows: np.eye(N_ITEMS, dtype=np.float32)[[h[-1] if len(h) else 0 for h in cut]],
+        True,
+        0,
+    )
+    assert result.neighbour_weight[1] == 0.0
+    assert result.ndcg[1] == 1.0
+
+
+def test_newcomers_get_popularity_where_the_dense_part_knows_nothing() -> None:
+    rng = np.random.default_rng(2)
+    dense = rng.normal(size=(N_ITEMS, 8)).astype(np.float32)
+    result = fit(dense, np.full(N_ITEMS, 7))
+    assert result.popularity_weight[0] > 0
+    assert result.ndcg[0] == 1.0
+
+
+def test_items_that_were_cut_off_do_not_compete_with_the_target() -> None:
+    """Users chose 0, then 1, then want 2. The dense part puts item 0 first after item 1, the sparse term item 2."""
+    following = np.array([2, 2, 0])
+    dense = np.zeros((3, 3), np.float32)
+    dense[0, 1], dense[2, 1] = 1.0, 0.5
+    term = term_of(following)
+    result = fit_terms(
+        term,
+        dense,
+        np.zeros(3, np.float32),
+        [np.array([0, 1], dtype=np.int32)] * 5,
+        [np.array([2], dtype=np.int32)] * 5,
+        lambda cut, rows: np.eye(3, dtype=np.float32)[[h[-1] if len(h) else 0 for h in cut]],
+        True,
+        0,
+    )
+    assert result.neighbour_weight[1] == 0.0 and result.ndcg[1] == 1.0  # item 0 is out: nothing has to push item 2

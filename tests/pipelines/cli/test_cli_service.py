@@ -1,0 +1,112 @@
+"""`longtail status`, `promote` and `rollback` against an API server, with a registry in a folder."""
+
+import pytest
+from helpers_command import is_one_message, refused
+from helpers_hand_bundle import GOLDEN, write_hand_bundle
+from helpers_kubernetes import FakeCluster
+
+from longtail.components.deploy.local_server import running_server
+from longtail.pipelines.cli import main as cli
+from longtail.registry.opening import open_registry
+from longtail.rollout.kubernetes_api import connect
+from longtail.rollout.roll_out import roll_out
+from longtail.rollout.service_settings import DeploySettings
+
+SETTINGS = DeploySettings(name="shop", step_seconds=0, step_requests=2, max_p95_ms=1e6)
+
+
+@pytest.fixture(scope="module")
+def model_server(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("served")
+    with running_server(write_hand_bundle(folder / "bundle"), "shop", 120, folder / "log") as server:
+        yield server.url
+
+
+@pytest.fixture
+def shop(tmp_path, model_server, monkeypatch):
+    """Registry, versions a and b, and a function that runs the command; a serves and is the champion."""
+    cluster = FakeCluster(model_server)
+    registry = open_registry(str(tmp_path / "registry"))
+    a = registry.publish(write_hand_bundle(tmp_path / "a"))
+    b = registry.publish(write_hand_bundle(tmp_path / "b", titles=("Red lamp", "Blue lamp", None, "Stool")))
+    kubeconfig = str(cluster.kubeconfig(tmp_path))
+    monkeypatch.setenv("KUBECONFIG", kubeconfig)
+
+    class Shop:
+        def deploy(self, version, **settings):
+            roll_out(connect("longtail"), registry, version, GOLDEN, SETTINGS.model_copy(update=settings))
+
+        def run(self, command, *options):
+            with pytest.raises(SystemExit) as ended:
+                cli.main([command, "--name", "shop", "--registry", registry.uri, *options])
+            assert ended.value.code == 0
+
+        def serves(self):
+            return cluster.service["spec"]["predictor"]["model"]["storageUri"], registry.champion()
+
+    made = Shop()
+    made.a, made.b, made.cluster, made.registry = a, b, cluster, registry
+    made.deploy(a)
+    yield made
+    cluster.stop()
+
+
+def test_status_says_what_is_served_and_how_it_came_to_be(shop, capfd):
+    shop.deploy(shop.b, promote=False)
+    shop.run("status")
+    shown = capfd.readouterr().out
+    assert "InferenceService longtail/shop: ready, mode Standard" in shown
+    assert f"{shop.b.id} {shop.b.uri} with 50 % of the traffic, as a canary" in shown
+    assert f"{shop.a.id} {shop.a.uri} with 50 %" in shown
+    assert f"champion {shop.a.id}" in shown
+    assert f"{shop.a.id} after none: deployed to longtail/shop: first" in shown
+
+
+def test_status_says_what_is_wrong(shop, capfd):
+    shop.cluster.controller.broken[shop.b.uri] = "image"
+    shop.cluster.service["spec"]["predictor"] = shop.cluster.service["spec"]["predictor"] | {
+        "model": {"storageUri": shop.b.uri},
+        "labels": {"longtail/revision": "x"},
+    }
+    shop.cluster.controller.reconcile(shop.cluster.service)
+    shop.run("status")
+    assert "fault    pod shop-predictor-x, container kserve-container: ImagePullBackOff" in capfd.readouterr().out
+
+
+def test_promote_finishes_a_canary(shop, capfd):
+    shop.deploy(shop.b, promote=False)
+    shop.run("promote")
+    assert shop.serves() == (shop.b.uri, shop.b)
+    assert "canary" not in shop.cluster.service["spec"]
+    assert f"Version {shop.b.id} is the champion" in capfd.readouterr().out
+
+
+def test_rollback_takes_a_canary_away(shop, capfd):
+    shop.deploy(shop.b, promote=False)
+    shop.run("rollback")
+    assert shop.serves() == (shop.a.uri, shop.a)
+    assert "canary" not in shop.cluster.service["spec"]
+    assert f"{shop.a.id} serves all of the traffic as before" in capfd.readouterr().out
+    assert len(shop.registry.promotions()) == 1
+
+
+def test_rollback_serves_the_champion_before(shop, capfd):
+    shop.deploy(shop.b)
+    assert shop.serves() == (shop.b.uri, shop.b)
+    shop.run("rollback")
+    assert shop.serves() == (shop.a.uri, shop.a)
+    assert f"rolled back to version {shop.a.id}" in capfd.readouterr().out
+    code, error = refused(capfd, "rollback", "--name", "shop", "--registry", shop.registry.uri)
+    assert code == 2
+    assert is_one_message(error, "no champion before the present one; name a version by --to")
+    shop.run("rollback", "--to", shop.b.id)
+    assert shop.serves() == (shop.b.uri, shop.b)
+
+
+def test_what_does_not_exist_is_said_in_one_line(shop, capfd):
+    code, error = refused(capfd, "promote", "--name", "other", "--registry", shop.registry.uri)
+    assert code == 2
+    assert is_one_message(error, "InferenceService longtail/other: does not exist; check --name and --namespace")
+    code, error = refused(capfd, "status", "--name", "Shop")
+    assert code == 2
+    assert is_one_message(error, "name")
