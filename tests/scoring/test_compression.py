@@ -148,7 +148,8 @@ def test_quantised_products_are_small_and_near(tmp_path):
     assert (tmp_path / "int8.onnx").stat().st_size < (tmp_path / "plain.onnx").stat().st_size / 3
     x = np.random.default_rng(1).normal(size=(5, 256)).astype(np.float32)
     (found,) = onnxruntime.InferenceSession(str(tmp_path / "int8.onnx")).run(None, {"x": x})
-    assert found == pytest.approx(x @ weight.T, abs=0.02 * float(np.abs(x @ weight.T).max()))
+    # processors without 8-bit dot products (VNNI) saturate sums of two products, so they are a little further off
+    assert found == pytest.approx(x @ weight.T, abs=0.03 * float(np.abs(x @ weight.T).max()))
 
 
 def test_each_int8_encoder_has_its_own_setting(tmp_path, monkeypatch):
