@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 from longtail.baselines.classic import baselines
 from longtail.components.distill.distill import distill
 from longtail.components.evaluate.measure import PerUser, entries
+from longtail.components.evaluate.settings import EvaluateSettings
 from longtail.components.finetune.finetune import finetune
 from longtail.components.preprocess.fingerprint import fingerprint
 from longtail.components.preprocess.later_items import read_new_items
@@ -42,15 +43,14 @@ from longtail.components.preprocess.prepare import prepare
 from longtail.contracts.artifacts import MANIFEST
 from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset, Split, Targets
-from longtail.contracts.settings import EvaluateSettings, RunSettings, load_settings
 from longtail.metrics.ranking import TargetRanks, rank_targets, ranking_metrics
 from longtail.modeling.language_model import LanguageModel, encode_texts, load_language_model
 from longtail.modeling.pruning import keep_lowest_layers
 from longtail.neighbours.new_items import add_items
 from longtail.neighbours.words import tfidf_vectors
+from longtail.pipelines.run_settings import RunSettings, load_settings
 from longtail.scoring.bundle import load_bundle
 from longtail.scoring.query import Query, System, queries_of
-from longtail.scoring.ranked import exclude
 from longtail.scoring.scorer import Scorer
 from longtail.system.machine import available_cores
 
@@ -59,13 +59,13 @@ REVEALED = (0, 1, 2, 3, 4)
 BATCH = 256
 STATED = 3  # attributes of a stated interest
 QUICK = [
-    "finetune.adapt_steps=10",
-    "finetune.adapt_batch=64",
-    "finetune.dim=64",
-    "finetune.blocks=1",
-    "finetune.epochs=2",
-    "distill.dim=64",
-    "distill.epochs=1",
+    "finetune.adaptation.steps=10",
+    "finetune.adaptation.batch=64",
+    "finetune.training.dim=64",
+    "finetune.training.blocks=1",
+    "finetune.training.epochs=2",
+    "distill.training.dim=64",
+    "distill.training.epochs=1",
 ]
 SHOWN = ("student", "popularity", "item_cf", "tfidf", "frozen_text")
 
@@ -263,19 +263,18 @@ def _measured(
 ) -> dict[str, dict[str, Any]]:
     """Entries as in evaluation.json. among: sorted codes of the items that are ranked; all where None."""
     values: PerUser = {}
-    owners = np.repeat(np.arange(len(queries)), [len(items) for items in targets])
     for name, system in systems.items():
         ranks = []
         for begin in range(0, len(queries), BATCH):
             batch = queries[begin : begin + BATCH]
-            scores = system.score(batch)
+            wanted, scores = targets[begin : begin + BATCH], system.score(batch)
             if exclude_history:
-                exclude(scores, batch)
-            for row, wanted in zip(scores, targets[begin : begin + BATCH]):
-                if among is not None:
-                    row, wanted = row[among], np.searchsorted(among, wanted)
-                ranks.append(rank_targets(row, wanted))
-        values[name] = ranking_metrics(TargetRanks(np.concatenate(ranks), owners, len(queries)), (10,))
+                for row, query in enumerate(batch):
+                    scores[row, query.history] = -np.inf
+            if among is not None:
+                scores, wanted = scores[:, among], [np.searchsorted(among, items) for items in wanted]
+            ranks.append(rank_targets(scores, wanted))
+        values[name] = ranking_metrics(TargetRanks.joined(ranks), (10,))
     return entries(values, np.arange(len(queries)), EvaluateSettings(), data.settings.seed)
 
 

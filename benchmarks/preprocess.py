@@ -37,7 +37,7 @@ def generate(rows: int, folder: Path) -> None:
 
 def ours(folder: Path, memory_limit_gb: float) -> None:
     from longtail.components.preprocess.prepare import prepare
-    from longtail.contracts.settings import PreprocessSettings
+    from longtail.components.preprocess.settings import PreprocessSettings
 
     settings = PreprocessSettings(memory_limit_gb=memory_limit_gb)
     prepare(str(folder / "interactions.parquet"), str(folder / "items.parquet"), None, folder / "longtail", settings)

@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from longtail.contracts.settings import RunSettings, parse
-from longtail.modeling.adaptation_settings import AdaptationSettings
-from longtail.modeling.machine_settings import MachineSettings
+from longtail.contracts.settings_base import parse
+from longtail.pipelines.run_settings import RunSettings
 
-LANGUAGE_MODEL = {"language_model", "pooling", "max_tokens"}  # read even where the model is not adapted
-OF_ADAPTATION = set(AdaptationSettings.model_fields) - set(MachineSettings.model_fields) - LANGUAGE_MODEL
+OF_ADAPTATION = {"adaptation"}
 OF_TEACHING = {"soft_label_weight", "soft_label_temperature", "soft_label_top", "alignment_weight", "extra_teachers"}
 
 
@@ -25,16 +23,16 @@ CONFIGURATIONS = {
     "full": Configuration("teacher and student with the profile's settings", {}, {}),
     "without_language_model": Configuration(
         "no language model; words (TF-IDF) stay, as neighbours and as part of the vectors",
-        {"finetune": {"adaptation": "none"}},
+        {"finetune": {"adaptation": {"method": "none"}}},
         {"finetune": OF_ADAPTATION},
     ),
     "ids_only": Configuration(
         "no text at all: no language model, no lexical neighbours",
-        {"finetune": {"adaptation": "none", "lexical": False}},
+        {"finetune": {"adaptation": {"method": "none"}, "lexical": False}},
         {"finetune": OF_ADAPTATION},
     ),
     "without_finetuning": Configuration(
-        "the language model as it is", {"finetune": {"adaptation": "frozen"}}, {"finetune": OF_ADAPTATION}
+        "the language model as it is", {"finetune": {"adaptation": {"method": "frozen"}}}, {"finetune": OF_ADAPTATION}
     ),
     "without_distillation": Configuration(
         "the student learns from labels alone, from a random start",

@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from longtail.baselines.classic import EASE_MOST_ITEMS, baselines, ease
-from longtail.components.evaluate.evaluate import measurable
+from longtail.baselines.classic import EASE_MOST_ITEMS, MIXTURES, baselines, ease
 from longtail.components.evaluate.measure import per_user
 from longtail.contracts.prepared import PreparedDataset, Split, Targets
 from longtail.scoring.bundle import LENGTH_BUCKETS, Tensors, load_bundle
@@ -37,7 +36,7 @@ def main(request_file: str, output: str) -> None:
     request = json.loads(Path(request_file).read_text())
     data = PreparedDataset(request["prepared"])
     split = Split[request["split"].upper()]
-    targets, in_history = measurable(data, split)
+    targets, in_history = data.measurable_targets(split)
     systems: dict[str, System] = {
         name: _scorer(Path(folder), terms) for name, (folder, terms) in request["bundles"].items()
     }
@@ -83,7 +82,7 @@ def _scores(systems: dict[str, System], data: PreparedDataset, targets: Targets)
     return {
         f"{name}|{column}|{metric}": values[metric]
         for column, asked, last in columns
-        for name, values in per_user(rank_all(systems, data, asked, last), (10,)).items()
+        for name, values in per_user(rank_all(systems, data, asked, last, MIXTURES), (10,)).items()
         for metric in METRICS
     }
 

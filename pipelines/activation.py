@@ -18,8 +18,8 @@ from longtail.components.distill.component import distill
 from longtail.components.evaluate.component import evaluate
 from longtail.components.finetune.component import finetune
 from longtail.components.preprocess.component import fingerprint, preprocess
-from longtail.contracts.settings import RunSettings
 from longtail.pipelines.resources import CHECKPOINTS, Resources, apply, mount_claims, use_secrets
+from longtail.pipelines.run_settings import RunSettings
 
 PIPELINE = "longtail-activation"
 

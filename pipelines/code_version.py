@@ -7,6 +7,7 @@ from importlib import metadata
 from pathlib import Path
 
 import longtail
+from longtail.contracts.settings_base import Settings, places
 
 LIBRARIES = (
     "numpy",
@@ -19,6 +20,9 @@ LIBRARIES = (
     "peft",
     "tokenizers",
     "onnxruntime",
+    "onnx",
+    "scikit-learn",
+    "pyarrow",
 )
 OUTSIDE = "pipelines"  # how stages are run, not what they compute
 
@@ -44,11 +48,21 @@ def source_digest() -> str:
     return digest.hexdigest()
 
 
-def folder_digest(folder: Path) -> str:
-    """SHA-256 over names and bytes of all files below a folder."""
+def read_digest(settings: Settings) -> str:
+    """SHA-256 over what lies at the places on this machine that the settings let stages read; what is elsewhere counts by
+    its name, which the settings' text holds."""
     digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    for key, uri, place in places(settings):
+        if not place.written and "://" not in uri and Path(uri).exists():
+            digest.update(f"{key}\0{content_digest(Path(uri))}\n".encode())
+    return digest.hexdigest()
+
+
+def content_digest(root: Path) -> str:
+    """SHA-256 over names and bytes of all files below a folder, or of one file."""
+    digest = hashlib.sha256()
+    for path in [root] if root.is_file() else sorted(path for path in root.rglob("*") if path.is_file()):
         with path.open("rb") as stream:
             content = hashlib.file_digest(stream, "sha256").digest()
-        digest.update(f"{path.relative_to(folder)}\0".encode() + content)
+        digest.update(f"{path.relative_to(root)}\0".encode() + content)
     return digest.hexdigest()

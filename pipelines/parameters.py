@@ -1,6 +1,6 @@
 """The pipeline's stages and parameters, without importing kfp."""
 
-from longtail.contracts.settings import RunSettings
+from longtail.pipelines.run_settings import RunSettings
 
 STAGES = ("fingerprint", "preprocess", "finetune", "distill", "evaluate", "deploy")
 

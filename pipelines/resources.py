@@ -10,8 +10,7 @@ from kfp.dsl import PipelineTask
 from pydantic import Field, model_validator
 
 from longtail.contracts.errors import UserError
-from longtail.contracts.settings import parse, read_yaml
-from longtail.contracts.settings_base import Settings
+from longtail.contracts.settings_base import Settings, parse, read_yaml
 from longtail.system.places import CLAIMS
 
 CHECKPOINTS = "/mnt/checkpoints"  # where the claim of finetune's checkpoints is mounted

@@ -21,13 +21,14 @@ def main(folder: Path, stop_after: int | None, given: dict[str, object]) -> None
     from safetensors.torch import save_file
     from test_training import make_data, make_model
 
-    from longtail.contracts.settings import FinetuneSettings
     from longtail.modeling import training
     from longtail.modeling.parallel import Team
+    from longtail.modeling.training_settings import TrainingSettings
 
-    settings = FinetuneSettings.model_validate(given)
+    shard = bool(given.pop("shard", False))
+    settings = TrainingSettings.model_validate(given)
     torch.set_num_threads(1)
-    team = Team(torch.device("cpu"), settings.shard)
+    team = Team(torch.device("cpu"), shard)
     model = make_model(dropout=0.0)
     original, scored = training.validation_ndcg, 0
 

@@ -13,7 +13,7 @@ def deploy(bundle: Input[Model], evaluation: Input[Artifact], settings: str, ser
     """Compare served with evaluated answers, write the manifests and, where the settings say so, roll out on the cluster."""
     from longtail.components.deploy.deploy import deploy as run
     from longtail.contracts.errors import reported
-    from longtail.contracts.settings import from_json
+    from longtail.contracts.settings_base import from_json
     from longtail.rollout.service_settings import DeploySettings
 
     with reported(service.path):

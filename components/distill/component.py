@@ -17,8 +17,9 @@ def distill(
 ) -> None:
     """Train the student on labels and on the teacher's scores."""
     from longtail.components.distill.distill import distill as stage
+    from longtail.components.distill.settings import DistillSettings
     from longtail.contracts.errors import reported
-    from longtail.contracts.settings import DistillSettings, from_json
+    from longtail.contracts.settings_base import from_json
 
     with reported(bundle.path):
         stage(prepared.path, teacher.path, bundle.path, from_json(DistillSettings, settings), seed)

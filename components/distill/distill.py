@@ -10,10 +10,10 @@ import torch
 from safetensors.numpy import load_file
 from safetensors.torch import load_model
 
+from longtail.components.distill.settings import DistillSettings
 from longtail.contracts.artifacts import TEACHER, Artifact, read_artifact
 from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset
-from longtail.contracts.settings import DistillSettings, FinetuneSettings
 from longtail.modeling.bundling import fit_on_validation, write_bundle
 from longtail.modeling.device import choose_device, choose_precision
 from longtail.modeling.distillation import Lesson, Teacher
@@ -51,25 +51,25 @@ def distill(
             extra = read_teacher(fetch_folder(path, Path(temporary)), prepared, digest, path)
             teachers.append(Teacher(load_teacher(extra, device)))
             identities.append(_identity(extra))
-    shape = Shape.of(settings, taught.shape.max_history)
+    shape = Shape.of(settings.training, taught.shape.max_history)
     torch.manual_seed(seed)
     n_attributes = len(data.facts["user_attributes"])
     student = SequenceModel(shape, torch.from_numpy(features), taught.text_dim, n_attributes).to(device)
-    if settings.start_from_teacher and settings.dim == taught.shape.dim:
+    if settings.start_from_teacher and settings.training.dim == taught.shape.dim:
         start_from_teacher(student, taught)
     lesson = Lesson(teachers, settings, shape.dim).to(device)
     key = hashlib.sha256(json.dumps([digest, settings.canonical(), seed, *identities]).encode()).hexdigest()[:16]
     folder = Path(output).with_name(f"{Path(output).name}.checkpoints") / key
     term = ItemToItem.load(artifact.file("neighbours.safetensors"))
-    beside = NeighbourTerm.of(term, settings)
+    beside = NeighbourTerm.of(term, settings.training)
     training_data = TrainingData.of(data, shape.max_history, beside)
-    score = train(student, training_data, settings, seed, precision, folder, lesson, team)
+    score = train(student, training_data, settings.training, seed, precision, folder, lesson, team)
     if not team.first:
         team.wait()
         return
     fit = fit_on_validation(student, data, term, seed)
     scorer = artifact.file("scorer")
-    written = folder / "bundle" if settings.compresses else Path(output)
+    written = folder / "bundle" if settings.compression.compresses else Path(output)
     write_bundle(
         written,
         student,
@@ -83,8 +83,8 @@ def distill(
         seed=seed,
         validation_ndcg=score,
     )
-    if settings.compresses:
-        compress(written, output, settings, data, seed)
+    if settings.compression.compresses:
+        compress(written, output, settings.compression, data, seed)
     shutil.rmtree(folder)
 
 
@@ -116,8 +116,7 @@ def read_teacher(path: str | Path, prepared: str | Path, digest: str, name: str 
 
 def load_teacher(artifact: Artifact, device: torch.device) -> SequenceModel:
     """The teacher's sequence model, ready to be asked."""
-    settings = FinetuneSettings(**artifact.facts["settings"])
-    shape = Shape.of(settings, settings.max_history)
+    shape = Shape(**artifact.facts["shape"])
     features = load_file(artifact.file("text_vectors.safetensors"))["features"]
     vocabulary = json.loads(artifact.file("scorer/attributes.json").read_text())
     model = SequenceModel(shape, torch.from_numpy(features), artifact.facts["text_dim"], len(vocabulary))

@@ -26,8 +26,9 @@ def evaluate(
     from pathlib import Path
 
     from longtail.components.evaluate.evaluate import evaluate as stage
+    from longtail.components.evaluate.settings import EvaluateSettings
     from longtail.contracts.errors import reported
-    from longtail.contracts.settings import EvaluateSettings, from_json
+    from longtail.contracts.settings_base import from_json
 
     with reported(evaluation.path):
         chosen = from_json(EvaluateSettings, settings)

@@ -15,17 +15,17 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from longtail.baselines.classic import baselines
+from longtail.baselines.classic import MIXTURES, baselines
 from longtail.components.evaluate.gate import decide
 from longtail.components.evaluate.leakage import check_target_time
 from longtail.components.evaluate.measure import PerUser, beyond, entries, per_user
 from longtail.components.evaluate.report import render_report
 from longtail.components.evaluate.rescoring import Champion
+from longtail.components.evaluate.settings import EvaluateSettings
 from longtail.contracts.artifacts import EVALUATION, TEACHER, read_artifact, write_artifact
 from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset, Split, Targets
 from longtail.contracts.segments import ALL, SEGMENTS
-from longtail.contracts.settings import EvaluateSettings
 from longtail.metrics.beyond import long_tail_items
 from longtail.registry.champion import champion_folder
 from longtail.scoring.bundle import load_bundle
@@ -82,9 +82,9 @@ def _evaluate(
     systems: dict[str, System] = {"student": student, "teacher": teacher_scorer} | baselines(data, frozen)
     if champion:
         systems["champion"] = Champion(champion, data)
-    targets, in_history = measurable(data)
+    targets, in_history = data.measurable_targets(Split.TEST)
 
-    ranked = rank_all(systems, data, targets)
+    ranked = rank_all(systems, data, targets, mixtures=MIXTURES)
     values = per_user(ranked, settings.cutoffs)
     segments = data.segment_rule.assign(targets.history_lengths)
     groups = {ALL: np.arange(len(targets))} | {name: np.flatnonzero(segments == name) for name in SEGMENTS}
@@ -132,29 +132,6 @@ def _check_cutoffs(settings: EvaluateSettings, n_items: int) -> None:
         )
 
 
-def measurable(data: PreparedDataset, split: Split = Split.TEST) -> tuple[Targets, int]:
-    """Users of a split with targets that may be recommended to them, and how many targets lie in an excluded history."""
-    targets = data.targets(split)
-    if not data.exclude_history:
-        return targets, 0
-    left = [items[~np.isin(items, history)] for items, history in zip(targets.items, targets.histories)]
-    dropped = sum(len(items) for items in targets.items) - sum(len(items) for items in left)
-    rows = [row for row, items in enumerate(left) if len(items)]
-    if not rows:
-        raise UserError(
-            f"{data.artifact.path}: no {split.name.lower()} user has a target that is new to them, so nothing can be measured"
-        )
-    return (
-        replace(
-            targets,
-            users=targets.users[rows],
-            histories=[targets.histories[row] for row in rows],
-            items=[left[row] for row in rows],
-        ),
-        dropped,
-    )
-
-
 def _revealed(
     systems: dict[str, System], data: PreparedDataset, targets: Targets, settings: EvaluateSettings, seed: int
 ) -> tuple[dict[str, Any], int]:
@@ -163,7 +140,7 @@ def _revealed(
     chosen = Targets(targets.users[rows], [targets.histories[r] for r in rows], [targets.items[r] for r in rows])
     revealed: dict[str, Any] = {}
     for k in settings.revealed if len(rows) else ():
-        found = per_user(rank_all(systems, data, chosen, last=k), settings.cutoffs)
+        found = per_user(rank_all(systems, data, chosen, last=k, mixtures=MIXTURES), settings.cutoffs)
         revealed[str(k)] = entries(found, np.arange(len(rows)), settings, seed)
     return revealed, len(rows)
 

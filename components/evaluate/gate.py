@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from longtail.contracts.settings import EvaluateSettings
+from longtail.components.evaluate.settings import EvaluateSettings
 
 
 def decide(overall: dict[str, dict[str, Any]], settings: EvaluateSettings) -> dict[str, Any]:

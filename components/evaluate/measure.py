@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from longtail.contracts.settings import EvaluateSettings
+from longtail.components.evaluate.settings import EvaluateSettings
 from longtail.metrics.beyond import coverage, intra_list_diversity, long_tail_share
 from longtail.metrics.ranking import METRICS, ranking_metrics
 from longtail.metrics.significance import bootstrap_means, interval

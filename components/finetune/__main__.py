@@ -13,10 +13,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from pydantic import ConfigDict
 
 from longtail.components.finetune.finetune import finetune
+from longtail.components.finetune.settings import FinetuneSettings
 from longtail.contracts.errors import EXIT_CODE, UserError
-from longtail.contracts.settings import load_settings
+from longtail.contracts.settings_base import Settings, parse, read_document
+
+
+class _Read(Settings):
+    """What this command reads of a run's settings file; those of other stages are passed over."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    seed: int = 0
+    finetune: FinetuneSettings = FinetuneSettings()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -30,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("longtail").setLevel(logging.INFO)
     try:
-        settings = load_settings(given.config, given.set)
+        settings = parse(_Read, *read_document(given.config, given.set))
         finetune(given.prepared, given.output, settings.finetune, settings.seed, given.checkpoints)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -17,8 +17,9 @@ def finetune(
 ) -> None:
     """Adapt the language model and train the teacher. checkpoints: folder that outlives a killed run, "" = beside it."""
     from longtail.components.finetune.finetune import finetune as stage
+    from longtail.components.finetune.settings import FinetuneSettings
     from longtail.contracts.errors import reported
-    from longtail.contracts.settings import FinetuneSettings, from_json
+    from longtail.contracts.settings_base import from_json
 
     with reported(teacher.path):
         stage(prepared.path, teacher.path, from_json(FinetuneSettings, settings), seed, checkpoints or None)

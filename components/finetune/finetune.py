@@ -11,6 +11,7 @@ Files of the artifact:
 import hashlib
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,10 @@ from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import save_model
 
+from longtail.components.finetune.settings import FinetuneSettings
 from longtail.contracts.artifacts import TEACHER, write_artifact
 from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset
-from longtail.contracts.settings import FinetuneSettings
 from longtail.modeling.adaptation import PlainTexts, adapt, adapted_vectors
 from longtail.modeling.bundling import fit_on_validation, neighbours_of, write_bundle
 from longtail.modeling.device import choose_device, choose_precision
@@ -90,12 +91,12 @@ def finetune(
         features, (text_dim, width) = given["features"], given["dims"].tolist()
     adapted = features[:, text_dim - width : text_dim]  # as they are, where nothing is adapted
     term = neighbours_of(data, adapted, settings, seed)
-    beside = NeighbourTerm.of(term, settings)
-    shape = Shape.of(settings, settings.max_history)
+    beside = NeighbourTerm.of(term, settings.training)
+    shape = Shape.of(settings.training, settings.max_history)
     torch.manual_seed(seed)
     model = SequenceModel(shape, torch.from_numpy(features), text_dim, len(data.facts["user_attributes"])).to(device)
     training_data = TrainingData.of(data, settings.max_history, beside)
-    score = train(model, training_data, settings, seed, precision, folder, team=team)
+    score = train(model, training_data, settings.training, seed, precision, folder, team=team)
     if not team.first:
         team.wait()
         return
@@ -105,6 +106,7 @@ def finetune(
         "settings": settings.model_dump(mode="json"),
         "seed": seed,
         "text_dim": text_dim,
+        "shape": asdict(shape),
         "validation_ndcg": score,
         "validation_ndcg_by_history": fit.ndcg,
     }
@@ -138,27 +140,27 @@ def _text_vectors(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], UpperLayers | None]:
     """Frozen text vectors [items, d], those that the model reads [items, text_dim], and the adapted layers."""
     layers = len(language_model.layers)
-    if settings.adapted_layers > layers:
+    if settings.adaptation.layers > layers:
         raise UserError(
-            f"finetune.adapted_layers: is {settings.adapted_layers}, but {settings.language_model} has {layers} layers"
+            f"finetune.adaptation.layers: is {settings.adaptation.layers}, but {settings.language_model} has {layers} layers"
         )
     frozen, cached = encode_texts(
-        language_model, data.item_texts, device, bf16, cache_from=layers - settings.adapted_layers
+        language_model, data.item_texts, device, bf16, cache_from=layers - settings.adaptation.layers
     )
-    if settings.adaptation == "none":
+    if settings.adaptation.method == "none":
         return frozen, frozen[:, :0], None
     parts, upper = [frozen], None
-    if settings.adaptation != "frozen":
-        upper = UpperLayers(language_model, layers - settings.adapted_layers).to(device)
-        if settings.mlm_steps:
-            pretrain(language_model, upper, data.item_texts, settings, seed, bf16, folder)
-        wordings = Wordings.of(data, language_model, settings)
+    if settings.adaptation.method != "frozen":
+        upper = UpperLayers(language_model, layers - settings.adaptation.layers).to(device)
+        if settings.adaptation.mlm_steps:
+            pretrain(language_model, upper, data.item_texts, settings.adaptation, seed, bf16, folder)
+        wordings = Wordings.of(data, language_model, settings.adaptation)
         texts = (
             AlteredTexts(wordings, language_model, upper.first, device, bf16)
             if wordings
             else PlainTexts(cached, frozen)
         )
-        adapt(upper, texts, data.train_sequences(), settings, seed, bf16, folder)
+        adapt(upper, texts, data.train_sequences(), settings.adaptation, seed, bf16, folder)
         parts.append(adapted_vectors(upper, cached, device, bf16))
     without_text = np.array([not text for text in data.item_texts])
     for part in parts:

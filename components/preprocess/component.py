@@ -42,8 +42,9 @@ def preprocess(
 ) -> None:
     """Write the Prepared data set. ``digest`` is not read: it is what a changed input changes in the cache key."""
     from longtail.components.preprocess.prepare import prepare
+    from longtail.components.preprocess.settings import PreprocessSettings
     from longtail.contracts.errors import reported
-    from longtail.contracts.settings import PreprocessSettings, from_json
+    from longtail.contracts.settings_base import from_json
 
     with reported(prepared.path):
         prepare(interactions, items, users or None, prepared.path, from_json(PreprocessSettings, settings))

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import narwhals as nw
 
 from longtail.components.preprocess.layouts import RATING
+from longtail.components.preprocess.settings import PreprocessSettings
 from longtail.contracts.columns import Columns
 from longtail.contracts.prepared import Split
-from longtail.contracts.settings import PreprocessSettings
 from longtail.tables.engine import Frame
 
 REASON = "reason"

@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from longtail.components.preprocess.catalogue import item_text, numeric_text
 from longtail.components.preprocess.layouts import LIST, check_mapping, check_settings, open_table
+from longtail.components.preprocess.settings import PreprocessSettings
 from longtail.contracts.columns import Columns
 from longtail.contracts.errors import UserError
-from longtail.contracts.settings import PreprocessSettings
 from longtail.tables.engine import ROW, open_engine
 
 log = logging.getLogger(__name__)

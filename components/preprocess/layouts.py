@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from longtail.components.preprocess.settings import PreprocessSettings
 from longtail.contracts.columns import Columns
 from longtail.contracts.errors import UserError
-from longtail.contracts.settings import PreprocessSettings
 from longtail.tables.engine import Engine, Kind, Scan
 from longtail.tables.sources import Source, find
 

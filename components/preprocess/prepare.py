@@ -14,12 +14,12 @@ import pyarrow as pa
 from longtail.components.preprocess import catalogue, events, profiles
 from longtail.components.preprocess.layouts import LIST, Table, check_mapping, check_settings, open_table
 from longtail.components.preprocess.rejection import Rejection
+from longtail.components.preprocess.settings import PreprocessSettings
 from longtail.contracts.artifacts import PREPARED, write_artifact
 from longtail.contracts.columns import Columns
 from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import Split
 from longtail.contracts.segments import SegmentRule
-from longtail.contracts.settings import PreprocessSettings
 from longtail.tables.engine import Engine, Frame, open_engine
 
 logger = logging.getLogger(__name__)

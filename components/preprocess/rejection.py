@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 
 from longtail.components.preprocess.events import CHOSEN, REASON
 from longtail.components.preprocess.layouts import Reading, Table
+from longtail.components.preprocess.settings import PreprocessSettings
 from longtail.contracts.columns import Columns
 from longtail.contracts.errors import UserError
-from longtail.contracts.settings import PreprocessSettings
 from longtail.tables.engine import ROW, Engine, Frame
 
 NULL_ID = "null id"

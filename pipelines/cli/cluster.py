@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 
 from longtail.contracts.errors import UserError
-from longtail.contracts.settings import RunSettings
 from longtail.pipelines.cli.options import Champion, Config, Format, Interactions, Items, Set, Users, read_settings
 from longtail.pipelines.kubeflow.api import Api
 from longtail.pipelines.parameters import arguments
+from longtail.pipelines.run_settings import RunSettings
 
 Host = Annotated[
     str, typer.Option(envvar="KF_PIPELINES_ENDPOINT", help="Address of the Kubeflow Pipelines API.", show_envvar=True)

@@ -31,7 +31,7 @@ def compress(
     config: Config = None,
     overrides: Set = None,
 ) -> None:
-    """Make a bundle smaller by distill.int8_items and the like, and print what that costs on the validation targets."""
+    """Make a bundle smaller by distill.compression.int8_items and the like, and print what that costs on the validation targets."""
     settings = read_settings(config, overrides)
     check_output(output)
     set_threads()
@@ -39,7 +39,7 @@ def compress(
     from longtail.scoring.compression_loss import compress as make_smaller
     from longtail.scoring.compression_loss import table
 
-    loss = make_smaller(bundle, output, settings.distill, PreparedDataset(prepared), settings.seed)
+    loss = make_smaller(bundle, output, settings.distill.compression, PreparedDataset(prepared), settings.seed)
     typer.echo(f"Validation NDCG@10 by items of the history that are shown:\n{table(loss)}")
     before, after = (sum(file.stat().st_size for file in folder.iterdir()) / 1e6 for folder in (bundle, output))
     typer.echo(f"Wrote {output}: {after:.1f} MB instead of {before:.1f} MB")

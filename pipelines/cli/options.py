@@ -9,7 +9,7 @@ import typer
 
 from longtail.contracts.artifacts import MANIFEST
 from longtail.contracts.errors import UserError
-from longtail.contracts.settings import RunSettings, load_settings
+from longtail.pipelines.run_settings import RunSettings, load_settings
 from longtail.system.preflight import check_machine
 
 

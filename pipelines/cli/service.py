@@ -26,7 +26,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _settings(name: str, namespace: str, gateway: str | None = None, seconds: float = 600.0) -> DeploySettings:
-    from longtail.contracts.settings import parse
+    from longtail.contracts.settings_base import parse
 
     logging.getLogger("longtail").setLevel(logging.INFO)
     given = {"name": name, "namespace": namespace, "gateway_url": gateway, "ready_seconds": seconds}

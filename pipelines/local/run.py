@@ -18,12 +18,13 @@ from urllib.parse import unquote, urlsplit
 
 from longtail.contracts.artifacts import BUNDLE, read_artifact
 from longtail.contracts.errors import UserError
-from longtail.contracts.settings import RunSettings
+from longtail.contracts.settings_base import places, with_places
 from longtail.pipelines.cli.options import check_replaceable
-from longtail.pipelines.code_version import code_digest, folder_digest
+from longtail.pipelines.code_version import code_digest, content_digest, read_digest
 from longtail.pipelines.local.containers import image_id, request
 from longtail.pipelines.local.runner import run_pipeline
 from longtail.pipelines.parameters import STAGES, arguments
+from longtail.pipelines.run_settings import RunSettings
 from longtail.registry.bundles import POINTER
 from longtail.registry.champion import REGISTRY, bundle_today
 
@@ -101,14 +102,8 @@ def _only_run(shown: Path, work: Path) -> Iterator[int]:
 
 def _with_whole_paths(settings: RunSettings) -> RunSettings:
     """A task may run in another folder than the command."""
-    finetune = settings.finetune
-    whole = {"paraphrases": _place(finetune.paraphrases)} if finetune.paraphrases else {}
-    if Path(finetune.language_model).is_dir():
-        whole["language_model"] = _place(finetune.language_model)
-    deploy = settings.deploy
-    if deploy.registry_uri:
-        deploy = deploy.model_copy(update={"registry_uri": _place(deploy.registry_uri)})
-    return settings.model_copy(update={"finetune": finetune.model_copy(update=whole), "deploy": deploy})
+    written = {named.uri for named in places(settings) if named.place.written}
+    return with_places(settings, lambda uri: _place(uri) if uri in written or Path(uri).exists() else uri)
 
 
 def _arguments(inputs: RunInputs, settings: RunSettings, work: Path) -> dict[str, str | int]:
@@ -142,7 +137,7 @@ def _champion(given: str, work: Path) -> str | None:
     if (folder / "bundle").is_dir():
         folder = folder / "bundle"
     read_artifact(folder, BUNDLE)
-    link = work / "champions" / folder_digest(folder)[:16]
+    link = work / "champions" / content_digest(folder)[:16]
     link.parent.mkdir(exist_ok=True)
     link.unlink(missing_ok=True)
     link.symlink_to(folder.resolve())
@@ -150,27 +145,19 @@ def _champion(given: str, work: Path) -> str | None:
 
 
 def _image(settings: RunSettings, code: str) -> str:
-    """The images' name holds what kfp's cache keys would otherwise miss: our code, and a local language model's files."""
-    digest = hashlib.sha256(code.encode())
-    model = Path(settings.finetune.language_model)
-    if model.is_dir():
-        digest.update(folder_digest(model).encode())
-    return f"longtail-train:{digest.hexdigest()[:16]}"
+    """The images' name holds what kfp's cache keys would otherwise miss: our code, and the files that settings name."""
+    return f"longtail-train:{hashlib.sha256((code + read_digest(settings)).encode()).hexdigest()[:16]}"
 
 
 def _containers(image: str, settings: RunSettings, given: Mapping[str, str | int], root: Path) -> dict[str, Any]:
-    """Inputs, a local language model and earlier tasks' results are read; this run's folder, the checkpoints and a local
-    registry written."""
-    write = [root, Path(str(given["checkpoints"]))]
-    if settings.deploy.registry_uri and "://" not in settings.deploy.registry_uri:
-        write.append(Path(settings.deploy.registry_uri))
+    """Inputs, places that settings name and earlier tasks' results are read; this run's folder, the checkpoints and places
+    that settings say are written are written."""
+    here = [(uri, place.written) for _, uri, place in places(settings) if "://" not in uri]
+    write = [root, Path(str(given["checkpoints"])), *(Path(uri) for uri, written in here if written)]
     for folder in write:
         folder.mkdir(parents=True, exist_ok=True)
     read = [str(given[name]) for name in ("interactions", "items", "users", "champion") if given[name]]
-    read += [
-        settings.finetune.language_model,
-        *([settings.finetune.paraphrases] if settings.finetune.paraphrases else []),
-    ]
+    read += [uri for uri, written in here if not written]
     return request(image, [*read, str(root.parent)], [str(folder) for folder in write])
 
 

@@ -17,8 +17,8 @@ from longtail.pipelines.local.progress import Progress
 KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
 LESS_MEMORY = {
     "preprocess": "lower preprocess.memory_limit_gb",
-    "finetune": "lower finetune.adapt_batch and finetune.batch_positions",
-    "distill": "lower distill.batch_positions",
+    "finetune": "lower finetune.adaptation.batch and finetune.training.batch_positions",
+    "distill": "lower distill.training.batch_positions",
 }
 _TASK_LOG = re.compile(r"^\[KFP Executor [^\]]*\]: (?!Loading KFP|Looking for|Got executor|Wrote executor|--comp)(.*)")
 

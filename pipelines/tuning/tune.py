@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,13 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState
 
 from longtail.components.distill.distill import distill
-from longtail.components.evaluate.evaluate import measurable
 from longtail.components.finetune.finetune import finetune
 from longtail.contracts.artifacts import MANIFEST
 from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset, Split
-from longtail.contracts.settings import RunSettings
 from longtail.metrics.ranking import ranking_metrics
-from longtail.pipelines.code_version import code_digest, folder_digest
+from longtail.pipelines.code_version import code_digest, read_digest
+from longtail.pipelines.run_settings import RunSettings
 from longtail.pipelines.tuning.search_space import read_space, with_values
 from longtail.scoring.bundle import load_bundle
 from longtail.scoring.ranked import rank_all
@@ -79,7 +79,7 @@ def tune(tuning: Tuning) -> RunSettings:
 
 def validation_ndcg(prepared: PreparedDataset, bundle: Path) -> float:
     """NDCG@10 of the validation targets by the student as it is served, all terms of its score included."""
-    targets, _ = measurable(prepared, Split.VALIDATION)
+    targets, _ = prepared.measurable_targets(Split.VALIDATION)
     ranked = rank_all({"student": Scorer(load_bundle(bundle))}, prepared, targets)
     return float(ranking_metrics(ranked["student"].ranks, [10])["ndcg@10"].mean())
 
@@ -133,9 +133,7 @@ def _run_trial(study: optuna.Study, space: dict[str, BaseDistribution], tuning: 
 
 def _score(settings: RunSettings, tuning: Tuning, data: str) -> float:
     """Train teacher (unless one of these settings is there) and student, and measure the student."""
-    model = Path(settings.finetune.language_model)
-    made_from = [data, settings.finetune.canonical(), settings.seed, code_digest()]
-    made_from.append(folder_digest(model) if model.is_dir() else "")
+    made_from = [data, settings.finetune.canonical(), settings.seed, code_digest(), read_digest(settings.finetune)]
     teachers = tuning.work / "teachers"
     teacher = teachers / hashlib.sha256(json.dumps(made_from).encode()).hexdigest()[:16]
     if not (teacher / MANIFEST).is_file():
@@ -152,8 +150,7 @@ def _base_values(space: Mapping[str, BaseDistribution], base: RunSettings) -> di
     """The base settings' values that lie in the space."""
     values = {}
     for key, distribution in space.items():
-        stage, _, name = key.partition(".")
-        value = getattr(getattr(base, stage), name)
+        value = attrgetter(key)(base)
         if isinstance(distribution, CategoricalDistribution):
             inside = value in distribution.choices
         else:

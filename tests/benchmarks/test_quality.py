@@ -15,9 +15,10 @@ import pytest
 from helpers_prepared import write_bundle_for, write_tiny_prepared, write_tiny_teacher
 
 from longtail.components.evaluate.evaluate import evaluate
+from longtail.components.evaluate.settings import EvaluateSettings
 from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset
-from longtail.contracts.settings import EvaluateSettings, RunSettings, load_settings
+from longtail.pipelines.run_settings import RunSettings, load_settings
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -83,10 +84,12 @@ def test_tables_hold_the_figures(module, values):
 
 def test_configurations_drop_what_they_leave_without_effect(module):
     configurations = module("quality_configurations")
-    base = load_settings(None, ["finetune.lora_rank=64", "finetune.dim=120", "distill.soft_label_temperature=2"])
+    base = load_settings(
+        None, ["finetune.adaptation.lora_rank=64", "finetune.training.dim=120", "distill.soft_label_temperature=2"]
+    )
     bare = configurations.settings_of("without_language_model", base)
-    assert (bare.finetune.adaptation, bare.finetune.dim) == ("none", 120)
-    assert bare.finetune.lora_rank == RunSettings().finetune.lora_rank
+    assert (bare.finetune.adaptation.method, bare.finetune.training.dim) == ("none", 120)
+    assert bare.finetune.adaptation.lora_rank == RunSettings().finetune.adaptation.lora_rank
     alone = configurations.settings_of("without_distillation", base).distill
     assert (alone.soft_label_weight, alone.start_from_teacher, alone.soft_label_temperature) == (0.0, False, 1.0)
     assert configurations.settings_of("full", base) == base
@@ -94,7 +97,7 @@ def test_configurations_drop_what_they_leave_without_effect(module):
 
 def test_the_gpu_profile_is_one_of_valid_settings():
     settings = load_settings(BENCHMARKS / "profiles" / "gpu.yaml")
-    assert settings.finetune.device == "cuda" and settings.finetune.dim == settings.distill.dim
+    assert settings.finetune.device == "cuda" and settings.finetune.training.dim == settings.distill.training.dim
 
 
 def test_what_is_missing_is_named(module, tmp_path, capsys):
@@ -127,7 +130,7 @@ def untrained(module, tmp_path, monkeypatch):
     measured = {"wall_s": 1.0, "peak_gb": 0.5, "resumed": False}
 
     def train(_, prepared, settings, seed):
-        taught = 10 + seed if settings.finetune.adaptation == "lora" else 20 + seed
+        taught = 10 + seed if settings.finetune.adaptation.method == "lora" else 20 + seed
         teacher, student = tmp_path / f"teacher{taught}", tmp_path / f"student{taught}"
         if not teacher.exists():
             write_tiny_teacher(teacher, tmp_path / "prepared", taught)
@@ -210,7 +213,7 @@ def test_a_killed_benchmark_goes_on_and_a_finished_one_trains_nothing(
 ):
     small = ["dim=16", "heads=2", "epochs=1", "batch_positions=64", "epoch_steps=1"]
     settings = [f"{stage}.{one}" for stage in ("finetune", "distill") for one in small]
-    settings += [f"finetune.language_model={tiny_encoder}", "finetune.adaptation=frozen"]
+    settings += [f"finetune.language_model={tiny_encoder}", "finetune.adaptation.method=frozen"]
     where = ["--dataset", str(shop), "--work", str(tmp_path / "work"), "--output", str(tmp_path / "out.json")]
     given = [*where, "--seeds", "1", "--only", "full", "--set", *settings]
     command = [sys.executable, str(BENCHMARKS / "quality.py"), *given]

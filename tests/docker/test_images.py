@@ -23,11 +23,11 @@ ROOT = Path(__file__).parents[2]
 BASE = os.environ.get("BASE_IMAGE", "python:3.11-slim-bookworm")
 # The demo's pipeline with little training: about containers, not quality.
 LITTLE = (
-    "finetune.adapt_steps=4",
-    "finetune.dim=32",
-    "finetune.epochs=1",
-    "distill.dim=32",
-    "distill.epochs=1",
+    "finetune.adaptation.steps=4",
+    "finetune.training.dim=32",
+    "finetune.training.epochs=1",
+    "distill.training.dim=32",
+    "distill.training.epochs=1",
     "evaluate.bootstrap_samples=100",
     "evaluate.gate_tolerance=1",
 )

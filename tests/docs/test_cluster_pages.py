@@ -8,9 +8,9 @@ import pytest
 import typer
 import yaml
 
-from longtail.contracts.settings import load_settings
 from longtail.pipelines import cli
 from longtail.pipelines.resources import load_resources
+from longtail.pipelines.run_settings import load_settings
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = ("cluster.md", "gpu.md")

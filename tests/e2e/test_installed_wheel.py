@@ -73,8 +73,18 @@ def test_whole_run_from_inside_a_foreign_repository(installed, foreign):
     written = longtail(installed, foreign, "demo-data", "--out", "data")
     assert written.returncode == 0, written.stderr
     assert written.stdout.startswith(str(installed))
-    small = ["finetune.adaptation=frozen", "finetune.epochs=1", "finetune.dim=16", "finetune.blocks=1"]
-    small += ["distill.epochs=1", "distill.dim=16", "evaluate.bootstrap_samples=100", "evaluate.gate_tolerance=1"]
+    small = [
+        "finetune.adaptation.method=frozen",
+        "finetune.training.epochs=1",
+        "finetune.training.dim=16",
+        "finetune.training.blocks=1",
+    ]
+    small += [
+        "distill.training.epochs=1",
+        "distill.training.dim=16",
+        "evaluate.bootstrap_samples=100",
+        "evaluate.gate_tolerance=1",
+    ]
     options = [word for setting in small for word in ("--set", setting)]
     tables = [word for name in ("interactions", "items", "users") for word in (f"--{name}", f"data/{name}.parquet")]
     ended = longtail(installed, foreign, "run", *tables, *options, "--out", "out")

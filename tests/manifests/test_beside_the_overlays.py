@@ -3,8 +3,8 @@
 import yaml
 from helpers_manifests import MANIFESTS, one, render
 
-from longtail.contracts.settings import load_settings
 from longtail.pipelines.resources import Resources, load_resources
+from longtail.pipelines.run_settings import load_settings
 
 OVERLAYS = MANIFESTS / "overlays"
 

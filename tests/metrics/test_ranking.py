@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score
 
-from longtail.metrics.ranking import METRICS, TargetRanks, mean_ndcg, rank_targets, ranking_metrics
+from longtail.metrics.ranking import METRICS, TargetRanks, ndcg, rank_targets, ranking_metrics
 
 
 def ranks_of(*users: list[int]) -> TargetRanks:
@@ -15,27 +15,55 @@ def ranks_of(*users: list[int]) -> TargetRanks:
     )
 
 
+def ranks_in(scores: list[float], *targets: int) -> list[int]:
+    """Ranks of one user's targets."""
+    return rank_targets(np.array([scores], np.float32), [np.array(targets)]).ranks.tolist()
+
+
 def test_rank_is_one_plus_the_others_that_score_as_much_or_more():
-    scores = np.array([0.1, 0.9, 0.5, 0.3])
-    assert rank_targets(scores, np.array([0, 1, 2])).tolist() == [4, 1, 2]
+    assert ranks_in([0.1, 0.9, 0.5, 0.3], 0, 1, 2) == [4, 1, 2]
 
 
 def test_ties_count_against_the_system():
-    assert rank_targets(np.array([2.0, 1, 1, 1, 0]), np.array([1])).tolist() == [4]
-    assert rank_targets(np.zeros(7), np.array([3])).tolist() == [7]  # one who scores all alike finds nothing
+    assert ranks_in([2.0, 1, 1, 1, 0], 1) == [4]
+    assert ranks_in([0.0] * 7, 3) == [7]  # one who scores all alike finds nothing
 
 
 def test_what_cannot_be_recommended_ranks_behind_the_catalogue():
-    assert rank_targets(np.array([1.0, -np.inf, -np.inf]), np.array([1])).tolist() == [4]
+    assert ranks_in([1.0, -np.inf, -np.inf], 1) == [4]
+
+
+def test_excluded_items_stand_in_nobodys_way_and_are_found_by_nobody():
+    scores = np.array([[3.0, 2, 1, 0], [3.0, 2, 1, 0]])
+    found = rank_targets(scores, [np.array([2]), np.array([0])], [np.array([0]), np.array([0, 1])])
+    assert found.ranks.tolist() == [2, 5]  # the second user's target is excluded itself
+    assert scores[1].tolist() == [-np.inf, -np.inf, 1, 0]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("place", [0, 3])
+def test_a_score_that_is_no_number_ranks_nothing(bad, place):
+    """As a target's score it would have compared as greater than none, so as the best."""
+    scores = np.array([[0.1, 0.2, 0.3, 0.4], [0.1, -np.inf, 0.3, 0.4]])
+    scores[1, place] = bad
+    with pytest.raises(ValueError, match="row 1 of 2: a score is not a number or infinite"):
+        rank_targets(scores, [np.array([0]), np.array([3])])
 
 
 @given(st.lists(st.integers(0, 6), min_size=9, max_size=40), st.data())
-def test_few_and_many_targets_are_ranked_alike(scores, data):
-    values = np.array(scores, dtype=np.float32)
-    targets = np.array(data.draw(st.permutations(range(len(scores)))))  # nine or more are ranked by sorting
-    expected = [sum(other >= values[target] for other in values) for target in targets]
-    assert rank_targets(values, targets).tolist() == expected
-    assert np.concatenate([rank_targets(values, targets[i : i + 1]) for i in range(len(targets))]).tolist() == expected
+def test_ranks_by_counting(scores, data):
+    targets = data.draw(st.permutations(range(len(scores))))
+    assert ranks_in(scores, *targets) == [sum(other >= scores[target] for other in scores) for target in targets]
+
+
+def test_batches_are_joined_and_put_back_in_the_users_order():
+    batches = [
+        rank_targets(np.array([[0.0, 1, 2]]), [np.array([0, 2])]),
+        rank_targets(np.array([[9.0, 1, 2]]), [np.array([1])]),
+    ]
+    joined = TargetRanks.joined(batches)
+    assert (joined.ranks.tolist(), joined.users.tolist(), joined.n_users) == ([3, 1, 3], [0, 0, 1], 2)
+    assert joined.of_rows(np.array([1, 0])).users.tolist() == [1, 1, 0]
 
 
 def test_every_metric_by_hand():
@@ -70,7 +98,7 @@ def test_ndcg_agrees_with_scikit_learn(k):
     for user, row in enumerate(scores):
         targets = rng.choice(50, int(rng.integers(1, 13)), replace=False)
         relevant[user, targets] = 1
-        found.append(rank_targets(row, targets).tolist())
+        found.append(ranks_in(row, *targets))
     expected = [ndcg_score(relevant[[user]], scores[[user]], k=k) for user in range(30)]
     np.testing.assert_allclose(ranking_metrics(ranks_of(*found), [k])[f"ndcg@{k}"], expected)
 
@@ -79,7 +107,7 @@ def test_best_rank_of_each_user():
     assert ranks_of([9, 4], [3]).best().tolist() == [4, 3]
 
 
-def test_mean_ndcg_is_over_users_not_over_targets():
+def test_ndcg_is_over_users_not_over_targets():
     """One user's only target is second; another's two are first and out of reach."""
-    found = mean_ndcg([np.array([2]), np.array([1, 11])])
+    found = ndcg(ranks_of([2], [1, 11])).mean()
     assert found == pytest.approx((1 / np.log2(3) + 1 / (1 + 1 / np.log2(3))) / 2)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from longtail.contracts.settings import FinetuneSettings
 from longtail.modeling.adaptation import PlainTexts, _Objective, adapt, adapted_vectors, anchor_loss, pair_matrix
+from longtail.modeling.adaptation_settings import AdaptationSettings
 from longtail.modeling.adapters import add_adapters
 from longtail.modeling.language_model import UpperLayers, encode_texts, load_language_model
 
@@ -36,7 +36,7 @@ def adapted(folder: Path, path: Path, **settings: Any) -> tuple[NDArray[np.float
     model = load_language_model(str(folder), "auto", 16)
     frozen, cached = encode_texts(model, TEXTS, CPU, bf16=False, cache_from=1)
     upper = UpperLayers(model, 1)
-    chosen = FinetuneSettings.model_validate({"adapt_steps": 15, "adapt_batch": 8, "lora_rank": 4, **settings})
+    chosen = AdaptationSettings.model_validate({"steps": 15, "batch": 8, "lora_rank": 4, **settings})
     adapt(upper, PlainTexts(cached, frozen), HISTORIES, chosen, 0, False, path)
     return frozen, adapted_vectors(upper, cached, CPU, False)
 
@@ -47,12 +47,12 @@ def test_every_setting_of_the_loop_acts(tiny_encoder: Path, tmp_path: Path) -> N
     _, again = adapted(tiny_encoder, tmp_path / "again")
     assert np.array_equal(plain, again)
     for name, value in {
-        "adapt_optimizer": "adafactor",
-        "adapt_schedule": "cosine",
-        "adapt_accumulation": 2,
-        "adapt_clip": 0.01,
+        "optimizer": "adafactor",
+        "schedule": "cosine",
+        "accumulation": 2,
+        "clip": 0.01,
         "anchor_weight": 1.0,
-        "adapt_fgm_epsilon": 1.0,
+        "fgm_epsilon": 1.0,
     }.items():
         _, other = adapted(tiny_encoder, tmp_path / name, **{name: value})
         assert not np.allclose(plain, other, atol=1e-6), name
@@ -62,7 +62,7 @@ def test_every_setting_of_the_loop_acts(tiny_encoder: Path, tmp_path: Path) -> N
 
 @pytest.mark.slow
 def test_anchored_vectors_stay_nearer_to_the_pretrained_ones(tiny_encoder: Path, tmp_path: Path) -> None:
-    settings = {"adapt_steps": 40, "adapt_learning_rate": 1e-2}
+    settings = {"steps": 40, "learning_rate": 1e-2}
     frozen, free = adapted(tiny_encoder, tmp_path / "free", **settings)
     _, anchored = adapted(tiny_encoder, tmp_path / "anchored", anchor_weight=20.0, **settings)
     cosine = lambda v: (v * frozen).sum(axis=1).mean()  # noqa: E731
@@ -73,7 +73,7 @@ def objective_case(folder: Path, **settings: Any) -> tuple[UpperLayers, _Objecti
     model = load_language_model(str(folder), "auto", 16)
     frozen, cached = encode_texts(model, TEXTS, CPU, bf16=False, cache_from=1)
     upper = UpperLayers(model, 1)
-    chosen = FinetuneSettings.model_validate({"adaptation": "full", **settings})
+    chosen = AdaptationSettings.model_validate({"method": "full", **settings})
     add_adapters(upper, chosen)
     items = np.arange(8)
     batch = PlainTexts(cached, frozen).batch(items, np.random.default_rng(0))
@@ -98,7 +98,7 @@ def test_fgm_adds_the_gradient_on_states_moved_against_the_model(tiny_encoder: P
     second = gradients(upper)
     assert moved_loss > loss
 
-    _, attacked, _ = objective_case(tiny_encoder, adapt_fgm_epsilon=0.5)
+    _, attacked, _ = objective_case(tiny_encoder, fgm_epsilon=0.5)
     assert attacked.backward(upper, items, states, mask, frozen, False) == pytest.approx(loss)
     assert torch.allclose(gradients(upper), first + second, atol=1e-5)
 
@@ -108,7 +108,7 @@ def test_accumulated_batches_are_averaged(tiny_encoder: Path) -> None:
     upper, plain, (items, states, mask, frozen) = objective_case(tiny_encoder)
     plain.backward(upper, items, states, mask, frozen, False)
     once = gradients(upper)
-    _, twice, _ = objective_case(tiny_encoder, adapt_accumulation=2)
+    _, twice, _ = objective_case(tiny_encoder, accumulation=2)
     for _ in range(2):
         twice.backward(upper, items, states, mask, frozen, False)
     assert torch.allclose(gradients(upper), once, atol=1e-6)
@@ -121,6 +121,6 @@ def test_without_a_history_of_two_items_the_model_stays_as_it_is(
     frozen, cached = encode_texts(model, TEXTS, CPU, bf16=False, cache_from=1)
     upper = UpperLayers(model, 1)
     before = adapted_vectors(upper, cached, CPU, False)
-    adapt(upper, PlainTexts(cached, frozen), [np.array([1], np.int32)], FinetuneSettings(), 0, False, tmp_path)
+    adapt(upper, PlainTexts(cached, frozen), [np.array([1], np.int32)], AdaptationSettings(), 0, False, tmp_path)
     assert np.array_equal(before, adapted_vectors(upper, cached, CPU, False))
     assert "no history holds two items" in caplog.text

@@ -10,8 +10,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from longtail.contracts.settings import FinetuneSettings
 from longtail.modeling.adaptation import PlainTexts, adapt, adapted_vectors
+from longtail.modeling.adaptation_settings import AdaptationSettings
 from longtail.modeling.adapters import add_adapters, checkpointed, merge_lora
 from longtail.modeling.export import export_text_encoder
 from longtail.modeling.language_model import LanguageModel, UpperLayers, encode_texts, load_language_model
@@ -48,10 +48,10 @@ def case(request: pytest.FixtureRequest) -> Case:
     return Case(model, PlainTexts(cached, frozen))
 
 
-def chosen(method: str, **others: Any) -> FinetuneSettings:
+def chosen(method: str, **others: Any) -> AdaptationSettings:
     sizes = {"lora": {"lora_rank": 4}, "adalora": {"lora_rank": 4}, "prefix": {"prefix_length": 3}}
-    return FinetuneSettings.model_validate(
-        {"adaptation": method, "adapt_batch": 8, "adapt_learning_rate": 1e-2, **sizes.get(method, {}), **others}
+    return AdaptationSettings.model_validate(
+        {"method": method, "batch": 8, "learning_rate": 1e-2, **sizes.get(method, {}), **others}
     )
 
 
@@ -62,7 +62,7 @@ def test_starts_from_the_pretrained_vectors_and_changes_only_its_own_parameters(
     plain = case.vectors(upper)
     pretrained = {name: value.clone() for name, value in case.model.model.state_dict().items()}
     torch.manual_seed(0)
-    ranks = add_adapters(upper, chosen(method, adapt_steps=20))
+    ranks = add_adapters(upper, chosen(method, steps=20))
     assert np.allclose(case.vectors(upper), plain, atol=1e-6)
     assert (ranks is not None) == (method == "adalora")
 
@@ -86,7 +86,7 @@ def test_draws_items_of_one_history_together_and_exports(case: Case, method: str
     upper, frozen = case.upper(), case.texts.frozen
     # Small random weights let a prefix, which acts through them, reach less far than the others.
     rate, wanted = (5e-2, 0.03) if method == "prefix" else (1e-2, 0.1)
-    settings = chosen(method, adapt_steps=60, adapt_learning_rate=rate)
+    settings = chosen(method, steps=60, learning_rate=rate)
     adapt(upper, case.texts, HISTORIES, settings, 0, False, tmp_path)
     after = case.vectors(upper)
     gap = lambda v: v[0] @ v[1] + v[2] @ v[3] - v[0] @ v[2] - v[1] @ v[3]  # noqa: E731
@@ -106,7 +106,7 @@ def test_draws_items_of_one_history_together_and_exports(case: Case, method: str
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("case", ["tiny_encoder"], indirect=True)
 def test_an_interrupted_adaptation_ends_as_an_uninterrupted_one(case: Case, method: str, tmp_path: Path) -> None:
-    settings = chosen(method, adapt_steps=60, adapt_optimizer="adafactor")
+    settings = chosen(method, steps=60, optimizer="adafactor")
 
     def run(folder: Path) -> NDArray[np.float32]:
         upper = case.upper()
@@ -151,7 +151,7 @@ def test_lora_is_merged_into_plain_modules_of_equal_vectors(case: Case) -> None:
 @pytest.mark.parametrize("case", ["tiny_encoder"], indirect=True)
 def test_adalora_leaves_the_mean_rank_that_was_asked_for(case: Case) -> None:
     upper = case.upper()
-    ranks = add_adapters(upper, chosen("adalora", adapt_steps=20))
+    ranks = add_adapters(upper, chosen("adalora", steps=20))
     assert ranks is not None
     optimizer = torch.optim.SGD([p for p in upper.parameters() if p.requires_grad], lr=0.1)
     states, mask, _ = case.texts.batch(np.arange(5), np.random.default_rng(0))
@@ -167,7 +167,7 @@ def test_adalora_leaves_the_mean_rank_that_was_asked_for(case: Case) -> None:
 def test_adaloras_penalty_by_hand(tiny_encoder: Path) -> None:
     model = load_language_model(str(tiny_encoder), "auto", 16)
     upper = UpperLayers(model, 2)
-    ranks = add_adapters(upper, chosen("adalora", adapt_steps=10))
+    ranks = add_adapters(upper, chosen("adalora", steps=10))
     assert ranks is not None
     for parameter in ranks.sides:
         torch.nn.init.zeros_(parameter)
@@ -179,7 +179,7 @@ def test_adaloras_penalty_by_hand(tiny_encoder: Path) -> None:
 def test_checkpointed_layers_give_the_same_gradients_and_keep_fewer_tensors(case: Case, method: str) -> None:
     upper = case.upper()
     torch.manual_seed(0)
-    add_adapters(upper, chosen(method, adapt_steps=20))
+    add_adapters(upper, chosen(method, steps=20))
     states, mask, _ = case.texts.batch(np.arange(5), np.random.default_rng(0))
     found, kept = [], []
     for on in (False, True):

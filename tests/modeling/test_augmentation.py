@@ -1,16 +1,16 @@
 import numpy as np
 import pytest
 
-from longtail.contracts.settings import FinetuneSettings
 from longtail.modeling.augmentation import augment, crop, reorder, window
 from longtail.modeling.sequences import Sequences
+from longtail.modeling.training_settings import TrainingSettings
 
 HISTORIES = [np.arange(10 * row, 10 * row + row % 8, dtype=np.int32) for row in range(400)]
 SEQUENCES = Sequences(HISTORIES, [np.zeros(0, np.int64)] * 400, 10)
 
 
 def augmented(seed: int = 0, **settings: float) -> Sequences:
-    chosen = FinetuneSettings.model_validate({"crop_share": 0.0} | settings)
+    chosen = TrainingSettings.model_validate({"crop_share": 0.0} | settings)
     return augment(SEQUENCES, chosen, np.random.default_rng(seed))
 
 
@@ -29,7 +29,7 @@ def test_a_long_history_is_learnt_from_window_by_window() -> None:
     assert {tuple(window(np.array([5, 6, 7, 8], np.int32), 3, rng)) for _ in range(50)} == {(5, 6, 7), (6, 7, 8)}
     short, long = HISTORIES[7], np.arange(30, dtype=np.int32)
     sequences = Sequences([short, long], [np.zeros(0, np.int64)] * 2, 10)
-    off = FinetuneSettings.model_validate({"crop_share": 0.0})
+    off = TrainingSettings.model_validate({"crop_share": 0.0})
     seen = [augment(sequences, off, rng).histories for _ in range(200)]
     assert all(np.array_equal(first, short) and len(second) == 10 for first, second in seen)
     assert set(np.concatenate([second for _, second in seen])) == set(long)

@@ -4,9 +4,11 @@ import torch
 from test_training import SHAPE, make_data, make_model
 from torch import Tensor
 
+from longtail.components.distill.settings import DistillSettings, StudentTraining
 from longtail.contracts.errors import UserError
-from longtail.contracts.settings import DistillSettings, from_json
+from longtail.contracts.settings_base import from_json
 from longtail.modeling.distillation import Lesson, Teacher
+from longtail.modeling.lesson_settings import LessonSettings
 from longtail.modeling.losses import distillation
 from longtail.modeling.objective import Objective
 from longtail.modeling.sequence_model import SequenceModel, Shape
@@ -19,10 +21,10 @@ def make_teacher(seed: int, dim: int = 16) -> SequenceModel:
 
 
 def loss_of(teachers: list[SequenceModel], **settings: object) -> tuple[float, Objective]:
-    chosen = DistillSettings.model_validate(settings)
+    chosen = LessonSettings.model_validate(settings)
     torch.manual_seed(5)
     lesson = Lesson([Teacher(model) for model in teachers], chosen, SHAPE.dim)
-    objective = Objective(make_model(), chosen, lesson).eval()
+    objective = Objective(make_model(), StudentTraining(), lesson).eval()
     loss, _ = objective(make_data().train.batch(np.arange(8)))
     loss.backward()
     return float(loss.detach()), objective
@@ -66,12 +68,12 @@ def test_alignment_is_zero_for_vectors_that_a_linear_map_can_reach() -> None:
     same = make_model()
     plain = loss_of([same], alignment_weight=0.0)[0]
     torch.manual_seed(5)
-    settings = DistillSettings(alignment_weight=2.0)
+    settings = LessonSettings(alignment_weight=2.0)
     lesson = Lesson([Teacher(same)], settings, SHAPE.dim)
     for linear in (*lesson.map_query, *lesson.map_item):
         torch.nn.init.eye_(linear.weight)
         torch.nn.init.zeros_(linear.bias)
-    objective = Objective(make_model(), settings, lesson).eval()
+    objective = Objective(make_model(), StudentTraining(), lesson).eval()
     batch = make_data().train.batch(np.arange(8))
     assert objective(batch)[0].item() == pytest.approx(plain, abs=1e-4)
     for linear in lesson.map_query:

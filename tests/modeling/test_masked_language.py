@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from transformers import BertConfig, BertForMaskedLM
 
 from longtail.contracts.errors import UserError
-from longtail.contracts.settings import FinetuneSettings
 from longtail.modeling import masked_language
 from longtail.modeling.adaptation import adapted_vectors
+from longtail.modeling.adaptation_settings import AdaptationSettings
 from longtail.modeling.language_model import LanguageModel, UpperLayers, encode_texts, load_language_model
 from longtail.modeling.masked_language import TiedHead, masked, output_head, pretrain
 
@@ -63,7 +63,7 @@ def test_the_checkpoints_own_head_is_used_and_else_the_tied_embeddings(tiny_enco
 def pretrained(folder: Path, path: Path, **settings: Any) -> tuple[LanguageModel, UpperLayers, NDArray[np.float32]]:
     model = loaded(folder)
     upper = UpperLayers(model, 1)
-    chosen = FinetuneSettings.model_validate({"mlm_steps": 60, "adapt_batch": 8, "mlm_learning_rate": 3e-3, **settings})
+    chosen = AdaptationSettings.model_validate({"mlm_steps": 60, "batch": 8, "mlm_learning_rate": 3e-3, **settings})
     pretrain(model, upper, TEXTS, chosen, 0, False, path)
     _, cached = encode_texts(model, TEXTS, CPU, bf16=False, cache_from=1)
     return model, upper, adapted_vectors(upper, cached, CPU, False)
@@ -71,7 +71,7 @@ def pretrained(folder: Path, path: Path, **settings: Any) -> tuple[LanguageModel
 
 @pytest.mark.slow
 @pytest.mark.parametrize("folder", ["tiny_encoder", "tiny_decoder", "tiny_llama"])
-def test_the_loss_falls_and_only_the_adapted_layers_change(
+def test_the_loss_falls_and_only_the_layers_change(
     folder: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = request.getfixturevalue(folder)
@@ -107,7 +107,7 @@ def test_a_new_head_is_trained_alone_at_first(tiny_encoder: Path, tmp_path: Path
     def dies(*_: Any) -> None:
         raise KilledError
 
-    settings = FinetuneSettings(mlm_steps=125, adapt_batch=8)  # the first checkpoint is at the end of the head's share
+    settings = AdaptationSettings(mlm_steps=125, batch=8)  # the first checkpoint is at the end of the head's share
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KilledError):
         patch.setattr(masked_language, "save_checkpoint", dies)
         pretrain(model, upper, TEXTS, settings, 0, False, tmp_path)
@@ -140,7 +140,7 @@ def test_an_interrupted_pretraining_ends_as_an_uninterrupted_one(tiny_encoder: P
 
 def test_what_cannot_be_pretrained_is_one_clear_error(tiny_encoder: Path, tiny_decoder: Path, tmp_path: Path) -> None:
     model = load_language_model(str(tiny_encoder), "auto", 16)
-    settings = FinetuneSettings(mlm_steps=1)
+    settings = AdaptationSettings(mlm_steps=1)
     with pytest.raises(UserError, match="no mask token"):
         pretrain(model, UpperLayers(model, 1), TEXTS, settings, 0, False, tmp_path)
     with pytest.raises(UserError, match="no item has text"):

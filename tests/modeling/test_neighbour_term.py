@@ -7,16 +7,17 @@ import pytest
 import torch
 from scipy import sparse
 
-from longtail.contracts.settings import FinetuneSettings
 from longtail.modeling.neighbour_term import NeighbourTerm
 from longtail.modeling.objective import Objective
 from longtail.modeling.sequence_model import SequenceModel, Shape
 from longtail.modeling.sequences import Sequences
 from longtail.modeling.training import TrainingData, train
+from longtail.modeling.training_settings import TrainingSettings
 from longtail.neighbours import item_to_item as module
-from longtail.neighbours.counting import cosine_cooccurrence, following_counts, row_norms
+from longtail.neighbours.counting import cosine_cooccurrence, following_counts
 from longtail.neighbours.item_to_item import ItemToItem, OwnPairs, item_to_item
 from longtail.scoring.likeness import Likeness
+from longtail.scoring.rows import row_norms
 
 SEQUENCES = [np.array(s, dtype=np.int32) for s in ([0, 1, 2], [0, 1], [1, 2, 3, 4], [4, 0], [2, 4])]
 NONE = np.zeros((5, 0), np.float32)  # no language model
@@ -113,7 +114,7 @@ def test_it_joins_after_a_share_of_the_epochs(tmp_path: Path, monkeypatch: pytes
     model = SequenceModel(Shape(8, 1, 2, 10, 0.0, 0.1), torch.randn(5, 3), 3, 0)
     sequences = Sequences(SEQUENCES, [np.zeros(0, np.int64)] * 5, 10)
     batch = sequences.batch(np.arange(5))
-    settings = FinetuneSettings(
+    settings = TrainingSettings(
         epochs=8, patience=8, fgm_epsilon=0.1, batch_positions=100, epoch_steps=1, term_after=0.0
     )
     plain, _ = Objective(model, settings)(batch)

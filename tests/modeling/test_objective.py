@@ -3,10 +3,10 @@ import pytest
 import torch
 from test_training import make_model
 
-from longtail.contracts.settings import FinetuneSettings
 from longtail.modeling.losses import cross_entropy
 from longtail.modeling.objective import START_WEIGHT, Objective, following_items
 from longtail.modeling.sequences import Batch, Sequences
+from longtail.modeling.training_settings import TrainingSettings
 
 HISTORIES = [np.array(row, np.int32) for row in ([3, 4, 5], [7], [1, 2])]
 
@@ -17,7 +17,7 @@ def make_batch(weights: np.ndarray | None = None, hidden: list[np.ndarray] | Non
 
 
 def loss_of(batch: Batch, step: torch.Tensor | None = None, **settings: float) -> float:
-    objective = Objective(make_model(), FinetuneSettings(**settings), None).eval()  # type: ignore[arg-type]
+    objective = Objective(make_model(), TrainingSettings(**settings), None).eval()  # type: ignore[arg-type]
     return float(objective(batch, step=step)[0].detach())
 
 
@@ -62,7 +62,7 @@ def test_the_same_batch_has_the_same_gradients_to_the_last_bit() -> None:
     batch = Sequences(histories, [np.zeros(3, np.int64)] * 100, 60).batch(np.arange(100))
 
     def gradients() -> list[torch.Tensor]:
-        objective = Objective(make_model(), FinetuneSettings(), None).eval()
+        objective = Objective(make_model(), TrainingSettings(), None).eval()
         objective(batch)[0].backward()
         return [parameter.grad for parameter in objective.parameters() if parameter.grad is not None]
 
@@ -107,7 +107,7 @@ def test_a_hidden_item_is_not_read_but_is_asked_for() -> None:
 def test_an_adversarial_step_raises_the_loss() -> None:
     from longtail.modeling.optimization import adversarial_step
 
-    objective = Objective(make_model(), FinetuneSettings(), None).eval()
+    objective = Objective(make_model(), TrainingSettings(), None).eval()
     loss, inputs = objective(make_batch())
     inputs.retain_grad()
     loss.backward()
@@ -118,7 +118,7 @@ def test_an_adversarial_step_raises_the_loss() -> None:
 
 
 def test_shares_are_factors_of_both_losses() -> None:
-    objective = Objective(make_model(), FinetuneSettings(), None).eval()
+    objective = Objective(make_model(), TrainingSettings(), None).eval()
     whole, places, starts = (
         float(objective(make_batch(), shares)[0].detach()) for shares in ((1.0, 1.0), (1.0, 0.0), (0.0, 1.0))
     )

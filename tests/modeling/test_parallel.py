@@ -13,8 +13,8 @@ from helpers_parallel import TESTS, WORKER
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from longtail.components.finetune.settings import FinetuneSettings
 from longtail.contracts.errors import UserError
-from longtail.contracts.settings import FinetuneSettings
 from longtail.modeling.parallel import Team
 
 SETTINGS = {
@@ -95,7 +95,7 @@ def test_sharding_one_process_is_refused() -> None:
         Team(torch.device("cpu"), shard=True)
 
 
-@pytest.mark.parametrize(("name", "value"), [("optimizer", "adafactor"), ("precision", "fp16")])
-def test_what_cannot_be_sharded_is_refused(name: str, value: str) -> None:
+@pytest.mark.parametrize("settings", [{"training": {"optimizer": "adafactor"}}, {"precision": "fp16"}])
+def test_what_cannot_be_sharded_is_refused(settings: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="cannot be sharded"):
-        FinetuneSettings(shard=True, **{name: value})  # type: ignore[arg-type]
+        FinetuneSettings.model_validate({"shard": True} | settings)

@@ -13,8 +13,8 @@ import torch
 
 from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset
-from longtail.contracts.settings import FinetuneSettings
 from longtail.modeling.adaptation import PlainTexts
+from longtail.modeling.adaptation_settings import AdaptationSettings
 from longtail.modeling.language_model import encode_texts, load_language_model
 from longtail.modeling.text_augmentation import AlteredTexts, Wordings, near_words, read_paraphrases, without_attributes
 
@@ -26,7 +26,7 @@ ATTRIBUTES = [["brand: eye", "tone: blue"], [], []]
 def wordings(
     near: dict[str, list[str]] | None = None, paraphrases: dict[int, list[str]] | None = None, **settings: Any
 ) -> Wordings:
-    return Wordings(TEXTS, ATTRIBUTES, paraphrases or {}, near or {}, FinetuneSettings.model_validate(settings))
+    return Wordings(TEXTS, ATTRIBUTES, paraphrases or {}, near or {}, AdaptationSettings.model_validate(settings))
 
 
 def seen(one: Wordings, item: int, draws: int = 400) -> list[str]:
@@ -38,7 +38,7 @@ def test_nothing_is_altered_unless_asked_for() -> None:
     data = cast(
         PreparedDataset, SimpleNamespace(item_texts=TEXTS, item_attributes=ATTRIBUTES, item_ids=["a", "b", "c"])
     )
-    assert Wordings.of(data, cast(Any, None), FinetuneSettings()) is None
+    assert Wordings.of(data, cast(Any, None), AdaptationSettings()) is None
     assert set(seen(wordings(), 0, 20)) == {TEXTS[0]}
 
 
@@ -117,13 +117,13 @@ def test_faults_in_paraphrases_are_one_clear_error(
         (tmp_path / name).write_text(content)
     with pytest.raises(UserError, match=message) as caught:
         read_paraphrases(str(tmp_path / (name or "absent.jsonl")), ["a", "b"])
-    assert str(caught.value).startswith("finetune.paraphrases")
+    assert str(caught.value).startswith("finetune.adaptation.paraphrases")
 
 
 def test_attribute_dropout_without_attributes_is_refused() -> None:
     data = cast(PreparedDataset, SimpleNamespace(item_texts=["soap"], item_attributes=[[]], item_ids=["a"]))
     with pytest.raises(UserError, match=r"attribute_dropout: is 0\.3, but no item has attributes"):
-        Wordings.of(data, cast(Any, None), FinetuneSettings(attribute_dropout=0.3))
+        Wordings.of(data, cast(Any, None), AdaptationSettings(attribute_dropout=0.3))
 
 
 def test_batches_of_unaltered_wordings_equal_the_cached_ones(tiny_encoder: Path) -> None:

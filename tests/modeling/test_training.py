@@ -7,16 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from longtail.contracts.settings import DistillSettings, FinetuneSettings
 from longtail.modeling import training
 from longtail.modeling.distillation import Lesson, Teacher
+from longtail.modeling.lesson_settings import LessonSettings
 from longtail.modeling.sequence_model import SequenceModel, Shape
 from longtail.modeling.sequences import Sequences
 from longtail.modeling.training import TrainingData, train, validation_ndcg
+from longtail.modeling.training_settings import TrainingSettings
 
 SHAPE = Shape(dim=16, blocks=1, heads=2, max_history=10, dropout=0.1, temperature=0.1)
 PLAIN = {"crop_share": 0.0, "user_weight_power": 0.0}
-SETTINGS = FinetuneSettings.model_validate(
+SETTINGS = TrainingSettings.model_validate(
     {"epochs": 6, "patience": 6, "batch_positions": 64, "epoch_steps": 1, "learning_rate": 1e-2} | PLAIN
 )
 
@@ -65,7 +66,7 @@ EVERYTHING = {
 def make_lesson() -> Lesson:
     torch.manual_seed(1)
     teacher = Teacher(SequenceModel(SHAPE, torch.randn(20, 4), 4, 0))
-    return Lesson([teacher], DistillSettings(alignment_weight=0.5, soft_label_top=5), SHAPE.dim)
+    return Lesson([teacher], LessonSettings(alignment_weight=0.5, soft_label_top=5), SHAPE.dim)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,7 @@ def test_a_killed_run_ends_as_an_uninterrupted_one(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    settings = FinetuneSettings.model_validate(SETTINGS.model_dump() | {"epochs": 3} | more)
+    settings = TrainingSettings.model_validate(SETTINGS.model_dump() | {"epochs": 3} | more)
     whole = make_model()
     train(whole, make_data(), settings, 0, precision, tmp_path / "a", make())
 
@@ -110,7 +111,7 @@ def test_a_killed_run_ends_as_an_uninterrupted_one(
 
 def trained(folder: Path, dropout: float = 0.1, **more: object) -> dict[str, torch.Tensor]:
     """The model after one epoch."""
-    settings = FinetuneSettings.model_validate(SETTINGS.model_dump() | {"epochs": 1} | more)
+    settings = TrainingSettings.model_validate(SETTINGS.model_dump() | {"epochs": 1} | more)
     model = make_model(dropout)
     train(model, make_data(), settings, 0, torch.float32, folder / str(len(list(folder.iterdir()))))
     return model.state_dict()

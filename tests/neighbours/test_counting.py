@@ -4,15 +4,9 @@ from scipy import sparse
 from sklearn.metrics.pairwise import cosine_similarity
 
 from longtail.neighbours import counting as neighbours
-from longtail.neighbours.counting import (
-    cosine_cooccurrence,
-    following_counts,
-    history_matrix,
-    keep_top,
-    unit_rows,
-    vector_similarity,
-)
+from longtail.neighbours.counting import cosine_cooccurrence, following_counts, vector_similarity
 from longtail.neighbours.words import lexical_vectors, tfidf_similarity, tfidf_vectors
+from longtail.scoring.rows import history_matrix, keep_top, unit_rows
 
 
 def test_cooccurrence_by_hand() -> None:

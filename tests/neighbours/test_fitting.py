@@ -26,7 +26,10 @@ def term_of(next_item: np.ndarray) -> ItemToItem:
 def fit(dense: np.ndarray, next_item: np.ndarray, seed: int = 0) -> Fit:
     """Users with one item; the sparse term names ``next_item`` of it, the dense part scores ``dense``."""
     rng = np.random.default_rng(seed)
-    histories = [np.array([item], dtype=np.int32) for item in rng.integers(0, N_ITEMS, 300)]
+    drawn = rng.integers(0, N_ITEMS, 300)
+    histories = [
+        np.array([item], dtype=np.int32) for item in drawn if next_item[item] != item
+    ]  # or it would be excluded
     targets = [next_item[history].astype(np.int32) for history in histories]
     popularity = np.zeros(N_ITEMS, np.float32)
     popularity[7] = 3.0

@@ -3,11 +3,13 @@
 import pytest
 import yaml
 
+from longtail.components.finetune.settings import FinetuneSettings
 from longtail.contracts.errors import UserError
-from longtail.contracts.settings import FinetuneSettings, from_json, load_settings
+from longtail.contracts.settings_base import from_json
 from longtail.pipelines.activation import compile_pipeline
 from longtail.pipelines.parameters import STAGES, arguments
 from longtail.pipelines.resources import load_resources
+from longtail.pipelines.run_settings import load_settings
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +90,7 @@ def test_components_have_at_most_twelve_parameters_and_install_nothing(pipeline)
 
 def test_parameters_are_those_that_the_command_gives(pipeline):
     declared = pipeline["root"]["inputDefinitions"]["parameters"]
-    given = arguments("s3://b/log", "s3://b/items", None, load_settings(None, ["finetune.epochs=3"]))
+    given = arguments("s3://b/log", "s3://b/items", None, load_settings(None, ["finetune.training.epochs=3"]))
     assert set(given) == set(declared)
     assert {name for name, facts in declared.items() if not facts.get("isOptional")} == {"interactions", "items"}
     assert from_json(FinetuneSettings, given["finetune_settings"]).epochs == 3

@@ -7,14 +7,10 @@ from numpy.typing import NDArray
 from scipy import linalg, sparse
 
 from longtail.contracts.prepared import PreparedDataset
-from longtail.neighbours.counting import (
-    cosine_cooccurrence,
-    following_counts,
-    history_matrix,
-    unit_rows,
-)
+from longtail.neighbours.counting import cosine_cooccurrence, following_counts
 from longtail.neighbours.words import tfidf_vectors
 from longtail.scoring.query import Query, System
+from longtail.scoring.rows import history_matrix, unit_rows
 
 RECENCY = 0.7  # weight of a history's item for each step back
 EASE_MOST_ITEMS = 5_000  # it inverts a dense matrix of all items, some times to choose its L2: a minute at this size
@@ -102,16 +98,6 @@ def baselines(prepared: PreparedDataset, text_vectors: NDArray[np.float32]) -> d
         "tfidf": SparseProfile(tfidf_vectors(prepared.item_texts)),
         "frozen_text": DenseProfile(text_vectors),
     }
-
-
-def standardised(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Mean 0 and deviation 1 in every row; a constant row becomes zeros. ``[queries, items]``"""
-    mean = scores.mean(axis=1, keepdims=True)
-    centred = scores - mean
-    deviation = np.sqrt(np.einsum("qi,qi->q", centred, centred) / scores.shape[1])[:, None]
-    constant = deviation <= 1e-6 * np.abs(mean)  # what is left then is rounding
-    centred *= np.where(constant, 0.0, 1 / np.where(constant, 1.0, deviation)).astype(np.float32)
-    return np.asarray(centred, dtype=np.float32)
 
 
 def recency_matrix(queries: Sequence[Query], n_items: int) -> sparse.csr_array:

@@ -25,7 +25,7 @@ class Format:
 
 
 PREPARED = Format("longtail/prepared", 1)
-TEACHER = Format("longtail/teacher", 2)
+TEACHER = Format("longtail/teacher", 3)
 BUNDLE = Format("longtail/bundle", 2)
 EVALUATION = Format("longtail/evaluation", 1)
 DEPLOYMENT = Format("longtail/deployment", 1)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from longtail.contracts.artifacts import PREPARED, Artifact, read_artifact
 from longtail.contracts.columns import Columns
+from longtail.contracts.errors import UserError
 from longtail.contracts.segments import SegmentRule
 
 
@@ -114,6 +115,25 @@ class PreparedDataset:
             rows = slice(self._starts[user], self._starts[user + 1])
             items.append(np.unique(self.item_codes[rows][self.splits[rows] == split]))
         return Targets(users, [self.history(int(user), split) for user in users], items)
+
+    def measurable_targets(self, split: Split) -> tuple[Targets, int]:
+        """Users of a split with targets that may be recommended to them, and how many targets lie in an excluded history.
+
+        Raises:
+            UserError: nobody is left.
+        """
+        targets = self.targets(split)
+        if not self.exclude_history:
+            return targets, 0
+        left = [items[~np.isin(items, history)] for items, history in zip(targets.items, targets.histories)]
+        dropped = sum(len(items) for items in targets.items) - sum(len(items) for items in left)
+        rows = [row for row, items in enumerate(left) if len(items)]
+        if not rows:
+            raise UserError(
+                f"{self.artifact.path}: no {split.name.lower()} user has a target that is new to them, so nothing can be measured"
+            )
+        histories, items = [targets.histories[row] for row in rows], [left[row] for row in rows]
+        return Targets(targets.users[rows], histories, items), dropped
 
     def train_digest(self) -> str:
         """SHA-256 over the training events. Teacher and student record it; evaluate compares."""

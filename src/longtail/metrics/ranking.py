@@ -20,6 +20,20 @@ class TargetRanks:
     users: NDArray[np.int64]
     n_users: int
 
+    @classmethod
+    def joined(cls, parts: "Sequence[TargetRanks]") -> "TargetRanks":
+        """The users of several batches, one batch after the other."""
+        begins = np.cumsum([0, *(part.n_users for part in parts)])
+        users = [part.users + begin for part, begin in zip(parts, begins)]
+        none = np.zeros(0, np.int64)
+        return cls(
+            np.concatenate([none, *(part.ranks for part in parts)]), np.concatenate([none, *users]), int(begins[-1])
+        )
+
+    def of_rows(self, rows: NDArray[np.integer]) -> "TargetRanks":
+        """The same ranks, of users that were ranked in another order: user i is the one of row ``rows[i]``."""
+        return TargetRanks(self.ranks, np.asarray(rows, dtype=np.int64)[self.users], self.n_users)
+
     def best(self) -> NDArray[np.int64]:
         """Rank of each user's best target. ``[users]``"""
         best = np.full(self.n_users, np.iinfo(np.int64).max)
@@ -27,18 +41,35 @@ class TargetRanks:
         return best
 
 
-def rank_targets(scores: NDArray[np.floating], targets: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Ranks of ``targets`` in one user's ``scores``: 1 + the other items that score as much or more.
+def rank_targets(
+    scores: NDArray[np.floating],
+    targets: Sequence[NDArray[np.integer]],
+    excluded: Sequence[NDArray[np.integer]] = (),
+) -> TargetRanks:
+    """Rank each user's targets: 1 + the other items that score as much or more, so a tie counts against the target.
 
-    scores [items], -inf for what may not be recommended; a target at -inf ranks behind the whole catalogue.
+    The one place where scores become ranks: training, fitting, compression and evaluation ask it.
+
+    Args:
+        scores: [users, items], -inf for what may not be recommended; changed in place: excluded items get -inf.
+        targets: each user's item codes; one at -inf ranks behind the whole catalogue.
+        excluded: each user's item codes that may not be recommended; none where left out.
+
+    Raises:
+        ValueError: a score that is not a number, or infinite. It would compare as smaller than none.
     """
-    wanted = scores[targets]
-    if len(targets) <= 8:
-        ranks = np.array([np.count_nonzero(scores >= value) for value in wanted], dtype=np.int64)
-    else:
-        ranks = len(scores) - np.searchsorted(np.sort(scores), wanted, side="left").astype(np.int64)
-    ranks[np.isneginf(wanted)] = len(scores) + 1
-    return ranks
+    with np.errstate(invalid="ignore"):  # inf - inf
+        sums = scores.sum(axis=1)
+    for bad in np.flatnonzero(np.isnan(sums) | np.isposinf(sums)):
+        raise ValueError(f"row {bad} of {len(scores)}: a score is not a number or infinite, so nothing can be ranked")
+    for row, items in enumerate(excluded):
+        scores[row, items] = -np.inf
+    owners = np.repeat(np.arange(len(targets)), [len(items) for items in targets])
+    codes = np.concatenate([*targets, np.zeros(0, np.int64)]).astype(np.int64)
+    wanted = scores[owners, codes]
+    ranks = np.array([np.count_nonzero(scores[row] >= score) for row, score in zip(owners, wanted)], dtype=np.int64)
+    ranks[np.isneginf(wanted)] = scores.shape[1] + 1
+    return TargetRanks(ranks, owners, len(targets))
 
 
 def ranking_metrics(found: TargetRanks, cutoffs: Sequence[int]) -> dict[str, NDArray[np.float64]]:
@@ -70,7 +101,6 @@ def ranking_metrics(found: TargetRanks, cutoffs: Sequence[int]) -> dict[str, NDA
     return metrics
 
 
-def mean_ndcg(ranks: Sequence[NDArray[np.int64]], k: int = 10) -> float:
-    """Mean NDCG@k of users, from the ranks of each one's targets."""
-    owners = np.repeat(np.arange(len(ranks)), [len(own) for own in ranks])
-    return float(ranking_metrics(TargetRanks(np.concatenate(ranks), owners, len(ranks)), (k,))[f"ndcg@{k}"].mean())
+def ndcg(found: TargetRanks, k: int = 10) -> NDArray[np.float64]:
+    """NDCG@k of every user. ``[users]``"""
+    return ranking_metrics(found, (k,))[f"ndcg@{k}"]

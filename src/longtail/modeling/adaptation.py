@@ -13,7 +13,7 @@ from scipy import sparse
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from longtail.contracts.settings import FinetuneSettings
+from longtail.modeling.adaptation_settings import AdaptationSettings
 from longtail.modeling.adapters import add_adapters, checkpointed, merge_lora
 from longtail.modeling.checkpoint import load_checkpoint, save_checkpoint
 from longtail.modeling.language_model import CachedStates, UpperLayers
@@ -66,7 +66,7 @@ def adapt(
     upper: UpperLayers,
     texts: TextBatches,
     sequences: Sequence[NDArray[np.int32]],
-    settings: FinetuneSettings,
+    settings: AdaptationSettings,
     seed: int,
     bf16: bool,
     folder: Path,
@@ -77,17 +77,15 @@ def adapt(
     the batch. Checkpoints in ``folder`` let a killed run go on.
     """
     histories = [sequence for sequence in sequences if len(np.unique(sequence)) > 1]
-    if settings.adapt_steps and not histories:
+    if settings.steps and not histories:
         log.warning("no history holds two items: the language model stays as it is")
-    if settings.adapt_steps == 0 or not histories:
+    if settings.steps == 0 or not histories:
         return
     torch.manual_seed(seed)
     ranks = add_adapters(upper, settings)
     objective = _Objective.of(sequences, len(texts), settings)
     parameters = {name: p for name, p in upper.named_parameters() if p.requires_grad}
-    optimizer = make_optimizer(
-        parameters.values(), settings.adapt_optimizer, settings.adapt_learning_rate, settings.weight_decay
-    )
+    optimizer = make_optimizer(parameters.values(), settings.optimizer, settings.learning_rate, settings.weight_decay)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "adaptation.safetensors"
     begin = 0
@@ -99,22 +97,22 @@ def adapt(
         begin = int(numbers["step"])
         log.info("going on from %s after step %d", checkpoint, begin)
     upper.eval()  # no dropout: on CPUs it costs more than the products do
-    steps, parts, running = settings.adapt_steps, settings.adapt_accumulation, 0.0
+    steps, parts, running = settings.steps, settings.accumulation, 0.0
     with checkpointed(upper.layers, settings.gradient_checkpointing):
         for step in tqdm(range(begin, steps), desc="adapt", unit="step", disable=None):
             torch.manual_seed(seed * 1_000_003 + step)
-            factor = schedule(settings.adapt_schedule, step / steps, settings.warmup_share)
-            set_learning_rate(optimizer, settings.adapt_learning_rate * factor)
+            factor = schedule(settings.schedule, step / steps, settings.warmup_share)
+            set_learning_rate(optimizer, settings.learning_rate * factor)
             optimizer.zero_grad(set_to_none=True)
             loss = 0.0
             for part in range(step * parts, (step + 1) * parts):
                 rng = np.random.default_rng([seed, part])
-                items = _batch_items(histories, settings.adapt_batch, rng)
+                items = _batch_items(histories, settings.batch, rng)
                 states, mask, frozen = texts.batch(items, rng)
                 loss += objective.backward(upper, items, states, mask, frozen, bf16) / parts
             if ranks is not None:
                 ranks.penalty().backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(parameters.values(), settings.adapt_clip)
+            nn.utils.clip_grad_norm_(parameters.values(), settings.clip)
             optimizer.step()
             if ranks is not None:
                 ranks.share_out(step)
@@ -133,10 +131,10 @@ class _Objective:
 
     pairs: sparse.csr_array  # [items, items]
     log_popularity: NDArray[np.float64]  # [items]
-    settings: FinetuneSettings
+    settings: AdaptationSettings
 
     @classmethod
-    def of(cls, sequences: Sequence[NDArray[np.int32]], n_items: int, settings: FinetuneSettings) -> "_Objective":
+    def of(cls, sequences: Sequence[NDArray[np.int32]], n_items: int, settings: AdaptationSettings) -> "_Objective":
         counts = np.bincount(np.concatenate([*sequences, np.zeros(0, np.int32)]), minlength=n_items)
         return cls(pair_matrix(sequences, n_items), np.log1p(counts), settings)
 
@@ -145,10 +143,10 @@ class _Objective:
     ) -> float:
         """Add the gradients of one batch (shapes as in ``TextBatches.batch``), and return its loss.
 
-        With ``adapt_fgm_epsilon`` the loss on the states moved against the model is added (Miyato et al. 2017).
+        With ``fgm_epsilon`` the loss on the states moved against the model is added (Miyato et al. 2017).
         """
         device = next(upper.parameters()).device
-        epsilon, parts = self.settings.adapt_fgm_epsilon, self.settings.adapt_accumulation
+        epsilon, parts = self.settings.fgm_epsilon, self.settings.accumulation
         states, mask, frozen = states.to(device, torch.float32), mask.to(device), frozen.to(device)
         pairs = self.pairs[items][:, items].toarray()
 
@@ -176,7 +174,7 @@ def anchor_loss(vectors: Tensor, frozen: Tensor) -> Tensor:
 
 
 def pair_loss(
-    vectors: Tensor, pairs: NDArray[np.float64], log_popularity: NDArray[np.float64], settings: FinetuneSettings
+    vectors: Tensor, pairs: NDArray[np.float64], log_popularity: NDArray[np.float64], settings: AdaptationSettings
 ) -> Tensor:
     """The contrastive loss over the batch's items that have a partner in it.
 
@@ -190,7 +188,7 @@ def pair_loss(
         with_partner,
         shares[with_partner],
         torch.from_numpy(log_popularity).float().to(device),
-        settings.adapt_temperature,
+        settings.temperature,
         settings.popularity_correction,
     )
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers.pytorch_utils import Conv1D
 
-from longtail.contracts.settings import FinetuneSettings
 from longtail.modeling.adalora import AdaLora
+from longtail.modeling.adaptation_settings import AdaptationSettings
 from longtail.modeling.language_model import UpperLayers
 from longtail.modeling.prefix import add_prefix
 
@@ -30,8 +30,8 @@ class Bottleneck(nn.Module):
         return states + change
 
 
-def add_adapters(upper: UpperLayers, settings: FinetuneSettings) -> AdaLora | None:
-    """Put what ``settings.adaptation`` names into the layers and let nothing else be trained.
+def add_adapters(upper: UpperLayers, settings: AdaptationSettings) -> AdaLora | None:
+    """Put what ``settings.method`` names into the layers and let nothing else be trained.
 
     Returns AdaLoRA's allocation of ranks, which the training loop must call. After training: ``merge_lora``.
     """
@@ -39,7 +39,7 @@ def add_adapters(upper: UpperLayers, settings: FinetuneSettings) -> AdaLora | No
         parameter.requires_grad_(False)
     before = {id(parameter) for parameter in upper.parameters()}
     ranks = None
-    if settings.adaptation == "lora":
+    if settings.method == "lora":
         rank = settings.lora_rank
         config = LoraConfig(
             r=rank,
@@ -49,18 +49,18 @@ def add_adapters(upper: UpperLayers, settings: FinetuneSettings) -> AdaLora | No
             fan_in_fan_out=_is_transposed(upper),
         )
         inject_adapter_in_model(config, upper.backbone)
-    elif settings.adaptation == "adalora":
+    elif settings.method == "adalora":
         maps = _linear_maps(upper)
-        ranks = AdaLora(upper.backbone, maps, settings.lora_rank, settings.adapt_steps, _is_transposed(upper))
-    elif settings.adaptation == "prefix":
+        ranks = AdaLora(upper.backbone, maps, settings.lora_rank, settings.steps, _is_transposed(upper))
+    elif settings.method == "prefix":
         add_prefix(upper, settings.prefix_length)
-    elif settings.adaptation == "adapter":
+    elif settings.method == "adapter":
         for layer in upper.layers:
             layer.adapter = Bottleneck(upper.backbone.config.hidden_size, settings.adapter_dim)
             layer.register_forward_hook(_through_adapter)
     for name, parameter in upper.named_parameters():
         parameter.requires_grad_(id(parameter) not in before and "ranknum" not in name)
-    if settings.adaptation == "full":
+    if settings.method == "full":
         for layer in upper.layers:
             layer.requires_grad_(True)
     upper.to(next(upper.parameters()).device)

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from longtail.contracts.artifacts import BUNDLE, write_artifact
 from longtail.contracts.columns import Columns
 from longtail.contracts.prepared import PreparedDataset, Split
-from longtail.contracts.settings import FinetuneSettings
 from longtail.modeling.export import export_sequence_encoder
 from longtail.modeling.sequence_model import SequenceModel
 from longtail.modeling.sequences import Sequences, query_vectors
 from longtail.modeling.training import attribute_codes
 from longtail.neighbours.fitting import Fit, fit_terms
 from longtail.neighbours.item_to_item import ItemToItem, item_to_item
+from longtail.neighbours.term_settings import TermSettings
 from longtail.scoring.bundle import LIKENESS, Tensors, bundle_facts, write_tables
 
 RIDGE = 1.0  # of the guess of words' vectors: one more text, as it were, that says nothing
@@ -30,7 +30,7 @@ def log_popularity(prepared: PreparedDataset) -> NDArray[np.float32]:
 
 
 def neighbours_of(
-    prepared: PreparedDataset, vectors: NDArray[np.float32], settings: FinetuneSettings, seed: int
+    prepared: PreparedDataset, vectors: NDArray[np.float32], settings: TermSettings, seed: int
 ) -> ItemToItem:
     """The sparse term, its mixture chosen on validation. vectors: of the items' texts [items, dim]"""
     targets = prepared.targets(Split.VALIDATION)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from longtail.contracts.settings import DistillSettings
+from longtail.modeling.lesson_settings import LessonSettings
 from longtail.modeling.losses import distillation, misalignment
 from longtail.modeling.sequence_model import SequenceModel
 from longtail.modeling.sequences import Batch
@@ -33,7 +33,7 @@ class Lesson(nn.Module):
     The scores of several teachers are averaged; in a softmax that is the same as the average of their log-probabilities.
     """
 
-    def __init__(self, teachers: Sequence[Teacher], settings: DistillSettings, dim: int) -> None:
+    def __init__(self, teachers: Sequence[Teacher], settings: LessonSettings, dim: int) -> None:
         super().__init__()
         self.teachers, self.settings = list(teachers), settings
         widths = [teacher.vectors.shape[1] for teacher in teachers] if settings.alignment_weight else []

@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 from transformers.utils import logging as transformers_logging
 
 from longtail.contracts.errors import UserError
-from longtail.contracts.settings import FinetuneSettings
+from longtail.modeling.adaptation_settings import AdaptationSettings
 from longtail.modeling.adapters import checkpointed
 from longtail.modeling.checkpoint import load_checkpoint, save_checkpoint
 from longtail.modeling.language_model import LanguageModel, UpperLayers, encode_batch
@@ -50,7 +50,7 @@ def pretrain(
     language_model: LanguageModel,
     upper: UpperLayers,
     texts: Sequence[str],
-    settings: FinetuneSettings,
+    settings: AdaptationSettings,
     seed: int,
     bf16: bool,
     folder: Path,
@@ -62,14 +62,16 @@ def pretrain(
     """
     texts = [text for text in texts if text.strip()]
     if not texts:
-        raise UserError(f"finetune.mlm_steps: is {settings.mlm_steps}, but no item has text to learn from; set it to 0")
+        raise UserError(
+            f"finetune.adaptation.mlm_steps: is {settings.mlm_steps}, but no item has text to learn from; set it to 0"
+        )
     if not language_model.is_decoder and language_model.tokenizer.mask_token_id is None:
         raise UserError(
-            f"finetune.mlm_steps: the tokenizer of {settings.language_model} has no mask token; set mlm_steps to 0"
+            f"finetune.adaptation.mlm_steps: the tokenizer of {language_model.source} has no mask token; set mlm_steps to 0"
         )
-    if language_model.is_decoder and settings.mlm_share != FinetuneSettings.model_fields["mlm_share"].default:
+    if language_model.is_decoder and settings.mlm_share != AdaptationSettings.model_fields["mlm_share"].default:
         raise UserError(
-            f"finetune.mlm_share: is {settings.mlm_share}, but {settings.language_model} is a decoder, which guesses every "
+            f"finetune.adaptation.mlm_share: is {settings.mlm_share}, but {language_model.source} is a decoder, which guesses every "
             "next token; leave it out"
         )
     device = next(upper.parameters()).device
@@ -80,7 +82,7 @@ def pretrain(
     trained.requires_grad_(True)
     parameters = dict(trained.named_parameters())
     optimizer = make_optimizer(
-        parameters.values(), settings.adapt_optimizer, settings.mlm_learning_rate, settings.weight_decay
+        parameters.values(), settings.optimizer, settings.mlm_learning_rate, settings.weight_decay
     )
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "pretraining.safetensors"
@@ -95,10 +97,10 @@ def pretrain(
     with checkpointed(upper.layers, settings.gradient_checkpointing):
         for step in tqdm(range(begin, steps), desc="domain pretraining", unit="step", disable=None):
             torch.manual_seed(seed * 1_000_003 + step)
-            factor = schedule(settings.adapt_schedule, step / steps, settings.warmup_share)
+            factor = schedule(settings.schedule, step / steps, settings.warmup_share)
             set_learning_rate(optimizer, settings.mlm_learning_rate * factor)
             rng = np.random.default_rng([seed, step])
-            rows = rng.choice(len(texts), min(settings.adapt_batch, len(texts)), replace=False)
+            rows = rng.choice(len(texts), min(settings.batch, len(texts)), replace=False)
             ids, mask = (tensor.to(device) for tensor in language_model.tokenize([texts[row] for row in rows]))
             inputs, places = ids, mask[:, 1:] > 0
             if language_model.is_decoder:
@@ -116,7 +118,7 @@ def pretrain(
                 loss = F.cross_entropy(head(hidden[places]).float(), targets)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(parameters.values(), settings.adapt_clip)
+            nn.utils.clip_grad_norm_(parameters.values(), settings.clip)
             optimizer.step()
             running = loss.item() if step == begin else 0.95 * running + 0.05 * loss.item()
             if (step + 1) % CHECKPOINT_STEPS == 0 or step + 1 == steps:

@@ -45,7 +45,7 @@ def add_prefix(upper: UpperLayers, length: int) -> None:
     attentions = _attentions(upper)
     if not attentions:
         raise UserError(
-            f"finetune.adaptation: prefix cannot be put into a {config.model_type} model, whose attention is closed; "
+            f"finetune.adaptation.method: prefix cannot be put into a {config.model_type} model, whose attention is closed; "
             "take lora or adapter"
         )
     for attention, (heads, key_dim, value_dim) in attentions.items():

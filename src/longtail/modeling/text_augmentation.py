@@ -17,7 +17,7 @@ from torch import Tensor
 
 from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset
-from longtail.contracts.settings import FinetuneSettings
+from longtail.modeling.adaptation_settings import AdaptationSettings
 from longtail.modeling.language_model import LanguageModel, encode_batch
 from longtail.tables import sources
 
@@ -33,10 +33,12 @@ class Wordings:
     attributes: Sequence[Sequence[str]]
     paraphrases: dict[int, list[str]]  # item code -> further texts
     near: dict[str, list[str]]  # word -> words that may replace it
-    settings: FinetuneSettings
+    settings: AdaptationSettings
 
     @classmethod
-    def of(cls, data: PreparedDataset, language_model: LanguageModel, settings: FinetuneSettings) -> "Wordings | None":
+    def of(
+        cls, data: PreparedDataset, language_model: LanguageModel, settings: AdaptationSettings
+    ) -> "Wordings | None":
         """None where no setting asks for altered texts.
 
         Raises:
@@ -47,7 +49,7 @@ class Wordings:
             return None
         if settings.attribute_dropout and not any(data.item_attributes):
             raise UserError(
-                f"finetune.attribute_dropout: is {settings.attribute_dropout}, but no item has attributes; set it to 0"
+                f"finetune.adaptation.attribute_dropout: is {settings.attribute_dropout}, but no item has attributes; set it to 0"
             )
         paraphrases = read_paraphrases(settings.paraphrases, data.item_ids) if settings.paraphrases else {}
         near = near_words(language_model, data.item_texts) if settings.synonym_share else {}
@@ -126,7 +128,7 @@ def near_words(language_model: LanguageModel, texts: Sequence[str], count: int =
     tokens = torch.tensor(list(word_of), dtype=torch.long)
     if len(tokens) < 2:
         raise UserError(
-            "finetune.synonym_share: fewer than two words of the catalogue are single tokens of the language model, so "
+            "finetune.adaptation.synonym_share: fewer than two words of the catalogue are single tokens of the language model, so "
             "none can stand for another; set it to 0"
         )
     model: Any = language_model.model
@@ -148,7 +150,7 @@ def read_paraphrases(uri: str, item_ids: Sequence[str]) -> dict[int, list[str]]:
     Raises:
         UserError: where the file is missing or of another layout, or names an item that the data set does not hold.
     """
-    name = "finetune.paraphrases"
+    name = "finetune.adaptation.paraphrases"
     code_of = {item_id: code for code, item_id in enumerate(item_ids)}
     found: dict[int, list[str]] = {}
     try:
@@ -181,7 +183,9 @@ def _parquet_rows(file: str) -> list[dict[str, Any]]:
     try:
         return pq.read_table(file).to_pylist()  # type: ignore[no-any-return]
     except (OSError, ValueError) as error:
-        raise UserError(f"finetune.paraphrases: {file} is no Parquet file ({error}); write it again") from None
+        raise UserError(
+            f"finetune.adaptation.paraphrases: {file} is no Parquet file ({error}); write it again"
+        ) from None
 
 
 def _json_rows(file: str) -> list[dict[str, Any]]:
@@ -193,8 +197,12 @@ def _json_rows(file: str) -> list[dict[str, Any]]:
             try:
                 row = json.loads(line)
             except ValueError as error:
-                raise UserError(f"finetune.paraphrases: {file} row {number} is not JSON ({error}); mend it") from None
+                raise UserError(
+                    f"finetune.adaptation.paraphrases: {file} row {number} is not JSON ({error}); mend it"
+                ) from None
             if not isinstance(row, dict):
-                raise UserError(f"finetune.paraphrases: {file} row {number} is no object; give item_id and text")
+                raise UserError(
+                    f"finetune.adaptation.paraphrases: {file} row {number} is no object; give item_id and text"
+                )
             rows.append(row)
     return rows

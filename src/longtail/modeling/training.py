@@ -13,7 +13,7 @@ from torch.utils.tensorboard import SummaryWriter  # type: ignore[attr-defined]
 from tqdm import tqdm
 
 from longtail.contracts.prepared import PreparedDataset, Split
-from longtail.metrics.ranking import mean_ndcg, rank_targets
+from longtail.metrics.ranking import TargetRanks, ndcg, rank_targets
 from longtail.modeling.augmentation import augment
 from longtail.modeling.checkpoint import Progress, load_checkpoint, save_checkpoint
 from longtail.modeling.device import keep_freed_memory
@@ -81,7 +81,7 @@ def train(
     that finds a checkpoint goes on from it, so the folder must belong to one set of data, settings and seed.
     """
     keep_freed_memory()
-    team = team or Team(model.start.device, settings.shard)
+    team = team or Team(model.start.device, shard=False)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.safetensors"
     # averaged or sharded weights are validated in a model beside the one that learns
@@ -243,8 +243,6 @@ def validation_ndcg(model: SequenceModel, data: TrainingData, size: int = 1024) 
         scores = (queries[begin : begin + size] @ vectors.T).cpu().numpy()
         if data.neighbours is not None:
             scores += data.neighbours.after(histories).numpy()
-        for row, history in enumerate(histories):
-            if data.exclude_history:
-                scores[row, history] = -np.inf
-            ranks.append(rank_targets(scores[row], data.validation_items[begin + row]))
-    return mean_ndcg(ranks)
+        wanted = data.validation_items[begin : begin + size]
+        ranks.append(rank_targets(scores, wanted, histories if data.exclude_history else []))
+    return float(ndcg(TargetRanks.joined(ranks)).mean())

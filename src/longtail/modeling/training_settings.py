@@ -4,10 +4,11 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from longtail.contracts.settings_base import Settings
 from longtail.modeling.machine_settings import MachineSettings
 
 
-class TrainingSettings(MachineSettings):
+class TrainingSettings(Settings):
     """Size of the sequence model, and how it is trained."""
 
     dim: int = Field(240, ge=8, description="Numbers in the item and query vectors.")
@@ -90,11 +91,17 @@ class TrainingSettings(MachineSettings):
             )
         return self
 
+
+class NeuralSettings(MachineSettings):
+    """A stage that trains a sequence model on some device."""
+
+    training: TrainingSettings = TrainingSettings()
+
     @model_validator(mode="after")
-    def _sharding_is_possible(self) -> "TrainingSettings":
-        if self.shard and self.optimizer == "adafactor":
+    def _sharding_is_possible(self) -> "NeuralSettings":
+        if self.shard and self.training.optimizer == "adafactor":
             raise ValueError(
-                "optimizer adafactor cannot be sharded; take adamw, whose state shard spreads, or shard false"
+                "training.optimizer adafactor cannot be sharded; take adamw, whose state shard spreads, or shard false"
             )
         if self.shard and self.precision == "fp16":
             raise ValueError("precision fp16 cannot be sharded, as its losses are scaled; take bf16, or shard false")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from longtail.neighbours.item_to_item import ItemToItem, ndcg_at_10
+from longtail.metrics.ranking import ndcg, rank_targets
+from longtail.neighbours.item_to_item import ItemToItem
 from longtail.scoring.bundle import LENGTH_BUCKETS, LENGTH_EDGES, length_bucket
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ class _Case:
     queries: NDArray[np.float32]
     shown: list[NDArray[np.int32]]
     whole: list[NDArray[np.int32]]
-    targets: NDArray[np.int64]
+    targets: list[NDArray[np.int32]]
 
 
 def fit_terms(
@@ -69,7 +70,7 @@ def fit_terms(
         rows = np.sort(rng.permutation(rows)[:sample])
         whole = [histories[row] for row in rows.tolist()]
         shown = [history[len(history) - bucket :] for history in whole] if bucket < 5 else whole
-        wanted = np.array([targets[row][0] for row in rows.tolist()], dtype=np.int64)
+        wanted = [targets[row][:1] for row in rows.tolist()]
         cases[bucket] = _Case(encode(shown, rows), shown, whole, wanted)
     evaluator = _Evaluator(term, item_matrix, log_popularity, exclude_history)
     for bucket, case in cases.items():
@@ -135,5 +136,5 @@ class _Evaluator:
                 if popular:
                     scores += np.float32(popular) * self.log_popularity
                 excluded = case.whole[users] if self.exclude_history else []
-                gains[place] += ndcg_at_10(scores, case.targets[users], excluded).sum()
+                gains[place] += ndcg(rank_targets(scores, case.targets[users], excluded)).sum()
         return gains / max(len(case.targets), 1)

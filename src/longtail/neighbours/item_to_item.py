@@ -10,22 +10,19 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from scipy import sparse
 
+from longtail.metrics.ranking import ndcg, rank_targets
 from longtail.neighbours.counting import (
     FOLLOWING_DECAY,
     FOLLOWING_STEPS,
-    SparseRows,
     cosine_cooccurrence,
     follower_scale,
     following_counts,
-    history_matrix,
-    inverse_norms,
-    keep_top,
-    unit_rows,
     vector_similarity,
 )
 from longtail.neighbours.words import tfidf_similarity
 from longtail.scoring.bundle import sparse_arrays, sparse_matrix
 from longtail.scoring.likeness import Likeness
+from longtail.scoring.rows import SparseRows, history_matrix, inverse_norms, keep_top, unit_rows
 
 log = logging.getLogger(__name__)
 DECAYS = (0.5, 0.7, 0.85, 0.95)
@@ -157,14 +154,14 @@ def _best_mixture(
     for begin in range(0, len(known), CHUNK):
         rows = known[begin : begin + CHUNK]
         asked = [histories[row] for row in rows]
-        wanted = np.array([targets[row][0] for row in rows], dtype=np.int64)
+        wanted = [targets[row][:1] for row in rows]
         for decay in DECAYS:
             weights = history_matrix(asked, parts[0].shape[0], decay)
             scored = [(weights @ part).toarray() for part in parts]
             for place, (mixture, tried) in enumerate(grid):
                 if tried == decay:
                     scores = sum(share * score for share, score in zip(mixture, scored) if share)
-                    gains[place] += ndcg_at_10(scores, wanted, asked if exclude_history else []).sum()
+                    gains[place] += ndcg(rank_targets(scores, wanted, asked if exclude_history else [])).sum()
     shares, decay = grid[int(gains.argmax())]
     if len(known):
         log.info(
@@ -174,14 +171,3 @@ def _best_mixture(
             gains.max() / len(known),
         )
     return shares, decay
-
-
-def ndcg_at_10(
-    scores: NDArray[np.float32], targets: NDArray[np.int64], excluded: Sequence[NDArray[np.int32]]
-) -> NDArray[np.float64]:
-    """NDCG@10 of one target a row; a tie counts against it. scores [n, items] are changed: excluded items get -inf. ``[n]``"""
-    wanted = scores[np.arange(len(targets)), targets].copy()[:, None]
-    for row, items in enumerate(excluded):
-        scores[row, items] = -np.inf
-    ranks = (scores >= wanted).sum(axis=1)
-    return np.where(ranks <= 10, 1 / np.log2(1 + np.maximum(ranks, 1)), 0.0)

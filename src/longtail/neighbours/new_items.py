@@ -22,11 +22,11 @@ from scipy import sparse
 from longtail.contracts.artifacts import BUNDLE, MANIFEST, sha256, write_artifact
 from longtail.contracts.columns import Columns
 from longtail.contracts.errors import UserError
-from longtail.neighbours.counting import SparseRows, inverse_norms, keep_top
 from longtail.neighbours.words import tfidf_vectors
 from longtail.scoring.bundle import ENCODERS, LIKENESS, Bundle, copy_files, items_table, load_bundle, write_tables
 from longtail.scoring.int8 import Int8Rows, Matrix
 from longtail.scoring.likeness import Likeness, put
+from longtail.scoring.rows import SparseRows, inverse_norms, keep_top
 from longtail.scoring.scorer import Scorer
 
 log = logging.getLogger(__name__)

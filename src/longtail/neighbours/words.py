@@ -8,7 +8,7 @@ from scipy import sparse
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from longtail.neighbours.counting import SparseRows, keep_top, unit_vectors
+from longtail.scoring.rows import SparseRows, keep_top, unit_vectors
 
 
 def tfidf_vectors(texts: Sequence[str]) -> SparseRows:

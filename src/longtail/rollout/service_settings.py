@@ -1,10 +1,10 @@
 """Settings of the InferenceService, of its rollout on a cluster, and of the smoke test."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from longtail.contracts.settings_base import Settings
+from longtail.contracts.settings_base import Place, Settings
 
 
 class DeploySettings(Settings):
@@ -20,7 +20,7 @@ class DeploySettings(Settings):
     storage_uri: str | None = Field(
         None, description="Where the cluster finds the bundle (s3://, gs://, pvc://); none: the local folder."
     )
-    registry_uri: str | None = Field(
+    registry_uri: Annotated[str, Place(written=True)] | None = Field(
         None,
         description="Registry to which the bundle is published (a folder, s3://, gs://, pvc://claim/path, model-registry://); "
         "its version's address goes before storage_uri.",

@@ -9,10 +9,10 @@ from pathlib import Path
 import onnxruntime
 
 from longtail.contracts.errors import UserError
-from longtail.neighbours.counting import keep_top
 from longtail.scoring.bundle import ENCODERS, LIKENESS, Bundle, copy_files, items_table, write_tables
 from longtail.scoring.compression_settings import CompressionSettings
 from longtail.scoring.int8 import Int8Rows
+from longtail.scoring.rows import keep_top
 
 
 def write_compressed(folder: Path, bundle: Bundle, settings: CompressionSettings) -> Bundle:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from longtail.contracts.artifacts import BUNDLE, MANIFEST, sha256, write_artifact
 from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset, Split
-from longtail.metrics.ranking import mean_ndcg, rank_targets
+from longtail.metrics.ranking import TargetRanks, ndcg, rank_targets
 from longtail.scoring.bundle import load_bundle
 from longtail.scoring.compression import write_compressed
 from longtail.scoring.compression_settings import CompressionSettings
@@ -38,7 +38,9 @@ def compress(
     """
     if not settings.compresses:
         names = ("int8_items", "int8_sequence_encoder", "int8_text_encoder", "keep_neighbours")
-        raise UserError(f"no compression is on; turn one of {', '.join(names)} on, for example distill.int8_items=true")
+        raise UserError(
+            f"no compression is on; turn one of {', '.join(names)} on, for example distill.compression.int8_items=true"
+        )
     loaded = load_bundle(bundle)
     if loaded.item_ids != prepared.item_ids or loaded.facts["train_digest"] != prepared.train_digest():
         raise UserError(f"{bundle}: did not learn from {prepared.artifact.path}, so its loss cannot be measured there")
@@ -96,12 +98,9 @@ def _ndcg(
     ranks = []
     for begin in range(0, len(queries), BATCH):
         batch = queries[begin : begin + BATCH]
-        scores = system.score(batch)
-        for row, query in enumerate(batch):
-            if prepared.exclude_history:
-                scores[row, query.history] = -np.inf
-            ranks.append(rank_targets(scores[row], targets[begin + row]))
-    return mean_ndcg(ranks)
+        excluded = [query.history for query in batch] if prepared.exclude_history else []
+        ranks.append(rank_targets(system.score(batch), targets[begin : begin + BATCH], excluded))
+    return float(ndcg(TargetRanks.joined(ranks)).mean())
 
 
 def table(loss: Loss) -> str:

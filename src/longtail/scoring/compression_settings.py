@@ -1,16 +1,8 @@
-"""Settings of what makes models smaller: fewer layers, 8-bit integers, fewer neighbours."""
+"""Settings of what makes a bundle smaller: 8-bit integers, fewer neighbours."""
 
 from pydantic import Field
 
 from longtail.contracts.settings_base import Settings
-
-
-class PruningSettings(Settings):
-    """How much of the pretrained language model is used."""
-
-    language_model_layers: int = Field(
-        0, ge=0, description="Lowest layers of the language model that are kept; 0 keeps all."
-    )
 
 
 class CompressionSettings(Settings):

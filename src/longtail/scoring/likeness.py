@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from safetensors.numpy import load_file, save_file
 
-from longtail.neighbours.counting import SparseRows, inverse_norms, sharp_cosines, unit_vectors
+from longtail.scoring.rows import SparseRows, inverse_norms, sharp_cosines, unit_vectors
 
 
 @dataclass(frozen=True)

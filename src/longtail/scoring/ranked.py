@@ -1,4 +1,4 @@
-"""Runs every system over the test users and keeps what the metrics need: ranks of the targets, and top lists."""
+"""Runs every system over users and keeps what the metrics need: ranks of the targets, and top lists."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from longtail.baselines.classic import MIXTURES, standardised
 from longtail.contracts.prepared import PreparedDataset, Targets
 from longtail.metrics.ranking import TargetRanks, rank_targets
 from longtail.scoring.query import Query, System, queries_of
+from longtail.scoring.rows import standardised
 from longtail.scoring.top import top_items
 
 log = logging.getLogger(__name__)
@@ -29,44 +29,54 @@ class Ranked:
 
 
 def rank_all(
-    systems: Mapping[str, System], prepared: PreparedDataset, targets: Targets, last: int | None = None
+    systems: Mapping[str, System],
+    prepared: PreparedDataset,
+    targets: Targets,
+    last: int | None = None,
+    mixtures: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Ranked]:
-    """Rank the whole catalogue for every user by every system and every mixture whose parts are among them.
+    """Rank the whole catalogue for every user by every system, and by every mixture whose parts are among them.
 
-    The history is cut to its ``last`` items where given; what is shown of it is excluded unless repeats were kept.
+    The history is cut to its ``last`` items where given; what is shown of it is excluded unless repeats were kept. A mixture
+    adds up its parts' standardised scores.
     """
     queries = queries_of(prepared, targets, last)
-    mixtures = {name: mixed for name, mixed in MIXTURES.items() if systems.keys() >= set(mixed)}
-    names = [*systems, *mixtures]
-    ranks = {name: [np.zeros(0, np.int64)] * len(queries) for name in names}
-    lists = {name: np.full((len(queries), LIST_SIZE), -1, dtype=np.int64) for name in names}
+    mixed = {name: parts for name, parts in (mixtures or {}).items() if systems.keys() >= set(parts)}
+    found = {name: _Gathered([], np.full((len(queries), LIST_SIZE), -1, dtype=np.int64)) for name in (*systems, *mixed)}
     what = "whole histories" if last is None else f"histories cut to {last}"
     size = max(1, min(BATCH, BATCH_SCORES // len(prepared.item_ids)))
-    by_length = np.argsort([len(query.history) for query in queries], kind="stable")  # batches of little padding
+    order = np.argsort([len(query.history) for query in queries], kind="stable")  # batches of little padding
     for begin in tqdm(range(0, len(queries), size), desc=what, unit="batch", disable=None, leave=False):
-        users = by_length[begin : begin + size]
+        users = order[begin : begin + size]
         batch = [queries[user] for user in users]
-        scores = {name: system.score(batch) for name, system in systems.items()}
-        parts = {name: standardised(scores[name]) for name in {part for mix in mixtures.values() for part in mix}}
-        scores |= {name: sum(parts[part] for part in mix) for name, mix in mixtures.items()}  # type: ignore[misc]
-        for name in names:
-            if prepared.exclude_history:
-                exclude(scores[name], batch)
-            for user, row in zip(users, scores[name]):
-                if np.isnan(row.sum()):
-                    raise ValueError(
-                        f"{name} gave a score that is not a number, for the history {queries[user].history}"
-                    )
-                ranks[name][user] = rank_targets(row, targets.items[user])
-                if last is None:
-                    best = top_items(row, LIST_SIZE, queries[user].history[:0])
-                    lists[name][user, : len(best)] = best
-    log.info("evaluate: %d users ranked by %d systems (%s)", len(queries), len(names), what)
-    owners = np.repeat(np.arange(len(queries)), [len(items) for items in targets.items])
-    return {name: Ranked(TargetRanks(np.concatenate(ranks[name]), owners, len(queries)), lists[name]) for name in names}
+        wanted = [targets.items[user] for user in users]
+        excluded = [query.history for query in batch] if prepared.exclude_history else []
+        for name, scores in _scores(systems, mixed, batch).items():
+            try:
+                found[name].ranks.append(rank_targets(scores, wanted, excluded))
+            except ValueError as error:
+                raise ValueError(f"{name} cannot be ranked: {error}") from None
+            if last is None:
+                found[name].put_lists(users, scores)
+    log.info("evaluate: %d users ranked by %d systems (%s)", len(queries), len(found), what)
+    return {name: Ranked(TargetRanks.joined(one.ranks).of_rows(order), one.lists) for name, one in found.items()}
 
 
-def exclude(scores: NDArray[np.float32], queries: Sequence[Query]) -> None:
-    """Set the items of each history to -inf, in place."""
-    rows = np.repeat(np.arange(len(queries)), [len(query.history) for query in queries])
-    scores[rows, np.concatenate([query.history for query in queries])] = -np.inf
+@dataclass(frozen=True)
+class _Gathered:
+    ranks: list[TargetRanks]  # of one batch after the other
+    lists: NDArray[np.int64]
+
+    def put_lists(self, users: NDArray[np.intp], scores: NDArray[np.float32]) -> None:
+        for user, row in zip(users, scores):
+            best = top_items(row, LIST_SIZE, np.zeros(0, np.int64))
+            self.lists[user, : len(best)] = best
+
+
+def _scores(
+    systems: Mapping[str, System], mixed: Mapping[str, Sequence[str]], batch: Sequence[Query]
+) -> dict[str, NDArray[np.float32]]:
+    """Scores of every system and mixture, each ``[queries, items]``."""
+    scores = {name: system.score(batch) for name, system in systems.items()}
+    alike = {name: standardised(scores[name]) for name in {part for parts in mixed.values() for part in parts}}
+    return scores | {name: np.sum([alike[part] for part in parts], axis=0) for name, parts in mixed.items()}

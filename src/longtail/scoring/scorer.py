@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from longtail.contracts.errors import UserError
-from longtail.neighbours.counting import unit_vectors
 from longtail.scoring.bundle import LIKENESS, Bundle, length_bucket
 from longtail.scoring.int8 import products
 from longtail.scoring.likeness import Likeness
 from longtail.scoring.query import Query
+from longtail.scoring.rows import unit_vectors
 from longtail.scoring.top import top_items
 
 NEAR = 0.95  # "similar" and "matches" are said of what is nearer than this share of the catalogue

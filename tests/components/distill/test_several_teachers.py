@@ -1,5 +1,6 @@
 """Students of several teachers, of the distillation layer's options, and of two processes."""
 
+import json
 import os
 import subprocess
 import sys
@@ -12,14 +13,16 @@ import pytest
 from helpers_prepared import write_tiny_prepared
 
 from longtail.components.distill.distill import distill
+from longtail.components.distill.settings import DistillSettings
 from longtail.components.finetune.finetune import finetune
+from longtail.components.finetune.settings import FinetuneSettings
 from longtail.contracts.artifacts import TEACHER, read_artifact
 from longtail.contracts.errors import UserError
-from longtail.contracts.settings import DistillSettings, FinetuneSettings
 from longtail.scoring.bundle import load_bundle
 
 pytestmark = pytest.mark.slow
-SMALL = {"adaptation": "frozen", "dim": 16, "heads": 2, "epochs": 1, "batch_positions": 64, "epoch_steps": 1}
+FROZEN = {"method": "frozen"}
+SMALL = {"dim": 16, "heads": 2, "epochs": 1, "batch_positions": 64, "epoch_steps": 1}
 
 
 @pytest.fixture(scope="module")
@@ -29,14 +32,15 @@ def shop(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Path:
     write_tiny_prepared(folder / "prepared")
     write_tiny_prepared(folder / "other", seed=9)
     for name, data, more in (("one", "prepared", {}), ("two", "prepared", {"dim": 24}), ("strange", "other", {})):
-        settings = FinetuneSettings.model_validate({"language_model": str(tiny_encoder)} | SMALL | more)
+        settings = FinetuneSettings.model_validate(
+            {"language_model": str(tiny_encoder), "adaptation": FROZEN, "training": SMALL | more}
+        )
         finetune(folder / data, folder / name, settings, seed=1)
     return folder
 
 
 def item_matrix(shop: Path, output: Path, **more: object) -> np.ndarray:
-    small = {name: value for name, value in SMALL.items() if name != "adaptation"}
-    distill(shop / "prepared", shop / "one", output, DistillSettings.model_validate(small | more), seed=1)
+    distill(shop / "prepared", shop / "one", output, DistillSettings.model_validate({"training": SMALL} | more), seed=1)
     return load_bundle(output).tensors.item_matrix
 
 
@@ -73,8 +77,13 @@ def test_two_processes_write_one_teacher(shop: Path, tiny_encoder: Path, tmp_pat
         "--output",
         str(tmp_path / "two"),
     ]
-    settings = {"language_model": str(tiny_encoder)} | SMALL | {"dropout": 0.0, "precision": "fp32"}
-    overrides = [part for name, value in settings.items() for part in ("--set", f"finetune.{name}={value}")]
+    settings = {
+        "language_model": str(tiny_encoder),
+        "precision": "fp32",
+        "adaptation": FROZEN,
+        "training": SMALL | {"dropout": 0.0},
+    }
+    overrides = [part for name, value in settings.items() for part in ("--set", f"finetune.{name}={json.dumps(value)}")]
     done = subprocess.run([*launcher, *stage, *overrides], capture_output=True, text=True, env=dict(os.environ))
     assert done.returncode == 0, done.stderr
     finetune(shop / "prepared", tmp_path / "one", FinetuneSettings.model_validate(settings))

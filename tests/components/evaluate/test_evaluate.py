@@ -11,11 +11,11 @@ from helpers_prepared import leave_last_out, write_bundle_for, write_tiny_prepar
 from longtail.components.evaluate.component import evaluate as component
 from longtail.components.evaluate.evaluate import evaluate
 from longtail.components.evaluate.rescoring import Champion
+from longtail.components.evaluate.settings import EvaluateSettings
 from longtail.components.evaluate.summary import segment_table
 from longtail.contracts.artifacts import EVALUATION, read_artifact
 from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset, Split
-from longtail.contracts.settings import EvaluateSettings
 from longtail.registry.opening import open_registry
 from longtail.scoring.bundle import load_bundle
 from longtail.scoring.query import Query, queries_of
@@ -375,9 +375,9 @@ def test_golden_answers_without_history_where_nobody_is_cold(tmp_path):
 
 
 def test_batches_do_not_change_the_result(tmp_path, case, monkeypatch):
-    from longtail.components.evaluate import scoring
+    from longtail.scoring import ranked
 
-    monkeypatch.setattr(scoring, "BATCH_SCORES", 7 * 30)
+    monkeypatch.setattr(ranked, "BATCH_SCORES", 7 * 30)
     evaluate(case.prepared, case.teacher, case.bundle, tmp_path / "evaluation", QUICK, 3)
     again = pq.read_table(tmp_path / "evaluation/per_user.parquet")
     assert again.equals(pq.read_table(case.artifact.file("per_user.parquet")))
@@ -391,5 +391,5 @@ def test_score_that_is_not_a_number_is_an_error(tmp_path):
     case.bundle = write_tiny_bundle(
         tmp_path / "broken", item_ids=case.data.item_ids, train_digest=digest, item_matrix=items
     )
-    with pytest.raises(ValueError, match="student gave a score that is not a number"):
+    with pytest.raises(ValueError, match=r"student cannot be ranked: row .* a score is not a number"):
         case.run()

@@ -3,8 +3,9 @@
 import pytest
 
 from longtail.components.evaluate.gate import decide
+from longtail.components.evaluate.settings import EvaluateSettings
 from longtail.contracts.errors import UserError
-from longtail.contracts.settings import EvaluateSettings, from_json
+from longtail.contracts.settings_base import from_json
 
 
 def rival(minus: float, half: float) -> dict:

@@ -10,8 +10,8 @@ from helpers_prepared import write_tiny_prepared
 from numpy.typing import NDArray
 
 from longtail.components.finetune.finetune import _text_vectors
+from longtail.components.finetune.settings import FinetuneSettings
 from longtail.contracts.prepared import PreparedDataset
-from longtail.contracts.settings import FinetuneSettings
 from longtail.modeling.language_model import load_language_model
 
 pytestmark = pytest.mark.slow
@@ -22,8 +22,8 @@ def test_options_act_on_the_adapted_vectors_alone(tiny_decoder: Path, tmp_path: 
     data = PreparedDataset(tmp_path / "prepared")
 
     def vectors(name: str, **settings: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        small = {"adapt_steps": 2, "adapt_batch": 8}
-        chosen = FinetuneSettings.model_validate({"language_model": str(tiny_decoder), **small, **settings})
+        small = {"steps": 2, "batch": 8}
+        chosen = FinetuneSettings.model_validate({"language_model": str(tiny_decoder), "adaptation": small | settings})
         model = load_language_model(chosen.language_model, "auto", 16)
         frozen, features, _ = _text_vectors(model, data, chosen, 1, torch.device("cpu"), False, tmp_path / name)
         return frozen, features[:, 32:64]
@@ -32,7 +32,7 @@ def test_options_act_on_the_adapted_vectors_alone(tiny_decoder: Path, tmp_path: 
     for name, options in {
         "pretrained": {"mlm_steps": 2},
         "altered": {"word_dropout": 0.4},
-        "adapter": {"adaptation": "adapter", "adapter_dim": 4},
+        "adapter": {"method": "adapter", "adapter_dim": 4},
     }.items():
         same, other = vectors(name, **options)
         assert np.array_equal(frozen, same)

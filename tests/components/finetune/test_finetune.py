@@ -1,22 +1,26 @@
 """Finetune and distill on a tiny shop with a tiny random language model: the real functions, real files."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from helpers_prepared import write_tiny_prepared
 
 from longtail.components.distill.distill import distill
+from longtail.components.distill.settings import DistillSettings, StudentTraining
 from longtail.components.finetune.finetune import finetune
+from longtail.components.finetune.settings import FinetuneSettings, TeacherTraining
 from longtail.contracts.artifacts import TEACHER, read_artifact
 from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset
-from longtail.contracts.settings import DistillSettings, FinetuneSettings
+from longtail.modeling.adaptation_settings import AdaptationSettings
 from longtail.scoring.bundle import load_bundle
 from longtail.scoring.query import Query
 from longtail.scoring.scorer import Scorer
 
 pytestmark = pytest.mark.slow
+SMALL: dict[str, Any] = {"dim": 16, "heads": 2, "epochs": 2, "batch_positions": 64, "epoch_steps": 1}
 
 
 @pytest.fixture(scope="module")
@@ -25,13 +29,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Pat
     write_tiny_prepared(folder / "prepared")
     settings = FinetuneSettings(
         language_model=str(tiny_encoder),
-        adapt_steps=3,
-        adapt_batch=8,
-        dim=16,
-        heads=2,
-        epochs=2,
-        batch_positions=64,
-        epoch_steps=1,
+        adaptation=AdaptationSettings(steps=3, batch=8),
+        training=TeacherTraining(**SMALL),
         neighbours=5,
     )
     finetune(folder / "prepared", folder / "teacher", settings, seed=1)
@@ -39,7 +38,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Pat
         folder / "prepared",
         folder / "teacher",
         folder / "bundle",
-        DistillSettings(dim=16, heads=2, epochs=2, batch_positions=64, epoch_steps=1),
+        DistillSettings(training=StudentTraining(**SMALL)),
         seed=1,
     )
     return folder
@@ -77,7 +76,7 @@ def test_the_student_learns_from_a_teacher_of_the_same_data_only(trained: Path, 
 
 
 def test_same_seed_same_result(trained: Path, tmp_path: Path) -> None:
-    settings = DistillSettings(dim=16, heads=2, epochs=2, batch_positions=64, epoch_steps=1)
+    settings = DistillSettings(training=StudentTraining(**SMALL))
     distill(trained / "prepared", trained / "teacher", tmp_path / "bundle", settings, seed=1)
     one, other = load_bundle(trained / "bundle").tensors, load_bundle(tmp_path / "bundle").tensors
     assert np.array_equal(one.item_matrix, other.item_matrix)
@@ -87,7 +86,7 @@ def test_same_seed_same_result(trained: Path, tmp_path: Path) -> None:
 def test_more_adapted_layers_than_there_are_is_one_clear_error(
     trained: Path, tiny_encoder: Path, tmp_path: Path
 ) -> None:
-    settings = FinetuneSettings(language_model=str(tiny_encoder), adapted_layers=9, dim=16, heads=2)
-    with pytest.raises(UserError, match="adapted_layers"):
+    settings = FinetuneSettings(language_model=str(tiny_encoder), adaptation=AdaptationSettings(layers=9))
+    with pytest.raises(UserError, match=r"finetune\.adaptation\.layers"):
         finetune(trained / "prepared", tmp_path / "teacher", settings)
     assert not (tmp_path / "teacher").exists()

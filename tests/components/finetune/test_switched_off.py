@@ -7,11 +7,13 @@ import pytest
 from helpers_prepared import write_tiny_prepared
 
 from longtail.components.distill.distill import distill
+from longtail.components.distill.settings import DistillSettings
 from longtail.components.evaluate.evaluate import evaluate
+from longtail.components.evaluate.settings import EvaluateSettings
 from longtail.components.finetune.finetune import finetune
+from longtail.components.finetune.settings import FinetuneSettings
 from longtail.contracts.artifacts import PREPARED, read_artifact, write_artifact
 from longtail.contracts.errors import UserError
-from longtail.contracts.settings import DistillSettings, EvaluateSettings, FinetuneSettings
 from longtail.scoring.bundle import load_bundle
 from longtail.scoring.query import Query
 from longtail.scoring.scorer import Scorer
@@ -26,7 +28,7 @@ def teachers(tmp_path_factory, tiny_encoder):
     folder = tmp_path_factory.mktemp("bare")
     write_tiny_prepared(folder / "prepared")
     for seed in (1, 2):
-        settings = FinetuneSettings(language_model=str(tiny_encoder), adaptation="none", **SMALL)
+        settings = FinetuneSettings(language_model=str(tiny_encoder), adaptation={"method": "none"}, training=SMALL)
         finetune(folder / "prepared", folder / f"teacher{seed}", settings, seed)
     return folder
 
@@ -48,7 +50,9 @@ def test_without_language_model_and_words_no_text_reaches_the_vectors(teachers, 
     other = with_other_texts(teachers / "prepared", tmp_path / "other")
     matrices = {}
     for adaptation in ("none", "frozen"):
-        settings = FinetuneSettings(language_model=str(tiny_encoder), adaptation=adaptation, lexical=False, **SMALL)
+        settings = FinetuneSettings(
+            language_model=str(tiny_encoder), adaptation={"method": adaptation}, lexical=False, training=SMALL
+        )
         for data in (other, teachers / "prepared"):
             finetune(data, tmp_path / "teacher", settings, seed=1)
             matrices[adaptation, data == other] = load_bundle(tmp_path / "teacher" / "scorer").tensors.item_matrix
@@ -58,7 +62,7 @@ def test_without_language_model_and_words_no_text_reaches_the_vectors(teachers, 
 
 def test_without_language_model_the_stages_go_through_and_stated_interests_are_refused(teachers, tmp_path):
     prepared, teacher = teachers / "prepared", teachers / "teacher1"
-    distill(prepared, teacher, tmp_path / "bundle", DistillSettings(**SMALL), seed=1)
+    distill(prepared, teacher, tmp_path / "bundle", DistillSettings(training=SMALL), seed=1)
     for path in (teacher / "scorer", tmp_path / "bundle"):
         bundle = load_bundle(path)
         assert not bundle.has_text_encoder
@@ -71,7 +75,13 @@ def test_without_language_model_the_stages_go_through_and_stated_interests_are_r
 
 def test_a_student_of_labels_alone_owes_nothing_to_its_teacher(teachers, tmp_path):
     def student(teacher, **settings):
-        distill(teachers / "prepared", teachers / teacher, tmp_path / "bundle", DistillSettings(**SMALL, **settings), 5)
+        distill(
+            teachers / "prepared",
+            teachers / teacher,
+            tmp_path / "bundle",
+            DistillSettings(training=SMALL, **settings),
+            5,
+        )
         return load_bundle(tmp_path / "bundle").tensors.item_matrix
 
     alone = {"soft_label_weight": 0.0, "start_from_teacher": False}

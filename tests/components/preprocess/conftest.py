@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from longtail.components.preprocess.prepare import prepare
+from longtail.components.preprocess.settings import PreprocessSettings
 from longtail.contracts.prepared import PreparedDataset
-from longtail.contracts.settings import PreprocessSettings
 
 Prepare = Callable[..., PreparedDataset]
 NOW = 2_000_000_000

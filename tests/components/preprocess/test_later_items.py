@@ -8,8 +8,8 @@ import pytest
 
 from longtail.components.preprocess.later_items import read_new_items
 from longtail.components.preprocess.prepare import prepare
+from longtail.components.preprocess.settings import PreprocessSettings
 from longtail.contracts.errors import UserError
-from longtail.contracts.settings import PreprocessSettings
 
 ITEMS = 'item_id,title,attributes,description\nz,Red lamp,light|metal,"Warm, bright"\nb,,cloth,\nc,Chair,,\n'
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from longtail.components.preprocess.prepare import prepare
+from longtail.components.preprocess.settings import PreprocessSettings
 from longtail.contracts.prepared import PreparedDataset
-from longtail.contracts.settings import PreprocessSettings
 
 DATASETS = Path(__file__).parents[4] / "shared" / "datasets"
 

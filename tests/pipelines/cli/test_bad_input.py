@@ -14,9 +14,9 @@ from longtail.pipelines.cli import main as cli
 @pytest.mark.parametrize(
     "setting, parts",
     [
-        ("finetune.epoch=3", ("there is no setting 'finetune.epoch'", "epochs")),
-        ("finetune.learning_rate=1e-5x", ("finetune.learning_rate", "1e-5x")),
-        ("finetune.epochs", ("--set finetune.epochs",)),
+        ("finetune.training.epoch=3", ("there is no setting 'finetune.training.epoch'", "epochs")),
+        ("finetune.training.learning_rate=1e-5x", ("finetune.training.learning_rate", "1e-5x")),
+        ("finetune.training.epochs", ("--set finetune.training.epochs",)),
     ],
 )
 def test_faulty_setting(tables, capfd, setting, parts):

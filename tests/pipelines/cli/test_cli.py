@@ -134,8 +134,9 @@ def test_serve_hands_over_to_the_model_server(tmp_path, monkeypatch):
 def test_demo_settings_are_valid_and_small():
     from importlib.resources import files
 
-    from longtail.contracts.settings import FinetuneSettings, load_settings
+    from longtail.components.finetune.settings import FinetuneSettings
+    from longtail.pipelines.run_settings import load_settings
 
-    settings = load_settings(str(files("longtail.pipelines") / "demo.yaml"))
-    assert settings.finetune.adapt_steps < FinetuneSettings().adapt_steps
-    assert settings.finetune.dim % settings.finetune.heads == 0
+    settings = load_settings(str(files("longtail.pipelines.cli") / "demo.yaml"))
+    assert settings.finetune.adaptation.steps < FinetuneSettings().adaptation.steps
+    assert settings.finetune.training.dim % settings.finetune.training.heads == 0

@@ -37,8 +37,8 @@ def test_compress_prints_what_is_kept(tmp_path, capfd):
     common = ("compress", "--bundle", bundle, "--prepared", tmp_path / "prepared", "--output", tmp_path / "out")
     code, error = refused(capfd, *common)
     assert code == 2
-    assert is_one_message(error, "no compression is on", "distill.int8_items=true")
-    typed(*common, "--set", "distill.int8_items=true", "--set", "distill.keep_ndcg=0")
+    assert is_one_message(error, "no compression is on", "distill.compression.int8_items=true")
+    typed(*common, "--set", "distill.compression.int8_items=true", "--set", "distill.compression.keep_ndcg=0")
     shown = capfd.readouterr().out
     assert [line.split()[0] for line in shown.splitlines()[2:8]] == ["0", "1", "2", "3", "4", "all"]
     assert isinstance(load_bundle(tmp_path / "out").tensors.item_matrix, Int8Rows)

@@ -6,9 +6,9 @@ import pytest
 from helpers_command import is_one_message, refused
 from helpers_hand_bundle import write_hand_bundle
 
-from longtail.contracts.settings import load_settings
 from longtail.pipelines.cli import main as cli
 from longtail.pipelines.local import run as local
+from longtail.pipelines.run_settings import load_settings
 from longtail.registry.opening import open_registry
 from longtail.system import places
 

@@ -7,7 +7,6 @@ from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from longtail.contracts.errors import UserError
-from longtail.contracts.settings import load_settings
 from longtail.pipelines.activation import compile_pipeline
 from longtail.pipelines.parameters import STAGES, arguments
 from longtail.pipelines.resources import (
@@ -18,6 +17,7 @@ from longtail.pipelines.resources import (
     check_claims,
     load_resources,
 )
+from longtail.pipelines.run_settings import load_settings
 
 GPU = FinetuneResources(
     cpu="8",

@@ -8,12 +8,12 @@ import time
 import pytest
 
 from longtail.contracts.errors import UserError
-from longtail.contracts.settings import RunSettings
 from longtail.pipelines.cli import main as cli
 from longtail.pipelines.kubeflow import schedules
 from longtail.pipelines.kubeflow.api import Api
 from longtail.pipelines.kubeflow.schedules import schedule, unschedule
 from longtail.pipelines.parameters import arguments
+from longtail.pipelines.run_settings import RunSettings
 
 INPUTS = arguments("s3://shop/log/*.parquet", "s3://shop/items.parquet", None, RunSettings())
 

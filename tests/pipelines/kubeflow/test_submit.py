@@ -8,13 +8,13 @@ from helpers_command import is_one_message, refused
 from helpers_kfp_api import KfpApi
 
 from longtail.contracts.errors import UserError
-from longtail.contracts.settings import RunSettings
 from longtail.pipelines.cli import main as cli
 from longtail.pipelines.kubeflow import submit as cluster
 from longtail.pipelines.kubeflow.api import Api
 from longtail.pipelines.kubeflow.submit import submit
 from longtail.pipelines.parameters import arguments
 from longtail.pipelines.resources import FinetuneResources, Resources
+from longtail.pipelines.run_settings import RunSettings
 from longtail.system.machine import free_ports
 
 INPUTS = arguments("s3://shop/log.parquet", "s3://shop/items.parquet", None, RunSettings(seed=3))

@@ -8,9 +8,9 @@ import pytest
 from helpers_command import is_one_message, refused, run_of
 
 from longtail.contracts.errors import UserError
-from longtail.contracts.settings import load_settings
 from longtail.pipelines.local import containers
 from longtail.pipelines.local import run as local
+from longtail.pipelines.run_settings import load_settings
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_a_run_mounts_its_inputs_and_the_files_that_settings_name(as_user, monke
     monkeypatch.chdir(tables)
     Path("model").mkdir()
     Path("words.jsonl").write_text("")
-    settings = load_settings(None, ["finetune.language_model=model", "finetune.paraphrases=words.jsonl"])
+    settings = load_settings(None, ["finetune.language_model=model", "finetune.adaptation.paraphrases=words.jsonl"])
     with pytest.raises(KeyboardInterrupt):
         local.run_local(local.RunInputs("log.csv", "items.csv", None, settings, Path("out"), image="ours:1"))
     work = tables / "out/.work"

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from longtail.contracts.errors import UserError
-from longtail.contracts.settings import load_settings
 from longtail.pipelines.local import run as local
 from longtail.pipelines.local.run import RunInputs, run_local
 from longtail.pipelines.local.runner import StageFailed
+from longtail.pipelines.run_settings import load_settings
 
 STUB = "helpers_stub_pipeline:build"
 TESTS = Path(__file__).parents[2]
@@ -78,7 +78,7 @@ def test_unchanged_rerun_is_cached_and_changed_data_behind_the_same_path_is_not(
 def test_a_stage_setting_reruns_its_stage_and_those_after_it_only(shop, capfd):
     run_local(inputs(shop), STUB)
     capfd.readouterr()
-    run_local(inputs(shop, "distill.epochs=9"), STUB)
+    run_local(inputs(shop, "distill.training.epochs=9"), STUB)
     assert states(capfd.readouterr().out) == {
         "fingerprint": "done",
         "preprocess": "cached",

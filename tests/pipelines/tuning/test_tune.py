@@ -12,13 +12,13 @@ from helpers_prepared import leave_last_out, write_tiny_prepared
 
 from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset, Split
-from longtail.contracts.settings import load_settings
 from longtail.pipelines.cli import main as cli
+from longtail.pipelines.run_settings import load_settings
 from longtail.pipelines.tuning import search_space
 from longtail.pipelines.tuning import tune as module
 from longtail.pipelines.tuning.tune import Tuning, tune
 
-SPACE = "distill.learning_rate: {low: 1e-4, high: 1e-1, log: true}\ndistill.soft_label_weight: {choices: [0.0, 1.0]}\n"
+SPACE = "distill.training.learning_rate: {low: 1e-4, high: 1e-1, log: true}\ndistill.soft_label_weight: {choices: [0.0, 1.0]}\n"
 USERS = [
     leave_last_out([(user * 7 + step * (1 + user % 3)) % 30 for step in range(3 + user % 6)]) for user in range(40)
 ]
@@ -29,8 +29,8 @@ def tuning(tmp_path, tiny_encoder):
     """``tuning(space, trials, base)``: a study on the tiny data set, in a folder of its own."""
     small = {"dim": 16, "heads": 2, "epochs": 1, "batch_positions": 64, "epoch_steps": 1}
     config = tmp_path / "base.yaml"
-    finetune = small | {"language_model": str(tiny_encoder), "adaptation": "frozen"}
-    config.write_text(yaml.safe_dump({"seed": 3, "finetune": finetune, "distill": small}))
+    finetune = {"language_model": str(tiny_encoder), "adaptation": {"method": "frozen"}, "training": small}
+    config.write_text(yaml.safe_dump({"seed": 3, "finetune": finetune, "distill": {"training": small}}))
 
     def make(space=SPACE, trials=2, name="study", prepared=None):
         prepared = prepared or tmp_path / "prepared"
@@ -52,18 +52,21 @@ def trials_of(tuning):
 @pytest.mark.parametrize(
     "space, parts",
     [
-        ("distill.learning_rat: {low: 0.1, high: 1}", ("distill.learning_rat'", "distill.learning_rate?")),
+        (
+            "distill.training.learning_rat: {low: 0.1, high: 1}",
+            ("distill.training.learning_rat'", "distill.training.learning_rate?"),
+        ),
         ("evaluate.confidence: {low: 0.6, high: 0.9}", ("evaluate.confidence", "cannot be searched")),
         ("seed: {choices: [1, 2]}", ("'seed' cannot be searched",)),
-        ("finetune.dropout: {low: 0, high: 1.5}", ("finetune.dropout", "1.5")),
-        ("finetune.blocks: {low: 0, high: 2}", ("finetune.blocks", "0 is not allowed")),
+        ("finetune.training.dropout: {low: 0, high: 1.5}", ("finetune.training.dropout", "1.5")),
+        ("finetune.training.blocks: {low: 0, high: 2}", ("finetune.training.blocks", "0 is not allowed")),
         ("finetune.pooling: {choices: [mean, max]}", ("finetune.pooling", "'max'")),
         ("finetune.pooling: {low: 1, high: 2}", ("finetune.pooling", "choices")),
-        ("finetune.blocks: {low: 3, high: 2}", ("low <= high",)),
-        ("finetune.dropout: {low: 0, high: 0.5, log: true}", ("finetune.dropout", "log")),
-        ("finetune.dropout: {low: 0, hihg: 0.5}", ("hihg",)),
-        ("finetune.blocks: {choices: []}", ("finetune.blocks", "choices")),
-        ("finetune.dropout: 0.5", ("finetune.dropout", "mapping")),
+        ("finetune.training.blocks: {low: 3, high: 2}", ("low <= high",)),
+        ("finetune.training.dropout: {low: 0, high: 0.5, log: true}", ("finetune.training.dropout", "log")),
+        ("finetune.training.dropout: {low: 0, hihg: 0.5}", ("hihg",)),
+        ("finetune.training.blocks: {choices: []}", ("finetune.training.blocks", "choices")),
+        ("finetune.training.dropout: 0.5", ("finetune.training.dropout", "mapping")),
         ("", ("no setting to search",)),
     ],
 )
@@ -90,12 +93,12 @@ def command(tuning, *more):
 
 
 def test_distributions_follow_the_settings_types(tuning):
-    space = "distill.dim: {low: 8, high: 16, step: 4}\ndistill.dropout: {low: 0, high: 1e-1}\ndistill.epochs: {low: 1, high: 8, log: true}"
+    space = "distill.training.dim: {low: 8, high: 16, step: 4}\ndistill.training.dropout: {low: 0, high: 1e-1}\ndistill.training.epochs: {low: 1, high: 8, log: true}"
     given = tuning(space)
     found = search_space.read_space(given.space, given.base)
-    assert found["distill.dim"] == optuna.distributions.IntDistribution(8, 16, step=4)
-    assert found["distill.dropout"] == optuna.distributions.FloatDistribution(0.0, 0.1)
-    assert found["distill.epochs"] == optuna.distributions.IntDistribution(1, 8, log=True)
+    assert found["distill.training.dim"] == optuna.distributions.IntDistribution(8, 16, step=4)
+    assert found["distill.training.dropout"] == optuna.distributions.FloatDistribution(0.0, 0.1)
+    assert found["distill.training.epochs"] == optuna.distributions.IntDistribution(1, 8, log=True)
 
 
 def test_a_missing_optuna_names_the_command_that_installs_it(tuning, capfd, monkeypatch):
@@ -127,9 +130,9 @@ def scored(monkeypatch):
 
     def score(settings, tuning, data):
         tried.append(settings)
-        if settings.distill.blocks == 3:
+        if settings.distill.training.blocks == 3:
             raise RuntimeError("out of\nluck")
-        return 1 / (1 + abs(settings.distill.learning_rate - 0.01))
+        return 1 / (1 + abs(settings.distill.training.learning_rate - 0.01))
 
     monkeypatch.setattr(module, "_score", score)
     return tried
@@ -138,27 +141,32 @@ def scored(monkeypatch):
 def test_the_first_trial_is_the_base_and_the_best_is_written(tuning, scored, capfd):
     given = tuning(trials=8)
     best = tune(given)
-    assert scored[0].distill.learning_rate == given.base.distill.learning_rate
-    assert best == max(scored, key=lambda settings: 1 / (1 + abs(settings.distill.learning_rate - 0.01)))
+    assert scored[0].distill.training.learning_rate == given.base.distill.training.learning_rate
+    assert best == max(scored, key=lambda settings: 1 / (1 + abs(settings.distill.training.learning_rate - 0.01)))
     assert load_settings(given.output) == best
     written = yaml.safe_load(given.output.read_text())
-    changed = {"dim", "heads", "epochs", "batch_positions", "epoch_steps", "learning_rate", "soft_label_weight"}
-    assert set(written["distill"]) <= changed and "preprocess" not in written and written["seed"] == 3
+    changed = {"dim", "heads", "epochs", "batch_positions", "epoch_steps", "learning_rate"}
+    assert (
+        set(written["distill"]) <= {"training", "soft_label_weight"} and set(written["distill"]["training"]) <= changed
+    )
+    assert "preprocess" not in written and written["seed"] == 3
     lines = capfd.readouterr().out.splitlines()
     assert sum("*" in line for line in lines[-8:]) == 1
-    assert lines[0].startswith("trial 1 of 8: distill.learning_rate=")
+    assert lines[0].startswith("trial 1 of 8: distill.training.learning_rate=")
 
 
 def test_a_failed_trial_is_shown_and_the_study_goes_on(tuning, scored, capfd):
-    given = tuning("distill.blocks: {choices: [1, 3]}\ndistill.learning_rate: {low: 0.001, high: 0.1}", trials=10)
+    given = tuning(
+        "distill.training.blocks: {choices: [1, 3]}\ndistill.training.learning_rate: {low: 0.001, high: 0.1}", trials=10
+    )
     tune(given)
     out = capfd.readouterr().out
     assert "failed: RuntimeError: out of luck" in out
-    assert len(trials_of(given)) == 10 - sum(settings.distill.blocks == 3 for settings in scored) < 10
+    assert len(trials_of(given)) == 10 - sum(settings.distill.training.blocks == 3 for settings in scored) < 10
 
 
 def test_values_that_do_not_go_together_fail_their_trial_and_where_all_fail_it_is_an_error(tuning):
-    given = tuning("distill.dim: {choices: [17]}", trials=3)
+    given = tuning("distill.training.dim: {choices: [17]}", trials=3)
     with pytest.raises(UserError, match=r"all 3 trials failed.*multiple of heads"):
         tune(given)
     assert not given.output.exists()
@@ -172,14 +180,14 @@ def test_a_longer_study_goes_on_and_equals_one_without_a_stop(tuning, scored):
 
 
 def test_equal_trials_are_not_trained_twice(tuning, scored):
-    tune(tuning("distill.blocks: {choices: [1, 2]}", trials=6))
+    tune(tuning("distill.training.blocks: {choices: [1, 2]}", trials=6))
     assert len(scored) == 2
 
 
 def test_trials_of_other_settings_or_data_are_not_mixed(tuning, scored, tmp_path):
     tune(tuning())
     with pytest.raises(UserError, match="other space"):
-        tune(tuning("distill.blocks: {choices: [1, 2]}"))
+        tune(tuning("distill.training.blocks: {choices: [1, 2]}"))
     other = write_tiny_prepared(tmp_path / "other", seed=4)
     with pytest.raises(UserError, match="other data"):
         tune(tuning(prepared=other))

@@ -1,7 +1,10 @@
 import pytest
 
+from longtail.components.distill.settings import DistillSettings
+from longtail.components.finetune.settings import FinetuneSettings, TeacherTraining
 from longtail.contracts.errors import UserError
-from longtail.contracts.settings import DistillSettings, FinetuneSettings, RunSettings, from_json, load_settings
+from longtail.contracts.settings_base import from_json
+from longtail.pipelines.run_settings import RunSettings, load_settings
 
 
 def write(folder, text):
@@ -17,24 +20,34 @@ def test_defaults_without_a_file_and_from_an_empty_one(tmp_path):
 
 @pytest.mark.parametrize("written", ["1e-5", "1E-5", "1.0e-05", "0.00001", "'1e-5'"])
 def test_every_way_to_write_a_small_number_is_that_number(tmp_path, written):
-    path = write(tmp_path, f"finetune: {{learning_rate: {written}}}")
-    assert load_settings(path).finetune.learning_rate == 1e-5
+    path = write(tmp_path, f"finetune: {{training: {{learning_rate: {written}}}}}")
+    assert load_settings(path).finetune.training.learning_rate == 1e-5
 
 
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("finetune: {epoch: 3}", r"settings\.yaml: there is no setting 'finetune\.epoch'; known here: .*epochs"),
+        (
+            "finetune: {training: {epoch: 3}}",
+            r"settings\.yaml: there is no setting 'finetune\.training\.epoch'; known here: .*epochs",
+        ),
+        ("finetune: {epochs: 3}", r"settings\.yaml: 'finetune\.epochs' is now 'finetune\.training\.epochs'"),
+        ("finetune: {adaptation: frozen}", r"'finetune\.adaptation' is now 'finetune\.adaptation\.method'"),
+        ("finetune: {adapt_batch: 8}", r"'finetune\.adapt_batch' is now 'finetune\.adaptation\.batch'"),
+        ("distill: {int8_items: true}", r"'distill\.int8_items' is now 'distill\.compression\.int8_items'"),
         ("fine_tune: {}", r"there is no setting 'fine_tune'; known here: deploy, distill, evaluate, finetune"),
-        ("finetune: {learning_rate: 1e-5x}", r"finetune\.learning_rate: .*valid number.*\(given: '1e-5x'\)"),
+        (
+            "finetune: {training: {learning_rate: 1e-5x}}",
+            r"finetune\.training\.learning_rate: .*valid number.*\(given: '1e-5x'\)",
+        ),
         ("deploy: {min_replicas: 5}", r"min_replicas 5 is above max_replicas 3; raise the latter"),
-        ("finetune: {epochs: 0}", r"finetune\.epochs: .*greater than or equal to 1 \(given: 0\)"),
-        ("finetune: {epochs: 1.5}", r"finetune\.epochs: .*integer.*\(given: 1\.5\)"),
-        ("finetune: {dim: 30, heads: 4}", r"dim 30 is not a multiple of heads 4; take dim 28"),
+        ("finetune: {training: {epochs: 0}}", r"finetune\.training\.epochs: .*greater than or equal to 1 \(given: 0\)"),
+        ("finetune: {training: {epochs: 1.5}}", r"finetune\.training\.epochs: .*integer.*\(given: 1\.5\)"),
+        ("finetune: {training: {dim: 30, heads: 4}}", r"dim 30 is not a multiple of heads 4; take dim 28"),
         ("preprocess: {event_weights: {view: -1}}", r"event_weights\.view is -1(\.0)?; weights are positive"),
         ("finetune: 3", r"finetune: .*FinetuneSettings \(given: 3\)"),
         ("- finetune", r"holds a list, but a mapping of settings is needed"),
-        ("finetune: {epochs: [", r"is not valid YAML"),
+        ("finetune: {training: {epochs: [", r"is not valid YAML"),
     ],
 )
 def test_faults_name_file_key_and_value(tmp_path, text, message):
@@ -52,10 +65,12 @@ def test_missing_file_and_folder(tmp_path):
 
 
 def test_overrides_win_over_the_file_and_later_ones_over_earlier(tmp_path):
-    path = write(tmp_path, "finetune: {epochs: 5, dim: 64}\nseed: 7")
-    settings = load_settings(path, ["finetune.epochs=2", "finetune.epochs=3", "distill.learning_rate=1e-5"])
-    assert (settings.finetune.epochs, settings.finetune.dim, settings.seed) == (3, 64, 7)
-    assert settings.distill.learning_rate == 1e-5
+    path = write(tmp_path, "finetune: {training: {epochs: 5, dim: 64}}\nseed: 7")
+    settings = load_settings(
+        path, ["finetune.training.epochs=2", "finetune.training.epochs=3", "distill.training.learning_rate=1e-5"]
+    )
+    assert (settings.finetune.training.epochs, settings.finetune.training.dim, settings.seed) == (3, 64, 7)
+    assert settings.distill.training.learning_rate == 1e-5
 
 
 def test_overrides_take_lists_and_nested_keys():
@@ -67,9 +82,9 @@ def test_overrides_take_lists_and_nested_keys():
 @pytest.mark.parametrize(
     "override, message",
     [
-        ("finetune.epochs", r"--set finetune\.epochs: is not of the form"),
+        ("finetune.training.epochs", r"--set finetune\.training\.epochs: is not of the form"),
         ("finetune.epoch=3", r"--set: there is no setting 'finetune\.epoch'"),
-        ("finetune.epochs=[", r"the value is not valid YAML"),
+        ("finetune.training.epochs=[", r"the value is not valid YAML"),
         ("finetune=3", r"--set: finetune: "),
         ("deploy.target=cluster", r"--set: deploy: .*set deploy\.registry_uri"),
     ],
@@ -80,14 +95,14 @@ def test_faulty_overrides(override, message):
 
 
 def test_slice_survives_its_way_through_json():
-    settings = FinetuneSettings(epochs=3, learning_rate=1e-5)
+    settings = FinetuneSettings(max_tokens=12, training=TeacherTraining(learning_rate=1e-5))
     assert from_json(FinetuneSettings, settings.canonical()) == settings
     assert from_json(DistillSettings, "") == DistillSettings()
 
 
 def test_equal_settings_have_equal_text_however_they_were_written(tmp_path):
-    first = load_settings(write(tmp_path, "finetune: {epochs: 3, dim: 64}"))
-    second = load_settings(None, ["finetune.dim=64", "finetune.epochs=3"])
+    first = load_settings(write(tmp_path, "finetune: {training: {epochs: 3, dim: 64}}"))
+    second = load_settings(None, ["finetune.training.dim=64", "finetune.training.epochs=3"])
     assert first.finetune.canonical() == second.finetune.canonical()
 
 

@@ -1,0 +1,65 @@
+"""Settings of the first stage: how raw tables become the Prepared data set."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from longtail.contracts.settings_base import Settings
+
+
+class PreprocessSettings(Settings):
+    """How raw tables become the Prepared data set."""
+
+    format: Literal["longtail", "movielens", "amazon-2023"] = Field(
+        "longtail", description="Layout of the input files; `longtail` is the project's own columns."
+    )
+    columns: dict[str, str] = Field(
+        default_factory=dict,
+        description="Our column name -> its name in your files, for example {user_id: customer, item_id: sku}.",
+    )
+    engine: Literal["duckdb", "spark"] = Field("duckdb", description="Who runs the table expressions.")
+    memory_limit_gb: float = Field(4.0, gt=0.1, description="GB that DuckDB may hold before it spills to disk.")
+    spark_remote: str | None = Field(
+        None, description="Spark Connect address (sc://host:port); none starts a local Spark."
+    )
+    event_weights: dict[str, float] = Field(
+        default_factory=lambda: {"view": 1.0, "click": 2.0, "cart": 3.0, "purchase": 5.0},
+        description="Strength of each kind of event; an event that is not listed is rejected.",
+    )
+    rating_scale: Literal["none", "user", "global"] = Field(
+        "none",
+        description="Scale ratings to 0..1 by each user's own or the global range; `none` gives every rating weight 1.",
+    )
+    min_rating: float | None = Field(None, description="Ratings below it are rejected as dislikes; none keeps all.")
+    repeats: Literal["merge", "keep"] = Field(
+        "merge",
+        description="`merge`: one event per user and item, first time, greatest weight; `keep`: every event, and items of "
+        "the history may be recommended again.",
+    )
+    min_item_count: int = Field(0, ge=0, description="Items with fewer events lose their events; 0 keeps all.")
+    split: Literal["leave_last_out", "global_time"] = Field(
+        "leave_last_out",
+        description="`leave_last_out`: a user's last event is the test target, the one before it the validation target.",
+    )
+    validation_share: float = Field(
+        0.1, gt=0, lt=0.5, description="Share of events (by time) that validate, global_time only."
+    )
+    test_share: float = Field(0.1, gt=0, lt=0.5, description="Share of events (by time) that test, global_time only.")
+    segments: Literal["history", "quantile"] = Field(
+        "history",
+        description="`history`: cold 0, tail 1-4, torso 5-9, head 10+; `quantile`: tail up to the median, torso to 80 %.",
+    )
+    max_rejected_share: float = Field(0.1, ge=0, le=1, description="The stage fails above this share of unusable rows.")
+    latest_timestamp: int | None = Field(
+        None,
+        description="Unix seconds; later events are rejected as lying in the future. None takes the clock of the run.",
+    )
+
+    @model_validator(mode="after")
+    def _weights_are_positive(self) -> "PreprocessSettings":
+        for event, weight in self.event_weights.items():
+            if weight <= 0:
+                raise ValueError(
+                    f"event_weights.{event} is {weight}; weights are positive (leave the event out to reject it)"
+                )
+        return self

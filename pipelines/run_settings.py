@@ -1,0 +1,35 @@
+"""Settings of a whole run: what one YAML file holds, the settings of every stage."""
+
+import os
+from collections.abc import Sequence
+
+from pydantic import Field
+
+from longtail.components.distill.settings import DistillSettings
+from longtail.components.evaluate.settings import EvaluateSettings
+from longtail.components.finetune.settings import FinetuneSettings
+from longtail.components.preprocess.settings import PreprocessSettings
+from longtail.contracts.settings_base import Settings, parse, read_document
+from longtail.rollout.service_settings import DeploySettings
+
+
+class RunSettings(Settings):
+    """All stages' settings: what one YAML file holds."""
+
+    seed: int = Field(
+        0, ge=0, description="Seed of everything random; same seed, same machine, same threads: same result."
+    )
+    preprocess: PreprocessSettings = PreprocessSettings()
+    finetune: FinetuneSettings = FinetuneSettings()
+    distill: DistillSettings = DistillSettings()
+    evaluate: EvaluateSettings = EvaluateSettings()
+    deploy: DeploySettings = DeploySettings()
+
+
+def load_settings(path: str | os.PathLike[str] | None, overrides: Sequence[str] = ()) -> RunSettings:
+    """Read a YAML settings file; without one, the defaults. ``overrides``: ``stage.key=value``, the value in YAML.
+
+    Raises:
+        UserError: naming file, key and remedy.
+    """
+    return parse(RunSettings, *read_document(path, overrides))
