@@ -5,7 +5,6 @@ with the served ones).
 """
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +28,9 @@ from longtail.contracts.segments import ALL, SEGMENTS
 from longtail.metrics.beyond import long_tail_items
 from longtail.registry.champion import champion_folder
 from longtail.scoring.bundle import load_bundle
-from longtail.scoring.query import Query, System, queries_of
+from longtail.scoring.query import System
 from longtail.scoring.ranked import Ranked, rank_all
+from longtail.scoring.recommender import Asked, Recommender
 from longtail.scoring.scorer import Scorer
 
 GOLDEN_PER_SEGMENT = 4
@@ -120,7 +120,9 @@ def _evaluate(
         (folder / "evaluation.json").write_text(json.dumps(evaluation, indent=1, allow_nan=False) + "\n")
         pq.write_table(_per_user_table(data, targets, segments, ranked, values), folder / "per_user.parquet")
         (folder / "report.html").write_text(render_report(evaluation))
-        (folder / "golden.json").write_text(json.dumps(golden(student, data, targets, segments), indent=1) + "\n")
+        (folder / "golden.json").write_text(
+            json.dumps(golden(Recommender(student.bundle), data, targets, segments), indent=1) + "\n"
+        )
     return bool(gate["passed"])
 
 
@@ -179,21 +181,23 @@ def _per_user_table(
 
 
 def golden(
-    student: Scorer, data: PreparedDataset, targets: Targets, segments: NDArray[np.str_]
+    student: Recommender, data: PreparedDataset, targets: Targets, segments: NDArray[np.str_]
 ) -> list[dict[str, Any]]:
     """The first users of every segment with the student's answers; who has no cold user asks some without history."""
     rows = np.concatenate([np.flatnonzero(segments == name)[:GOLDEN_PER_SEGMENT] for name in SEGMENTS])
-    queries: list[Query] = queries_of(data, targets)
-    chosen = [queries[row] for row in rows]
+    asked = [
+        Asked([data.item_ids[item] for item in targets.histories[row]], data.user_attributes[targets.users[row]])
+        for row in rows
+    ]
     if not (segments == SEGMENTS[0]).any():
-        chosen = [replace(query, history=query.history[:0]) for query in queries[:GOLDEN_PER_SEGMENT]] + chosen
-    answers = student.recommend(chosen, min(10, len(data.item_ids)))
+        first = targets.users[:GOLDEN_PER_SEGMENT]
+        asked = [Asked(attributes=data.user_attributes[user]) for user in first] + asked
     return [
         {
-            "history": [data.item_ids[item] for item in query.history],
-            "attributes": list(query.attributes),
-            "expected": [recommendation.item_id for recommendation in answer],
-            "scores": [recommendation.score for recommendation in answer],
+            "history": list(one.history),
+            "attributes": list(one.attributes),
+            "expected": [recommendation.item_id for recommendation in answer.items],
+            "scores": [recommendation.score for recommendation in answer.items],
         }
-        for query, answer in zip(chosen, answers)
+        for one, answer in zip(asked, student.answers(asked))
     ]

@@ -21,15 +21,14 @@ from kserve.errors import InvalidInput
 
 from longtail.components.predict import monitoring
 from longtail.components.predict.request import (
-    DEFAULT_K,
     INPUT_TENSOR,
     Instance,
     instances_of_v1,
     instances_of_v2,
 )
+from longtail.contracts.errors import UserError
 from longtail.scoring.bundle import load_bundle
-from longtail.scoring.query import Query
-from longtail.scoring.scorer import Scorer
+from longtail.scoring.recommender import Asked, Recommender
 from longtail.system.machine import available_cores
 
 log = logging.getLogger(__name__)
@@ -54,8 +53,7 @@ class RecommendationModel(Model):
             UserError: naming the bundle's file that is missing or changed.
         """
         bundle = load_bundle(self.path)
-        self._scorer = Scorer(bundle, threads=1)
-        self._attributes = frozenset(bundle.attributes)
+        self._recommender = Recommender(bundle, threads=1)
         self._predictions([Instance()])
         monitoring.start_at_zero(self.name)
         if "data_until" in bundle.facts:  # bundles made before it was recorded have none
@@ -108,28 +106,18 @@ class RecommendationModel(Model):
         return predictions
 
     def _predictions(self, instances: list[Instance]) -> list[Prediction]:
-        bundle = self._scorer.bundle
-        count = len(bundle.item_ids)
-        queries, wanted, unknown = [], [], []
-        for number, instance in enumerate(instances):
-            k = instance.k or min(DEFAULT_K, count)
-            if k > count:
-                raise InvalidInput(f"instance {number}: k is {k}, but the catalogue holds {count} items; ask for fewer")
-            if instance.interests and not bundle.has_text_encoder:
-                raise InvalidInput(f"instance {number}: this model cannot read interests; leave the key out")
-            codes = [self._scorer.code(item) for item in instance.history]
-            known = np.array([code for code in codes if code is not None], dtype=np.int32)
-            queries.append(Query(known, instance.attributes, instance.interests))
-            wanted.append(k)
-            unknown.append([item for item, code in zip(instance.history, codes) if code is None])
-        segments = bundle.segment_rule.assign(np.array([len(query.history) for query in queries]))
-        answers = self._scorer.recommend(queries, max(wanted))
+        asked = [Asked(one.history, one.attributes, one.interests, one.k) for one in instances]
+        for number, one in enumerate(asked):
+            try:
+                self._recommender.check(one)
+            except UserError as error:
+                raise InvalidInput(f"instance {number}: {error}") from None
         return [
             {
-                "items": [vars(item) for item in answer[:k]],
-                "segment": str(segment),
-                "unknown_items": missing,
-                "unknown_attributes": [name for name in query.attributes if name not in self._attributes],
+                "items": [vars(item) for item in answer.items],
+                "segment": answer.segment,
+                "unknown_items": answer.unknown_items,
+                "unknown_attributes": answer.unknown_attributes,
             }
-            for answer, k, segment, missing, query in zip(answers, wanted, segments, unknown, queries)
+            for answer in self._recommender.answers(asked)
         ]

@@ -11,7 +11,6 @@ MAX_INSTANCES = 64  # a request; more belong into several requests
 MAX_HISTORY = 1000  # item ids; the model reads the latest ``max_history`` of them
 MAX_ATTRIBUTES = 100
 MAX_INTERESTS = 2000  # characters
-DEFAULT_K = 10
 INPUT_TENSOR = "request"
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=500)]

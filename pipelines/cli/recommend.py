@@ -14,7 +14,6 @@ from longtail.contracts.errors import UserError
 if TYPE_CHECKING:
     from longtail.contracts.prepared import PreparedDataset
     from longtail.scoring.bundle import Bundle
-    from longtail.scoring.scorer import Scorer
 
 SHOWN = 5  # examples in messages
 
@@ -41,29 +40,31 @@ def recommend(
         raise UserError("recommend: give --run or --bundle, one of the two")
     if user is not None and (history is not None or run is None):
         raise UserError("recommend: --user looks the history up in --run; give it without --history and --bundle")
-    import numpy as np
-
     from longtail.contracts.prepared import PreparedDataset
-    from longtail.scoring.bundle import load_bundle
-    from longtail.scoring.query import Query
-    from longtail.scoring.scorer import Scorer
+    from longtail.scoring.recommender import Recommender
 
-    loaded = load_bundle(folder)
-    scorer = Scorer(loaded)
+    recommender = Recommender.load(folder)
+    loaded = recommender.bundle
     ids = [text.strip() for text in history.split(",") if text.strip()] if history else []
     attributes = list(attribute or [])
     _check_attributes(attributes, loaded)
     if user is not None and run is not None:
         ids, known = _of_user(PreparedDataset(run / "prepared"), user, run)
         attributes = attributes or known
-    query = Query(np.array(_codes(ids, scorer), dtype=np.int32), attributes, interests)
-    answers = scorer.recommend([query], k)[0]
+    answer = recommender.recommend(ids, attributes, interests or "", k)
+    if answer.unknown_items:
+        examples = ", ".join(loaded.item_ids[:SHOWN])
+        raise UserError(
+            f"--history: item {answer.unknown_items[0]!r} is not in the catalogue of the bundle, which holds {examples}, …"
+        )
+    items = [asdict(item) for item in answer.items]
     if as_json:
-        typer.echo(json.dumps([asdict(answer) for answer in answers], ensure_ascii=False, indent=1))
+        typer.echo(json.dumps(items, ensure_ascii=False, indent=1))
         return
-    if len(query.history):
-        typer.echo(f"History: {'; '.join(loaded.titles[code] or loaded.item_ids[code] for code in query.history)}")
-    typer.echo(table([asdict(answer) for answer in answers]))
+    if ids:
+        titles = dict(zip(loaded.item_ids, loaded.titles))
+        typer.echo(f"History: {'; '.join(titles[item] or item for item in ids)}")
+    typer.echo(table(items))
 
 
 def table(items: Sequence[dict[str, object]]) -> str:
@@ -74,19 +75,6 @@ def table(items: Sequence[dict[str, object]]) -> str:
         f"{place:>4}. {name:<{width}}  {item['item_id']}  {item['reason']}"
         for place, (name, item) in enumerate(zip(names, items), start=1)
     )
-
-
-def _codes(ids: Sequence[str], scorer: "Scorer") -> list[int]:
-    codes = []
-    for item in ids:
-        code = scorer.code(item)
-        if code is None:
-            examples = ", ".join(scorer.bundle.item_ids[:SHOWN])
-            raise UserError(
-                f"--history: item {item!r} is not in the catalogue of the bundle, which holds {examples}, …"
-            )
-        codes.append(code)
-    return codes
 
 
 def _of_user(prepared: "PreparedDataset", user: str, run: Path) -> tuple[list[str], list[str]]:

@@ -16,6 +16,7 @@ from longtail.neighbours.new_items import Added, add_items
 from longtail.scoring.bundle import ENCODERS, LIKENESS, copy_files, items_table, load_bundle, write_tables
 from longtail.scoring.int8 import Int8Rows
 from longtail.scoring.query import Query
+from longtail.scoring.recommender import Recommender
 from longtail.scoring.scorer import Scorer
 
 NEW = 4  # code of the first new item
@@ -91,14 +92,14 @@ def test_scores_of_old_items_stay(bundle, tmp_path):
 
 def test_a_new_item_is_recommended_and_read_as_history(bundle, tmp_path):
     add_items(bundle, table(RED), tmp_path / "out")
-    scorer = Scorer(load_bundle(tmp_path / "out"), threads=1)
+    recommender = Recommender(load_bundle(tmp_path / "out"), threads=1)
     # history b: q = (.1, 1.2), bucket 1: e = .06 + .96 + 1 * what b's row has of it
-    beside = scorer.bundle.tensors.neighbours[B, NEW]
-    (answer,) = scorer.recommend([query(B)], 5)
+    beside = recommender.bundle.tensors.neighbours[B, NEW]
+    (answer,) = recommender.best([query(B)], 5)
     (found,) = [item for item in answer if item.item_id == "e"]
     assert found.score == pytest.approx(1.02 + beside)
     assert found.reason == "because of Blue lamp in your history"
-    (answer,) = scorer.recommend([query(NEW)], 1)
+    (answer,) = recommender.best([query(NEW)], 1)
     assert (answer[0].item_id, answer[0].reason) == ("a", "because of Lamp in red in your history")
 
 

@@ -84,70 +84,7 @@ def test_a_batch_scores_like_its_queries_alone(scorer):
     assert scorer.score(queries) == pytest.approx(alone, rel=1e-5)
 
 
-def test_recommendations_are_ordered_and_leave_the_history_out(scorer):
-    # history a: q = (1.1, .2), bucket 1: b = .2 + .8 + .05, c = .66 + .16 + .2 - .05, d = -1.1 - .1
-    (answer,) = scorer.recommend([query(A)], 4)
-    assert [item.item_id for item in answer] == ["b", "c", "d"]
-    assert [item.score for item in answer] == pytest.approx([1.05, 0.97, -1.2])
-    assert [item.title for item in answer] == ["Blue lamp", None, "Chair"]
-
-
-def test_history_may_be_recommended_where_repeats_were_kept(tmp_path):
-    scorer = Scorer(load_bundle(write_hand_bundle(tmp_path / "bundle", exclude_history=False)), threads=1)
-    (answer,) = scorer.recommend([query(A)], 4)
-    assert [item.item_id for item in answer] == ["a", "b", "c", "d"]  # a = 1.1 + .1
-
-
-def test_equal_scores_are_ordered_by_item_code(tmp_path, monkeypatch):
-    scorer = Scorer(load_bundle(write_hand_bundle(tmp_path / "bundle")), threads=1)
-    monkeypatch.setattr(scorer, "score", lambda queries: np.zeros((len(queries), 4), np.float32))
-    assert [item.item_id for item in scorer.recommend([query(B)], 2)[0]] == ["a", "c"]
-
-
-@pytest.mark.parametrize(
-    ("asked", "item", "reason"),
-    [
-        (query(A), B, "because of Red lamp in your history"),
-        (query(A, B), C, "because of Blue lamp in your history"),  # .5 now beats .2 * .5
-        (query(A), D, "fits your history as a whole"),  # no entry of the sparse term: it is not the cause; a.d = -1
-        (query(C, A), B, "because of Red lamp in your history"),
-        # pairs have the cosines -1, -.6, 0, 0, .6, .8: 95 % lie below .75
-        (query(C), B, "similar to c"),  # c.b = .8; c has no title
-        (query(C), A, "fits your history as a whole"),  # c.a = .6
-        (query(C, B), A, "fits your history as a whole"),
-        # a reads "red lamp", too; of four items, only the nearest is beyond 95 %
-        (query(interests="red lamp"), A, "matches your interest in red lamp"),
-        (query(interests="red lamp"), B, "popular with newcomers"),
-        (query(interests="red lamp", attributes=["gender=F"]), B, "chosen by newcomers like you"),
-        (query(A, interests="red lamp"), C, "because of Red lamp in your history"),
-        (query(D, interests="red lamp"), A, "matches your interest in red lamp"),
-        (query(D, interests="red lamp"), C, "fits your history as a whole"),
-        (query(attributes=["gender=F"]), A, "chosen by newcomers like you"),
-        (query(attributes=["gender=X"]), A, "popular with newcomers"),
-        (query(), A, "popular with newcomers"),
-    ],
-)
-def test_reasons_say_what_the_score_came_from(scorer, asked, item, reason):
-    assert scorer.reasons(asked, np.array([item])) == [reason]
-
-
-def test_a_reason_names_no_item_that_the_score_did_not_read(scorer):
-    # a lies before the latest three, so it contributed nothing to b
-    assert scorer.reasons(query(A, D, D, D), np.array([B])) == ["fits your history as a whole"]
-
-
-@pytest.mark.parametrize("k", [0, -1, 5])
-def test_k_outside_the_catalogue_is_refused(scorer, k):
-    with pytest.raises(UserError, match=f"k is {k}; the catalogue holds 4 items"):
-        scorer.recommend([query()], k)
-
-
 def test_interests_without_a_text_encoder_are_refused(tmp_path):
     scorer = Scorer(load_bundle(write_hand_bundle(tmp_path / "bundle", text=False)))
     with pytest.raises(UserError, match="holds no text encoder"):
         scorer.score([query(interests="red")])
-
-
-def test_an_item_id_that_is_unknown_has_no_code(scorer):
-    assert scorer.code("c") == C
-    assert scorer.code("z") is None

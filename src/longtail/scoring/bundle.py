@@ -73,14 +73,11 @@ class Bundle:
     item_attributes: list[list[str]]
     train_counts: NDArray[np.int64]
     attributes: list[str]
+    has_text_encoder: bool
 
     @property
     def segment_rule(self) -> SegmentRule:
         return SegmentRule(**self.facts["segment_rule"])
-
-    @property
-    def has_text_encoder(self) -> bool:
-        return (self.path / "text_encoder.onnx").is_file()
 
 
 def write_tables(folder: Path, tensors: Tensors, items: pa.Table, attributes: list[str]) -> None:
@@ -162,4 +159,5 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
         item_attributes=[row or [] for row in items.column(Columns.ATTRIBUTES).to_pylist()],
         train_counts=items.column(Columns.TRAIN_COUNT).to_numpy(),
         attributes=attributes,
+        has_text_encoder=artifact.file("text_encoder.onnx").is_file(),
     )

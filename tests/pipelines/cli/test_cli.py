@@ -66,17 +66,13 @@ def test_recommend_for_a_history(tmp_path, capfd):
 
 
 def test_recommend_json_is_what_the_scorer_says(tmp_path, capfd):
-    import numpy as np
-
-    from longtail.scoring.bundle import load_bundle
-    from longtail.scoring.query import Query
-    from longtail.scoring.scorer import Scorer
+    from longtail.scoring.recommender import Recommender
 
     bundle = write_hand_bundle(tmp_path / "bundle")
     answers = json.loads(
         command(capfd, "recommend", "--bundle", bundle, "--attribute", "gender=F", "-k", "3", "--json")
     )
-    expected = Scorer(load_bundle(bundle)).recommend([Query(np.zeros(0, np.int32), ["gender=F"])], 3)[0]
+    expected = Recommender.load(bundle).recommend(attributes=["gender=F"], k=3).items
     assert [answer["item_id"] for answer in answers] == [each.item_id for each in expected]
     assert [answer["score"] for answer in answers] == pytest.approx([each.score for each in expected])
 

@@ -1,0 +1,154 @@
+"""Recommendations by the users' own ids: the Python API, and what stands behind the server, the command and golden answers.
+
+The one place where ids become codes, where limits are checked, and where it is said what was not known.
+
+    from longtail.scoring.recommender import Recommender
+
+    recommender = Recommender.load("runs/mine")
+    answer = recommender.recommend(history=["B0001", "B0002"], attributes={"age_band": "18-24"}, k=5)
+    for item in answer.items:
+        print(item.title, item.score, item.reason)
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from longtail.contracts.errors import UserError
+from longtail.registry.champion import champion_folder
+from longtail.scoring.bundle import Bundle, load_bundle
+from longtail.scoring.query import Query
+from longtail.scoring.reasons import Reasons
+from longtail.scoring.scorer import Scorer
+from longtail.scoring.top import top_items
+
+DEFAULT_K = 10
+
+Attributes = Mapping[str, str | int] | Sequence[str]  # {name: value}, or ``name=value`` texts
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    item_id: str
+    title: str | None
+    score: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is known of one user. history: item ids, oldest first. k: items wanted; None takes 10, or all where there are fewer."""
+
+    history: Sequence[str] = ()
+    attributes: Attributes = ()
+    interests: str | None = None
+    k: int | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The best items, best first; the segment that the user was served as; what of the question the bundle does not know."""
+
+    items: list[Recommendation]
+    segment: str
+    unknown_items: list[str]
+    unknown_attributes: list[str]
+
+
+class Recommender:
+    """Asks a bundle. Safe to share between threads.
+
+    Args:
+        bundle: what to ask.
+        threads: CPU threads a question may use; 0 takes all cores.
+    """
+
+    def __init__(self, bundle: Bundle, threads: int = 0) -> None:
+        self.bundle = bundle
+        self._scorer = Scorer(bundle, threads)
+        self._reasons = Reasons(self._scorer)
+        self._codes = {item: code for code, item in enumerate(bundle.item_ids)}
+
+    @classmethod
+    def load(cls, place: str | os.PathLike[str], threads: int = 0) -> "Recommender":
+        """From a bundle's or a run's folder, or an address of a bundle or of a registry, whose champion is taken.
+
+        Raises:
+            UserError: there is no bundle, it is damaged, or the registry has no champion yet.
+        """
+        if (Path(place) / "bundle").is_dir():  # a run's results
+            place = Path(place) / "bundle"
+        with champion_folder(os.fspath(place)) as folder:
+            if folder is None:
+                raise UserError(f"{place}: has no champion yet; promote a bundle, or name one")
+            return cls(load_bundle(folder), threads)
+
+    def recommend(
+        self, history: Sequence[str] = (), attributes: Attributes = (), interests: str = "", k: int | None = None
+    ) -> Answer:
+        """The best ``k`` items for one user, with reasons.
+
+        Raises:
+            UserError: ``k`` is not between 1 and the size of the catalogue, or the bundle cannot read interests.
+        """
+        return self.answers([Asked(history, attributes, interests or None, k)])[0]
+
+    def answers(self, asked: Sequence[Asked]) -> list[Answer]:
+        """What ``recommend`` answers, for several users at once.
+
+        Raises:
+            UserError: as there.
+        """
+        for one in asked:
+            self.check(one)
+        wanted = [one.k or min(DEFAULT_K, len(self.bundle.item_ids)) for one in asked]
+        queries = [self.query(one) for one in asked]
+        segments = self.bundle.segment_rule.assign(np.array([len(query.history) for query in queries], dtype=np.int64))
+        return [
+            Answer(
+                items=items[:k],
+                segment=str(segment),
+                unknown_items=[item for item in one.history if item not in self._codes],
+                unknown_attributes=[name for name in query.attributes if name not in self._scorer.attributes],
+            )
+            for one, query, segment, items, k in zip(
+                asked, queries, segments, self.best(queries, max(wanted, default=1)), wanted
+            )
+        ]
+
+    def check(self, asked: Asked) -> None:
+        """Refuse what cannot be answered.
+
+        Raises:
+            UserError: ``k`` is not between 1 and the size of the catalogue, or the bundle cannot read interests.
+        """
+        count = len(self.bundle.item_ids)
+        if asked.k is not None and asked.k > count:
+            raise UserError(f"k is {asked.k}, but the catalogue holds {count} items; ask for fewer")
+        if asked.k is not None and asked.k < 1:
+            raise UserError(f"k is {asked.k}; ask for at least 1")
+        if asked.interests and not self.bundle.has_text_encoder:
+            raise UserError("this model cannot read interests; leave the key out")
+
+    def query(self, asked: Asked) -> Query:
+        """The question in codes; items that the catalogue does not hold are left out."""
+        codes = [self._codes[item] for item in asked.history if item in self._codes]
+        given = asked.attributes
+        names = [f"{name}={value}" for name, value in given.items()] if isinstance(given, Mapping) else list(given)
+        return Query(np.array(codes, dtype=np.int32), names, asked.interests)
+
+    def best(self, queries: Sequence[Query], k: int) -> list[list[Recommendation]]:
+        """The best ``k`` items of each query with a reason each; ties go to the smaller code."""
+        return [self._of(query, scores, k) for query, scores in zip(queries, self._scorer.score(queries))]
+
+    def _of(self, query: Query, scores: NDArray[np.float32], k: int) -> list[Recommendation]:
+        excluded = query.history if self.bundle.facts["exclude_history"] else query.history[:0]
+        chosen = top_items(scores, k, excluded)
+        return [
+            Recommendation(self.bundle.item_ids[item], self.bundle.titles[item], float(scores[item]), reason)
+            for item, reason in zip(chosen, self._reasons.of(query, chosen))
+        ]

@@ -1,0 +1,53 @@
+"""Reasons, by hand: what is said, and that nothing is said that is not so."""
+
+import numpy as np
+import pytest
+from helpers_hand_bundle import write_hand_bundle
+
+from longtail.scoring.bundle import load_bundle
+from longtail.scoring.query import Query
+from longtail.scoring.reasons import Reasons
+from longtail.scoring.scorer import Scorer
+
+A, B, C, D = range(4)
+
+
+@pytest.fixture
+def reasons(tmp_path):
+    return Reasons(Scorer(load_bundle(write_hand_bundle(tmp_path / "bundle")), threads=1))
+
+
+def query(*history, attributes=(), interests=None):
+    return Query(np.array(history, dtype=np.int32), attributes, interests)
+
+
+@pytest.mark.parametrize(
+    ("asked", "item", "reason"),
+    [
+        (query(A), B, "because of Red lamp in your history"),
+        (query(A, B), C, "because of Blue lamp in your history"),  # .5 now beats .2 * .5
+        (query(A), D, "fits your history as a whole"),  # no entry of the sparse term: it is not the cause; a.d = -1
+        (query(C, A), B, "because of Red lamp in your history"),
+        # pairs have the cosines -1, -.6, 0, 0, .6, .8: 95 % lie below .75
+        (query(C), B, "similar to c"),  # c.b = .8; c has no title
+        (query(C), A, "fits your history as a whole"),  # c.a = .6
+        (query(C, B), A, "fits your history as a whole"),
+        # a reads "red lamp", too; of four items, only the nearest is beyond 95 %
+        (query(interests="red lamp"), A, "matches your interest in red lamp"),
+        (query(interests="red lamp"), B, "popular with newcomers"),
+        (query(interests="red lamp", attributes=["gender=F"]), B, "chosen by newcomers like you"),
+        (query(A, interests="red lamp"), C, "because of Red lamp in your history"),
+        (query(D, interests="red lamp"), A, "matches your interest in red lamp"),
+        (query(D, interests="red lamp"), C, "fits your history as a whole"),
+        (query(attributes=["gender=F"]), A, "chosen by newcomers like you"),
+        (query(attributes=["gender=X"]), A, "popular with newcomers"),
+        (query(), A, "popular with newcomers"),
+    ],
+)
+def test_reasons_say_what_the_score_came_from(reasons, asked, item, reason):
+    assert reasons.of(asked, np.array([item])) == [reason]
+
+
+def test_a_reason_names_no_item_that_the_score_did_not_read(reasons):
+    # a lies before the latest three, so it contributed nothing to b
+    assert reasons.of(query(A, D, D, D), np.array([B])) == ["fits your history as a whole"]

@@ -1,0 +1,100 @@
+"""The Python API on the users' own ids, by hand."""
+
+import json
+
+import numpy as np
+import pytest
+from helpers_hand_bundle import write_hand_bundle
+
+from longtail.contracts.errors import UserError
+from longtail.registry.opening import open_registry
+from longtail.scoring.bundle import load_bundle
+from longtail.scoring.recommender import Asked, Recommender
+
+
+@pytest.fixture
+def recommender(tmp_path):
+    return Recommender(load_bundle(write_hand_bundle(tmp_path / "bundle")), threads=1)
+
+
+def test_recommendations_are_ordered_and_leave_the_history_out(recommender):
+    # history a: q = (1.1, .2), bucket 1: b = .2 + .8 + .05, c = .66 + .16 + .2 - .05, d = -1.1 - .1
+    answer = recommender.recommend(["a"], k=4)
+    assert [item.item_id for item in answer.items] == ["b", "c", "d"]
+    assert [item.score for item in answer.items] == pytest.approx([1.05, 0.97, -1.2])
+    assert [item.title for item in answer.items] == ["Blue lamp", None, "Chair"]
+    assert (answer.segment, answer.unknown_items, answer.unknown_attributes) == ("tail", [], [])
+
+
+def test_history_may_be_recommended_where_repeats_were_kept(tmp_path):
+    bundle = load_bundle(write_hand_bundle(tmp_path / "bundle", exclude_history=False))
+    answer = Recommender(bundle, threads=1).recommend(["a"], k=4)
+    assert [item.item_id for item in answer.items] == ["a", "b", "c", "d"]  # a = 1.1 + .1
+
+
+def test_equal_scores_are_ordered_by_item_code(recommender, monkeypatch):
+    monkeypatch.setattr(recommender._scorer, "score", lambda queries: np.zeros((len(queries), 4), np.float32))
+    assert [item.item_id for item in recommender.recommend(["b"], k=2).items] == ["a", "c"]
+
+
+def test_what_is_not_known_is_said_and_left_out(recommender):
+    answer = recommender.recommend(["z", "a", "y"], {"gender": "F", "age": 30}, k=3)
+    assert (answer.unknown_items, answer.unknown_attributes, answer.segment) == (["z", "y"], ["age=30"], "tail")
+    alone = recommender.recommend(["a"], ["gender=F"], k=3)
+    assert answer.items == alone.items
+    nobody = recommender.recommend(["z"])
+    assert nobody.segment == "cold" and nobody.items == recommender.recommend().items
+
+
+def test_several_users_are_answered_as_each_alone(recommender):
+    asked = [Asked(k=2), Asked(["a", "b"], interests="lamp"), Asked(["b"], ["gender=F"], k=1)]
+    together = recommender.answers(asked)
+    assert [len(answer.items) for answer in together] == [
+        2,
+        2,
+        1,
+    ]  # ten where there are as many; the history is left out
+    for one, answer in zip(asked, together):
+        (alone,) = recommender.answers([one])
+        assert [item.item_id for item in alone.items] == [item.item_id for item in answer.items]
+    assert recommender.answers([]) == []
+
+
+@pytest.mark.parametrize(
+    "k, message", [(0, "k is 0; ask for at least 1"), (-1, "k is -1;"), (5, "holds 4 items; ask for fewer")]
+)
+def test_k_outside_the_catalogue_is_refused(recommender, k, message):
+    with pytest.raises(UserError, match=message):
+        recommender.recommend(k=k)
+
+
+def test_interests_without_a_text_encoder_are_refused(tmp_path):
+    plain = Recommender(load_bundle(write_hand_bundle(tmp_path / "bundle", text=False)))
+    with pytest.raises(UserError, match="cannot read interests"):
+        plain.recommend(interests="red")
+
+
+def test_a_bundle_a_run_and_a_registry_are_loaded_alike(tmp_path):
+    bundle = write_hand_bundle(tmp_path / "run/bundle")
+    expected = Recommender.load(bundle).recommend(["a"], interests="red lamp", k=2)
+    registry = open_registry(str(tmp_path / "registry"))
+    version = registry.publish(bundle)
+    with pytest.raises(UserError, match=r"has no champion yet|holds neither"):
+        Recommender.load(tmp_path / "registry")
+    registry.promote(version, None, "first")
+    for place in (tmp_path / "run", tmp_path / "registry", f"registry:{tmp_path / 'registry'}", version.uri):
+        assert Recommender.load(place).recommend(["a"], interests="red lamp", k=2) == expected
+
+
+def test_a_place_without_a_bundle_is_named(tmp_path):
+    (tmp_path / "empty").mkdir()
+    for place in (tmp_path / "empty", tmp_path / "absent"):
+        with pytest.raises(UserError, match=place.name):
+            Recommender.load(place)
+
+
+def test_the_answer_is_what_the_server_would_say(recommender):
+    from dataclasses import asdict
+
+    answer = json.loads(json.dumps(asdict(recommender.recommend(["a"], k=1))))
+    assert answer["items"][0]["item_id"] == "b" and answer["items"][0]["reason"].startswith("because of Red lamp")
