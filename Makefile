@@ -1,8 +1,13 @@
 # make            what can be made
-# Variables: PYTHON (3.11 to 3.13), VENV, TORCH_INDEX_URL (an index with CPU or CUDA builds of torch), PIP_FLAGS.
+# Variables: PYTHON (3.11 to 3.13), VENV, TORCH_INDEX_URL (an index with CPU or CUDA builds of torch), PIP_FLAGS;
+# TESTS (a part of the tests), TEST_WORKERS (processes that run them).
 # Those of images: docker/build.sh
 VENV ?= .venv
 TESTS ?=
+TEST_WORKERS ?= 2
+IN_PARALLEL = -n $(TEST_WORKERS) --dist loadfile
+# processes that share the cores must not each start a thread for every core
+TEST_ENV = OMP_NUM_THREADS=1
 export VENV PYTHON TORCH_INDEX_URL PIP_FLAGS
 
 .DEFAULT_GOAL := help
@@ -18,10 +23,10 @@ demo: setup  ## the whole pipeline on a demo shop: report, served recommendation
 	@"$(VENV)/bin/longtail" demo
 
 test: setup  ## every test, with ruff, mypy and import-linter among them
-	@"$(VENV)/bin/python" -m pytest $(TESTS)
+	@$(TEST_ENV) "$(VENV)/bin/python" -m pytest $(IN_PARALLEL) $(TESTS)
 
 test-fast: setup  ## all but the slow tests and those of Spark
-	@"$(VENV)/bin/python" -m pytest -m "not slow and not spark" $(TESTS)
+	@$(TEST_ENV) "$(VENV)/bin/python" -m pytest $(IN_PARALLEL) -m "not slow and not spark" $(TESTS)
 
 lint: setup  ## format, lint, types, layers
 	@"$(VENV)/bin/ruff" format .

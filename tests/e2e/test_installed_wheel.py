@@ -61,7 +61,7 @@ def test_wheel_puts_one_name_into_site_packages(installed):
     for packaged in (
         "pipelines/cli/demo.yaml",
         "components/evaluate/report.html",
-        "synthetic/catalogue.yaml",
+        "synthetic/goods.yaml",
         "py.typed",
     ):
         assert (installed / "longtail" / packaged).is_file(), packaged
