@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from longtail.pipelines.cli.recommend import table, whole_history
+from longtail.pipelines.cli.start import table, whole_history
 from longtail.pipelines.local.run import RunInputs, run_local
 from longtail.pipelines.run_settings import load_settings
 from longtail.system.preflight import check_machine, set_threads

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from longtail.contracts.errors import EXIT_CODE, UserError
-from longtail.pipelines.cli import cluster, items, recommend, service, stages, tune_command
+from longtail.pipelines.cli import cluster, items, serving, start, train, tune_command
 from longtail.pipelines.cli.options import (
     Bundle,
     Champion,
@@ -151,9 +151,9 @@ def demo(
 
 cluster.add_to(app)
 items.add_to(app)
-recommend.add_to(app)
-service.add_to(app)
-stages.add_to(app)
+start.add_to(app)
+serving.add_to(app)
+train.add_to(app)
 tune_command.add_to(app)
 
 
