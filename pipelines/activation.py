@@ -7,6 +7,7 @@ URI does the work again; with it goes the bundle that is the champion today, whi
 """
 
 import os
+from functools import partial
 from typing import NamedTuple
 
 from kfp import compiler, dsl
@@ -33,17 +34,14 @@ class Results(NamedTuple):
     evaluation: dsl.Artifact
 
 
-def build_pipeline(resources: Resources | None = None) -> GraphComponent:
-    """The pipeline; ``resources`` go onto its tasks (None: none, for local runs, which would ignore them)."""
+def build_pipeline(resources: Resources | None = None, image: str | None = None) -> GraphComponent:
+    """The pipeline; ``resources`` go onto its tasks (None: none, for local runs, which would ignore them).
+
+    image: of all tasks, instead of their components' own.
+    """
     defaults = RunSettings()
     kept = CHECKPOINTS if resources is not None and resources.finetune.checkpoint_claim else ""
-
-    def ask(task: PipelineTask, name: str) -> PipelineTask:
-        if resources is not None:
-            apply(task, getattr(resources, name))
-            use_secrets(task, resources.secret_env)
-            mount_claims(task, resources.claims)
-        return task
+    ask = partial(_ask, resources, image)
 
     @dsl.pipeline(name=PIPELINE, description="From interaction logs to a served recommender.")
     def activation(
@@ -99,9 +97,20 @@ def build_pipeline(resources: Resources | None = None) -> GraphComponent:
     return activation
 
 
-def local_pipeline() -> GraphComponent:
-    """The pipeline as the local runner executes it."""
-    return build_pipeline()
+def _ask(resources: Resources | None, image: str | None, task: PipelineTask, name: str) -> PipelineTask:
+    """Put what a stage asks for on its task."""
+    if image is not None:
+        task.set_container_image(image)
+    if resources is not None:
+        apply(task, getattr(resources, name))
+        use_secrets(task, resources.secret_env)
+        mount_claims(task, resources.claims)
+    return task
+
+
+def local_pipeline(image: str) -> GraphComponent:
+    """The pipeline as the local runner executes it; kfp's cache keys hold the image's name."""
+    return build_pipeline(image=image)
 
 
 def compile_pipeline(path: str | os.PathLike[str], resources: Resources | None = None) -> None:

@@ -3,12 +3,11 @@
 What a stage should do is said by its settings slice, in fields that it really has.
 """
 
-import os
 from typing import NamedTuple
 
 from kfp import dsl
 
-IMAGE = os.environ.get("LONGTAIL_TRAIN_IMAGE", "longtail-train:0.1.0")
+IMAGE = "longtail-train:0.1.0"
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
@@ -22,9 +21,10 @@ def fingerprint(interactions: str, items: str, users: str) -> str:
 def preprocess(interactions: str, digest: str, settings: str, prepared: dsl.Output[dsl.Dataset]) -> None:
     from pathlib import Path
 
-    from longtail.contracts.errors import UserError, reported
+    from longtail.contracts.errors import UserError
+    from longtail.system.channel import reported
 
-    with reported(prepared.path):
+    with reported():
         text = Path(interactions).read_text()
         if "bad" in text:
             raise UserError(f"{interactions}: row 1 is bad; mend it")
@@ -100,29 +100,35 @@ class Results(NamedTuple):
     evaluation: dsl.Artifact
 
 
-@dsl.pipeline(name="stub")
-def stub(
-    interactions: str,
-    items: str,
-    users: str,
-    preprocess_settings: str,
-    finetune_settings: str,
-    distill_settings: str,
-    evaluate_settings: str,
-    deploy_settings: str,
-    seed: int,
-    champion: str,
-    checkpoints: str,
-) -> Results:
-    digest = fingerprint(interactions=interactions, items=items, users=users).set_caching_options(False)
-    prepared = preprocess(interactions=interactions, digest=digest.output, settings=preprocess_settings).output
-    teacher = finetune(prepared=prepared, settings=finetune_settings, seed=seed, checkpoints=checkpoints).output
-    bundle = distill(prepared=prepared, teacher=teacher, settings=distill_settings, seed=seed).output
-    evaluated = evaluate(bundle=bundle, settings=evaluate_settings, champion=champion)
-    with dsl.If(evaluated.outputs["Output"] == True):  # noqa: E712
-        deploy(bundle=bundle, settings=deploy_settings).set_caching_options(False)
-    return Results(prepared, teacher, bundle, evaluated.outputs["evaluation"])
+def build(image):
+    @dsl.pipeline(name="stub")
+    def stub(
+        interactions: str,
+        items: str,
+        users: str,
+        preprocess_settings: str,
+        finetune_settings: str,
+        distill_settings: str,
+        evaluate_settings: str,
+        deploy_settings: str,
+        seed: int,
+        champion: str,
+        checkpoints: str,
+    ) -> Results:
+        def here(task):
+            return task.set_container_image(image)
 
+        digest = here(fingerprint(interactions=interactions, items=items, users=users)).set_caching_options(False)
+        prepared = here(
+            preprocess(interactions=interactions, digest=digest.output, settings=preprocess_settings)
+        ).output
+        teacher = here(
+            finetune(prepared=prepared, settings=finetune_settings, seed=seed, checkpoints=checkpoints)
+        ).output
+        bundle = here(distill(prepared=prepared, teacher=teacher, settings=distill_settings, seed=seed)).output
+        evaluated = here(evaluate(bundle=bundle, settings=evaluate_settings, champion=champion))
+        with dsl.If(evaluated.outputs["Output"] == True):  # noqa: E712
+            here(deploy(bundle=bundle, settings=deploy_settings)).set_caching_options(False)
+        return Results(prepared, teacher, bundle, evaluated.outputs["evaluation"])
 
-def build():
     return stub

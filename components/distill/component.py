@@ -1,10 +1,8 @@
 """The KFP component of stage 3."""
 
-import os
-
 from kfp import dsl
 
-IMAGE = os.environ.get("LONGTAIL_TRAIN_IMAGE", "longtail-train:0.1.0")
+from longtail.components.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
@@ -18,8 +16,8 @@ def distill(
     """Train the student on labels and on the teacher's scores."""
     from longtail.components.distill.distill import distill as stage
     from longtail.components.distill.settings import DistillSettings
-    from longtail.contracts.errors import reported
     from longtail.contracts.settings_base import from_json
+    from longtail.system.channel import reported
 
-    with reported(bundle.path):
+    with reported():
         stage(prepared.path, teacher.path, bundle.path, from_json(DistillSettings, settings), seed)

@@ -1,10 +1,8 @@
 """The KFP component of stage 4."""
 
-import os
-
 from kfp import dsl
 
-IMAGE = os.environ.get("LONGTAIL_TRAIN_IMAGE", "longtail-train:0.1.0")
+from longtail.components.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
@@ -27,10 +25,10 @@ def evaluate(
 
     from longtail.components.evaluate.evaluate import evaluate as stage
     from longtail.components.evaluate.settings import EvaluateSettings
-    from longtail.contracts.errors import reported
     from longtail.contracts.settings_base import from_json
+    from longtail.system.channel import reported
 
-    with reported(evaluation.path):
+    with reported():
         chosen = from_json(EvaluateSettings, settings)
         passed = stage(prepared.path, teacher.path, bundle.path, evaluation.path, chosen, seed, champion or None)
     student = json.loads((Path(evaluation.path) / "evaluation.json").read_text())["systems"]["student"]

@@ -1,10 +1,8 @@
 """The KFP component of stage 2."""
 
-import os
-
 from kfp import dsl
 
-IMAGE = os.environ.get("LONGTAIL_TRAIN_IMAGE", "longtail-train:0.1.0")
+from longtail.components.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
@@ -18,8 +16,8 @@ def finetune(
     """Adapt the language model and train the teacher. checkpoints: folder that outlives a killed run, "" = beside it."""
     from longtail.components.finetune.finetune import finetune as stage
     from longtail.components.finetune.settings import FinetuneSettings
-    from longtail.contracts.errors import reported
     from longtail.contracts.settings_base import from_json
+    from longtail.system.channel import reported
 
-    with reported(teacher.path):
+    with reported():
         stage(prepared.path, teacher.path, from_json(FinetuneSettings, settings), seed, checkpoints or None)

@@ -1,10 +1,8 @@
 """The KFP components of the first stage. Thin: they import the stage inside their bodies and call one function."""
 
-import os
-
 from kfp import dsl
 
-IMAGE = os.environ.get("LONGTAIL_TRAIN_IMAGE", "longtail-train:0.1.0")
+from longtail.components.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
@@ -23,10 +21,10 @@ def fingerprint(
     from pathlib import Path
 
     from longtail.components.preprocess.fingerprint import fingerprint as digest_of
-    from longtail.contracts.errors import reported
     from longtail.registry.champion import bundle_today
+    from longtail.system.channel import reported
 
-    with reported(digest):
+    with reported():
         found = {
             digest: digest_of([uri for uri in (interactions, items, users) if uri]),
             bundle: bundle_today(champion),
@@ -43,8 +41,8 @@ def preprocess(
     """Write the Prepared data set. ``digest`` is not read: it is what a changed input changes in the cache key."""
     from longtail.components.preprocess.prepare import prepare
     from longtail.components.preprocess.settings import PreprocessSettings
-    from longtail.contracts.errors import reported
     from longtail.contracts.settings_base import from_json
+    from longtail.system.channel import reported
 
-    with reported(prepared.path):
+    with reported():
         prepare(interactions, items, users or None, prepared.path, from_json(PreprocessSettings, settings))

@@ -13,9 +13,9 @@ from longtail.pipelines.cli.options import (
     Output,
     Prepared,
     Set,
-    check_output,
     read_settings,
 )
+from longtail.pipelines.outputs import check_output
 from longtail.system.preflight import set_threads
 
 

@@ -19,9 +19,9 @@ from longtail.pipelines.cli.options import (
     Set,
     Teacher,
     Users,
-    check_output,
     read_settings,
 )
+from longtail.pipelines.outputs import check_output
 from longtail.system.preflight import set_threads
 
 

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from longtail.contracts.errors import UserError
-from longtail.pipelines.local.events import event
+from longtail.system import channel
 from longtail.system.preflight import THREAD_VARIABLES
 
 IMAGE_USER = 65532  # of our images
 CREDENTIALS_FILE = "GOOGLE_APPLICATION_CREDENTIALS"
 PASSED = (
     *THREAD_VARIABLES,
+    channel.VARIABLE,
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
@@ -107,7 +108,7 @@ def use_containers(asked: dict[str, Any]) -> None:
     class TaskHandler(docker_task_handler.DockerTaskHandler):  # type: ignore[misc]
         def run(self) -> status.Status:
             stage = self.full_command[self.full_command.index("--function_to_execute") + 1]
-            event("started", stage=stage)
+            channel.tell("started", stage=stage)
             with ExitStack() as undo:
                 client = docker.from_env()
                 undo.callback(client.close)
@@ -122,7 +123,7 @@ def use_containers(asked: dict[str, Any]) -> None:
                     sys.stdout.write(decoder.decode(chunk))
                     sys.stdout.flush()
                 code = container.wait()["StatusCode"]
-            event("ended", stage=stage, code=code)
+            channel.tell("ended", stage=stage, code=code)
             return status.Status.SUCCESS if code == 0 else status.Status.FAILURE
 
     docker_task_handler.DockerTaskHandler = TaskHandler

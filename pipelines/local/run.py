@@ -19,14 +19,15 @@ from urllib.parse import unquote, urlsplit
 from longtail.contracts.artifacts import BUNDLE, read_artifact
 from longtail.contracts.errors import UserError
 from longtail.contracts.settings_base import places, with_places
-from longtail.pipelines.cli.options import check_replaceable
 from longtail.pipelines.code_version import code_digest, content_digest, read_digest
 from longtail.pipelines.local.containers import image_id, request
-from longtail.pipelines.local.runner import run_pipeline
+from longtail.pipelines.local.runner import Execution, run_pipeline
+from longtail.pipelines.outputs import check_replaceable
 from longtail.pipelines.parameters import STAGES, arguments
 from longtail.pipelines.run_settings import RunSettings
 from longtail.registry.bundles import POINTER
 from longtail.registry.champion import REGISTRY, bundle_today
+from longtail.system import channel
 
 PIPELINE = "longtail.pipelines.activation:local_pipeline"
 EVALUATION_FILES = ("evaluation.json", "per_user.parquet", "report.html")
@@ -72,17 +73,19 @@ def run_local(inputs: RunInputs, pipeline: str = PIPELINE) -> None:
     with _only_run(inputs.out, work) as held:
         root = work / "tasks" / f"{time.time_ns()}"
         given = _arguments(inputs, settings, work)
-        outputs, _ = run_pipeline(
+        execution = Execution(
             pipeline,
             given,
             STAGES,
+            _image(settings, image or code_digest()),
             root,
             work / "cache",
             out / "run.log",
-            _image(settings, image or code_digest()),
-            held,
+            channel.opened(root),  # before the folder is handed to the containers' user
             _containers(image, settings, given, root) if image else None,
+            held,
         )
+        outputs = run_pipeline(execution)
         _publish(outputs, root, out, work)
         _prune(work / "tasks", outputs)
 
@@ -145,7 +148,7 @@ def _champion(given: str, work: Path) -> str | None:
 
 
 def _image(settings: RunSettings, code: str) -> str:
-    """The images' name holds what kfp's cache keys would otherwise miss: our code, and the files that settings name."""
+    """A name for the tasks' images that changes with what kfp's cache keys would miss: our code, the files of settings."""
     return f"longtail-train:{hashlib.sha256((code + read_digest(settings)).encode()).hexdigest()[:16]}"
 
 
@@ -184,11 +187,8 @@ def _publish(outputs: Mapping[str, Any], root: Path, out: Path, work: Path) -> N
 
 
 def _prune(tasks: Path, outputs: Mapping[str, Any]) -> None:
-    """Remove the folders of tasks whose results are not among the latest; kfp takes their cache entries as missing."""
-    kept = [Path(path).resolve() for path in outputs.values() if isinstance(path, str)]
-    for task in tasks.glob("*/*/*"):  # run / pipeline / task
-        if task.is_dir() and not any(task.resolve() in path.parents for path in kept):
-            shutil.rmtree(task)
-    for run in tasks.iterdir():
-        if not any(path for path in run.rglob("*") if path.is_file()):
-            shutil.rmtree(run)
+    """Remove the folders of runs and tasks without one of the latest results; kfp takes their cache entries as missing."""
+    latest = {above for path in outputs.values() if isinstance(path, str) for above in Path(path).resolve().parents}
+    for folder in (*tasks.iterdir(), *tasks.glob("*/*/*")):  # run / pipeline / task
+        if folder.is_dir() and folder.resolve() not in latest:
+            shutil.rmtree(folder)

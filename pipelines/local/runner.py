@@ -2,17 +2,17 @@
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from longtail.contracts.errors import UserError, find_reported
-from longtail.pipelines.local.events import EVENT
+from longtail.contracts.errors import UserError
 from longtail.pipelines.local.progress import Progress
+from longtail.system import channel
 
 KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
 LESS_MEMORY = {
@@ -20,7 +20,6 @@ LESS_MEMORY = {
     "finetune": "lower finetune.adaptation.batch and finetune.training.batch_positions",
     "distill": "lower distill.training.batch_positions",
 }
-_TASK_LOG = re.compile(r"^\[KFP Executor [^\]]*\]: (?!Loading KFP|Looking for|Got executor|Wrote executor|--comp)(.*)")
 
 
 class StageFailed(RuntimeError):  # noqa: N818  (it says what happened)
@@ -31,104 +30,117 @@ class StageFailed(RuntimeError):  # noqa: N818  (it says what happened)
         self.stage, self.log = stage, log
 
 
-def run_pipeline(
-    pipeline: str,
-    arguments: Mapping[str, str | int],
-    stages: Sequence[str],
-    root: Path,
-    cache: Path,
-    log: Path,
-    image: str,
-    held: int | None = None,
-    containers: Mapping[str, Any] | None = None,
-) -> tuple[dict[str, Any], set[str]]:
-    """Run ``pipeline`` ("module:function" that builds it) with task folders under ``root``.
+@dataclass(frozen=True)
+class Execution:
+    """A pipeline and what it is run with.
 
-    ``image`` is only a name here, but kfp's cache keys hold it; ``held`` is an open file that lives as long as the worker;
-    ``containers`` is a request of containers.py, without which tasks are processes.
-    Returns the pipeline's outputs (artifacts as paths), and the stages that were executed.
+    pipeline: "module:function" that builds it for an image. image: a name that kfp's cache keys hold; containers run what
+    ``containers`` says, a request of containers.py, without which tasks are processes. root: of the tasks' folders. events:
+    an opened channel. held: an open file that lives as long as the worker.
+    """
+
+    pipeline: str
+    arguments: Mapping[str, str | int]
+    stages: Sequence[str]
+    image: str
+    root: Path
+    cache: Path
+    log: Path
+    events: Path
+    containers: Mapping[str, Any] | None = None
+    held: int | None = None
+
+    def request(self) -> str:
+        """What the worker reads."""
+        asked = {
+            "pipeline": self.pipeline,
+            "arguments": self.arguments,
+            "image": self.image,
+            "root": str(self.root),
+            "cache": str(self.cache),
+            "containers": self.containers,
+        }
+        return json.dumps(asked)
+
+
+@dataclass
+class _Outcome:
+    outputs: dict[str, Any] | None = None
+    failed: tuple[str, int] | None = None  # stage and exit code
+    error: str | None = None  # of the user
+
+
+def run_pipeline(execution: Execution) -> dict[str, Any]:
+    """Run a pipeline to its end; returns its outputs, artifacts as paths.
 
     Raises:
         UserError: what a task reported.
         StageFailed: anything else, killed stages included.
     """
-    request = {
-        "pipeline": pipeline,
-        "arguments": arguments,
-        "root": str(root),
-        "cache": str(cache),
-        "containers": containers,
-    }
-    root.mkdir(parents=True, exist_ok=True)
     environment = os.environ | {
-        "LONGTAIL_TRAIN_IMAGE": image,
+        channel.VARIABLE: str(execution.events),
         "PYTHONUNBUFFERED": "1",
         "PYTHONSAFEPATH": "1",  # modules in the user's folder must not stand in for ours or a library's
     }
-    with log.open("w") as stream, Progress() as progress:
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "longtail.pipelines.local.worker", json.dumps(request)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+    with (
+        execution.log.open("w") as log,
+        Progress() as progress,
+        subprocess.Popen(
+            [sys.executable, "-m", "longtail.pipelines.local.worker", execution.request()],
+            stdin=subprocess.PIPE,  # its end tells the worker that the command is gone
+            stdout=log,
             stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
             env=environment,
-            pass_fds=() if held is None else (held,),
+            pass_fds=() if execution.held is None else (execution.held,),
             start_new_session=True,
-        )
+        ) as worker,
+    ):
         try:
-            outputs, executed, failed = _follow(worker, stages, stream, progress)
+            events = channel.follow(execution.events, lambda: worker.poll() is None)
+            outcome = _show(events, execution.stages, progress)
         except BaseException:
             _stop(worker)
             raise
-    if outputs is not None and worker.returncode == 0:
-        return outputs, executed
-    if message := find_reported(root):
-        raise UserError(message)
-    stage, code = failed or ("the pipeline", worker.returncode)
-    if code in KILLED:
-        remedy = f"free some, or {LESS_MEMORY[stage]}" if stage in LESS_MEMORY else "free some"
-        raise StageFailed(stage, log, f"{stage} was killed, most likely because memory ran out; {remedy} (log: {log})")
-    raise StageFailed(stage, log)
+    if outcome.outputs is not None and worker.returncode == 0:
+        return outcome.outputs
+    if outcome.error is not None:
+        raise UserError(outcome.error)
+    raise _failure(*(outcome.failed or ("the pipeline", worker.returncode)), execution.log)
 
 
-def _follow(
-    worker: "subprocess.Popen[str]", stages: Sequence[str], log: TextIO, progress: Progress
-) -> tuple[dict[str, Any] | None, set[str], tuple[str, int] | None]:
-    """Read the worker's lines to their end: the outputs, the executed stages, and the failed one with its exit code."""
-    outputs, failed = None, None
-    executed: set[str] = set()
-    waiting = list(stages)
-    assert worker.stdout is not None
-    for line in worker.stdout:
-        log.write(line)
-        log.flush()
-        if not line.startswith(EVENT):
-            if match := _TASK_LOG.match(line):
-                progress.note(match[1])
-            continue
-        event = json.loads(line.removeprefix(EVENT))
-        if event["event"] == "started":
-            stage = event["stage"]
-            while waiting and waiting[0] != stage:  # what is before it and did not run came from the cache
-                progress.passed_over(waiting.pop(0), "cached")
-            executed.add(stage)
-            progress.started(stage)
-        elif event["event"] == "ended":
-            failed = (event["stage"], event["code"]) if event["code"] else None
-            progress.ended(event["stage"], "failed" if failed else "done")
-            if not failed and event["stage"] in waiting:
-                waiting.remove(event["stage"])
-        else:
-            outputs = event["outputs"]
-            for stage in waiting:  # deploy is never cached: without a task of its own it was not wanted
-                progress.passed_over(stage, "skipped" if stage == "deploy" else "cached")
-    worker.wait()
-    return outputs, executed, failed
+def _show(events: Iterable[Mapping[str, Any]], stages: Sequence[str], progress: Progress) -> _Outcome:
+    """Show the events as they come."""
+    outcome, waiting = _Outcome(), list(stages)
+    for event in events:
+        match event:
+            case {"event": "started", "stage": stage}:
+                while waiting and waiting[0] != stage:  # what is before it and did not run came from the cache
+                    progress.passed_over(waiting.pop(0), "cached")
+                progress.started(stage)
+            case {"event": "note", "text": text}:
+                progress.note(text)
+            case {"event": "error", "message": message}:
+                outcome.error = message
+            case {"event": "ended", "stage": stage, "code": code}:
+                outcome.failed = (stage, code) if code else None
+                progress.ended(stage, "failed" if code else "done")
+                if not code and stage in waiting:
+                    waiting.remove(stage)
+            case {"event": "finished", "outputs": outputs}:
+                outcome.outputs = outputs
+                for stage in waiting:  # deploy is never cached: without a task of its own it was not wanted
+                    progress.passed_over(stage, "skipped" if stage == "deploy" else "cached")
+    return outcome
 
 
-def _stop(worker: "subprocess.Popen[str]") -> None:
+def _failure(stage: str, code: int, log: Path) -> StageFailed:
+    if code not in KILLED:
+        return StageFailed(stage, log)
+    remedy = f"free some, or {LESS_MEMORY[stage]}" if stage in LESS_MEMORY else "free some"
+    return StageFailed(stage, log, f"{stage} was killed, most likely because memory ran out; {remedy} (log: {log})")
+
+
+def _stop(worker: "subprocess.Popen[bytes]") -> None:
     """End the worker and its tasks, which share its session."""
     for sign in (signal.SIGTERM, signal.SIGKILL):
         try:

@@ -1,21 +1,23 @@
 """Executes a pipeline under kfp.local, in a process of its own: whatever kfp prints and patches stays in here.
 
-Standard output carries kfp's and the tasks' lines, and among them events, lines that begin with ``EVENT``.
+What it and the tasks print is the run's log; what the command shall know goes through the channel.
 """
 
 import importlib
 import json
 import logging
+import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 from kfp import local
 from kfp.local import status, subprocess_task_handler
 
 from longtail.pipelines.local import containers
-from longtail.pipelines.local.events import event
+from longtail.system.channel import tell
 
 
 class TaskHandler(subprocess_task_handler.SubprocessTaskHandler):
@@ -25,25 +27,14 @@ class TaskHandler(subprocess_task_handler.SubprocessTaskHandler):
         shell, flags, script, *rest = self.full_command
         stage = rest[rest.index("--function_to_execute") + 1]
         command = [shell, flags, script.replace("python3", f'"{sys.executable}"'), *rest]
-        event("started", stage=stage)
-        with subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        ) as process:
-            assert process.stdout is not None
-            for line in process.stdout:
-                sys.stdout.write(line)
-                sys.stdout.flush()
-        event("ended", stage=stage, code=process.returncode)
-        return status.Status.SUCCESS if process.returncode == 0 else status.Status.FAILURE
+        tell("started", stage=stage)
+        code = subprocess.run(command, stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT).returncode
+        tell("ended", stage=stage, code=code)
+        return status.Status.SUCCESS if code == 0 else status.Status.FAILURE
 
 
 def main(request: str) -> None:
-    """``request``: JSON with pipeline ("module:function" that builds it), arguments, root, cache and containers."""
+    """``request``: an ``Execution``'s."""
     asked = json.loads(request)
     logging.basicConfig(level=logging.INFO, stream=sys.stdout)  # cache hits and misses, which kfp logs outside tasks
     if asked["containers"]:
@@ -53,8 +44,9 @@ def main(request: str) -> None:
     else:
         subprocess_task_handler.SubprocessTaskHandler = TaskHandler
         runner = local.SubprocessRunner(use_venv=False)
+    threading.Thread(target=_end_with_the_command, daemon=True).start()
     module, _, factory = asked["pipeline"].partition(":")
-    pipeline = getattr(importlib.import_module(module), factory)()
+    pipeline = getattr(importlib.import_module(module), factory)(asked["image"])
     local.init(
         runner,
         pipeline_root=asked["root"],
@@ -63,7 +55,14 @@ def main(request: str) -> None:
         cache_root=asked["cache"],
     )
     outputs = pipeline(**asked["arguments"]).outputs
-    event("finished", outputs={name: getattr(value, "path", value) for name, value in outputs.items()})
+    tell("finished", outputs={name: getattr(value, "path", value) for name, value in outputs.items()})
+
+
+def _end_with_the_command() -> None:
+    """A command that is killed cannot end its worker: without it nobody would take the results, yet deploy would act."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # the main thread's to take, which may hold it back
+    os.read(sys.stdin.fileno(), 1)  # nothing is written: it returns when the other end is closed
+    os.killpg(0, signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import yaml
 from longtail.components.finetune.settings import FinetuneSettings
 from longtail.contracts.errors import UserError
 from longtail.contracts.settings_base import from_json
-from longtail.pipelines.activation import compile_pipeline
+from longtail.pipelines.activation import compile_pipeline, local_pipeline
 from longtail.pipelines.parameters import STAGES, arguments
 from longtail.pipelines.resources import load_resources
 from longtail.pipelines.run_settings import load_settings
@@ -95,6 +95,14 @@ def test_parameters_are_those_that_the_command_gives(pipeline):
     assert {name for name, facts in declared.items() if not facts.get("isOptional")} == {"interactions", "items"}
     assert from_json(FinetuneSettings, given["finetune_settings"]).epochs == 3
     assert from_json(FinetuneSettings, declared["finetune_settings"]["defaultValue"]) == FinetuneSettings()
+
+
+def test_a_local_run_names_the_image_of_every_task():
+    """kfp's cache keys hold it, so a name that stands for the code keeps other code's results apart."""
+    executors = local_pipeline("longtail-train:c0ffee").pipeline_spec.deployment_spec["executors"]
+    assert {name: executor["container"]["image"] for name, executor in executors.items()} == {
+        f"exec-{stage}": "longtail-train:c0ffee" for stage in STAGES
+    }
 
 
 def test_resources_file(tmp_path):

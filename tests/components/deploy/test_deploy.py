@@ -9,7 +9,7 @@ from helpers_hand_bundle import GOLDEN, write_hand_bundle
 from longtail.components.deploy import component
 from longtail.components.deploy.deploy import deploy
 from longtail.contracts.artifacts import DEPLOYMENT, EVALUATION, read_artifact, write_artifact
-from longtail.contracts.errors import UserError, find_reported
+from longtail.contracts.errors import UserError
 from longtail.rollout.answers import greatest_difference
 from longtail.rollout.service_settings import DeploySettings
 
@@ -111,11 +111,11 @@ def test_the_component_deploys(bundle, tmp_path):
     assert yaml.safe_load((output / "inferenceservice.yaml").read_text())["metadata"]["name"] == "shop"
 
 
-def test_the_component_reports_what_a_user_got_wrong(bundle, tmp_path):
+def test_the_component_reports_what_a_user_got_wrong(bundle, tmp_path, capsys):
     with pytest.raises(SystemExit) as exit_:
         run_component(tmp_path, bundle, '{"nam": "shop"}')
     assert exit_.value.code == 2
-    assert "there is no setting 'nam'" in find_reported(tmp_path)
+    assert "there is no setting 'nam'" in capsys.readouterr().err
 
 
 def served(**scores):

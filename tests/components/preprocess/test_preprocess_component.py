@@ -9,9 +9,10 @@ from kfp import dsl, local
 
 from longtail.components.preprocess import component
 from longtail.components.preprocess.fingerprint import fingerprint
-from longtail.contracts.errors import UserError, find_reported
+from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset
 from longtail.registry.opening import open_registry
+from longtail.system import channel
 
 
 def test_the_digest_follows_content_and_names_not_places(tmp_path: Path):
@@ -83,8 +84,13 @@ def test_the_champion_of_today_is_looked_up(tables: dict[str, str], tmp_path: Pa
         ({}, {"max_rejected": 1}, "there is no setting 'max_rejected'"),
     ],
 )
-def test_a_users_error_reaches_the_command(tables: dict[str, str], tmp_path: Path, table, settings, message: str):
+def test_a_users_error_reaches_the_command(
+    tables: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table, settings, message: str
+):
+    events = channel.opened(tmp_path)
+    monkeypatch.setenv(channel.VARIABLE, str(events))
     with pytest.raises(RuntimeError):
         both(**(tables | table), settings=json.dumps(settings))
-    assert message in str(find_reported(tmp_path / "root"))
+    told = [event["message"] for event in channel.follow(events, lambda: False) if event["event"] == "error"]
+    assert len(told) == 1 and message in told[0]
     assert not list(tmp_path.glob("root/**/manifest.json"))

@@ -70,6 +70,7 @@ def test_root_hands_its_folders_to_the_images_user_and_follows_no_link(monkeypat
 def test_a_container_may_do_the_least(as_user, monkeypatch, tmp_path):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("SOME_PASSWORD", "secret")
+    monkeypatch.setenv("LONGTAIL_CHANNEL", str(tmp_path / "run/channel.jsonl"))
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "key.json"))
     (tmp_path / "in.csv").write_text("")
     asked = containers.request("sha256:1", [str(tmp_path / "in.csv")], [str(tmp_path / "run")])
@@ -79,6 +80,7 @@ def test_a_container_may_do_the_least(as_user, monkeypatch, tmp_path):
     assert allowed["security_opt"] == ["no-new-privileges:true"]
     assert allowed["user"] == "1000:100"
     assert allowed["environment"]["AWS_ACCESS_KEY_ID"] == "key"
+    assert allowed["environment"]["LONGTAIL_CHANNEL"] == str(tmp_path / "run/channel.jsonl")
     assert "SOME_PASSWORD" not in allowed["environment"]
     mounts = {mount["Target"]: (mount["Type"], mount["Source"], mount["ReadOnly"]) for mount in allowed["mounts"]}
     assert mounts == {
@@ -90,10 +92,10 @@ def test_a_container_may_do_the_least(as_user, monkeypatch, tmp_path):
 
 
 def test_a_run_mounts_its_inputs_and_the_files_that_settings_name(as_user, monkeypatch, tables):
-    asked = {}
+    executions = []
 
-    def run_pipeline(pipeline, given, stages, root, cache, log, image, held, requested):
-        asked.update(requested, root=root, given=given, image_name=image)
+    def run_pipeline(execution):
+        executions.append(execution)
         raise KeyboardInterrupt  # enough is seen
 
     monkeypatch.setattr(local, "image_id", lambda image: "sha256:1")
@@ -105,10 +107,14 @@ def test_a_run_mounts_its_inputs_and_the_files_that_settings_name(as_user, monke
     with pytest.raises(KeyboardInterrupt):
         local.run_local(local.RunInputs("log.csv", "items.csv", None, settings, Path("out"), image="ours:1"))
     work = tables / "out/.work"
+    (execution,) = executions
+    asked = execution.containers
     assert asked["read"] == [
         str(tables / name) for name in ("log.csv", "items.csv", "model", "words.jsonl", "out/.work/tasks")
     ]
-    assert asked["write"] == [str(asked["root"]), str(work / "checkpoints")]
-    assert asked["root"].parent == work / "tasks"
+    assert asked["write"] == [str(execution.root), str(work / "checkpoints")]
+    assert execution.root.parent == work / "tasks"
+    assert execution.events.parent == execution.root  # mounted for writing, and there before it changes hands
+    assert execution.events.is_file()
     assert asked["image"] == "sha256:1"
-    assert f'"language_model":"{tables}/model"' in asked["given"]["finetune_settings"]
+    assert f'"language_model":"{tables}/model"' in execution.arguments["finetune_settings"]

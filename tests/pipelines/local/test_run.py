@@ -1,5 +1,6 @@
 """How runs are run: with a stub pipeline of the real one's shape, under the real runner."""
 
+import os
 import re
 import signal
 import subprocess
@@ -22,7 +23,7 @@ RESULTS = {"evaluation.json", "per_user.parquet", "report.html", "bundle", "prep
 
 @pytest.fixture
 def shop(tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")]))))
     (tmp_path / "log.csv").write_text("good")
     (tmp_path / "items.csv").write_text("items")
     return tmp_path
@@ -56,9 +57,10 @@ def test_run_fills_the_folder_and_keeps_noise_in_the_log(shop, capfd):
     assert "KFP Executor" in log
 
 
-def test_unchanged_rerun_is_cached_and_changed_data_behind_the_same_path_is_not(shop, capfd):
+def test_unchanged_rerun_is_cached_and_changed_data_behind_the_same_path_is_not(shop, capfd, monkeypatch):
     run_local(inputs(shop), STUB)
     capfd.readouterr()
+    monkeypatch.setenv("LONGTAIL_TRAIN_IMAGE", "longtail-train-cpu:of-a-cluster")  # is nothing to a run here
     run_local(inputs(shop), STUB)
     second = states(capfd.readouterr().out)
     assert second == {
@@ -98,11 +100,12 @@ def test_other_code_does_not_take_cached_results(shop, capfd, monkeypatch):
 
 
 def test_results_of_earlier_runs_do_not_pile_up(shop):
-    run_local(inputs(shop), STUB)
-    (shop / "log.csv").write_text("new")
-    run_local(inputs(shop), STUB)
-    texts = [path.read_text() for path in (shop / "out/.work/tasks").rglob("events.txt")]
-    assert texts == ["new"]
+    for text in ("good", "new"):
+        (shop / "log.csv").write_text(text)
+        run_local(inputs(shop), STUB)
+    tasks = shop / "out/.work/tasks"
+    assert [path.read_text() for path in tasks.rglob("events.txt")] == ["new"]
+    assert len(list(tasks.iterdir())) == 1
 
 
 def test_failed_gate_leaves_no_service_behind(shop, capfd):
@@ -169,10 +172,11 @@ def test_two_runs_in_one_folder_are_refused(shop):
     run_local(inputs(shop), STUB)
 
 
-@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_ended_command_ends_its_tasks(shop, sign):
     (shop / "log.csv").write_text("slow")
     script = (
+        "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored, if the tests run in the background
         "import sys\nfrom longtail.pipelines.cli import main as cli\nfrom longtail.pipelines.local import run as local\n"
         "local.run_local.__defaults__ = (sys.argv[1],)\ncli.main(sys.argv[2:])"
     )
@@ -225,7 +229,7 @@ def test_code_digest_changes_with_the_code(tmp_path, monkeypatch):
     from longtail.pipelines import code_version
 
     package = tmp_path / "longtail"
-    (package / "pipelines").mkdir(parents=True)
+    (package / "pipelines/cli").mkdir(parents=True)
     (package / "__init__.py").write_text("")
     monkeypatch.setattr(code_version.longtail, "__file__", str(package / "__init__.py"))
     first = code_version.code_digest()
