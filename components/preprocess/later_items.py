@@ -15,7 +15,8 @@ from longtail.components.preprocess.layouts import LIST, check_mapping, check_se
 from longtail.components.preprocess.settings import PreprocessSettings
 from longtail.contracts.columns import Columns
 from longtail.contracts.errors import UserError
-from longtail.tables.engine import ROW, open_engine
+from longtail.tables.engine import ROW
+from longtail.tables.engines import open_engine
 
 log = logging.getLogger(__name__)
 SHOWN = 3  # rows named in a message

@@ -20,7 +20,8 @@ from longtail.contracts.columns import Columns
 from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import Split
 from longtail.contracts.segments import SegmentRule
-from longtail.tables.engine import Engine, Frame, open_engine
+from longtail.tables.engine import Engine, Frame
+from longtail.tables.engines import open_engine
 
 logger = logging.getLogger(__name__)
 

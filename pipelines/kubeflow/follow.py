@@ -9,13 +9,13 @@ import typer
 from longtail.contracts.errors import UserError
 from longtail.pipelines.kubeflow.api import Api, connected
 from longtail.pipelines.parameters import STAGES
+from longtail.system.channel import ERROR_MARK
 from longtail.system.http import fetch
 
 ENDED = {"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"}
 SHOWN = {"RUNNING": "running", "SUCCEEDED": "done", "FAILED": "failed", "SKIPPED": "not run"}
 PASSING = {429, 500, 502, 503, 504}  # what an API answers that restarts, or the proxy before it
 TEMPLATES = ("system-container-impl", "retry-system-container-impl")  # of the pods in which a stage runs
-MARK = "error: "  # before the one message that a stage prints for a user's fault
 TAIL = 15  # lines of a log
 
 
@@ -98,7 +98,7 @@ def _reason(api: Api, run: Any, link: str) -> Exception:
     last = ""
     for pod in _pods(failed):
         log = _log(api, pod)
-        said = [line.removeprefix(MARK) for line in log.splitlines() if line.startswith(MARK)]
+        said = [line.removeprefix(ERROR_MARK) for line in log.splitlines() if line.startswith(ERROR_MARK)]
         if said:
             return UserError(f"{stage}: {said[-1]} ({link})")
         last = log or last

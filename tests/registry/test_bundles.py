@@ -9,7 +9,8 @@ import pytest
 from longtail.contracts.artifacts import BUNDLE, read_artifact
 from longtail.contracts.errors import UserError
 from longtail.registry.bundles import POINTER, BundleRegistry, bundle_id
-from longtail.registry.opening import open_registry, open_store
+from longtail.registry.locations import open_store
+from longtail.registry.opening import open_registry
 from longtail.scoring.bundle import load_bundle
 
 

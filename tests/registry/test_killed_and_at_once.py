@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from longtail.contracts.errors import UserError
-from longtail.registry.opening import open_registry, open_store
+from longtail.registry.locations import open_store
+from longtail.registry.opening import open_registry
 from longtail.system.places import CLAIMS
 
 # A file's reader gives part of it and then kills its own process (of a small file, gs reads all at once: before it gives any).

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from longtail.contracts.errors import UserError
-from longtail.tables.engine import open_engine
+from longtail.tables.engines import open_engine
 from longtail.tables.sources import find
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from longtail.contracts.artifacts import MANIFEST
 from longtail.contracts.errors import UserError
 from longtail.registry.bundles import POINTER, bundle_id
-from longtail.registry.opening import MODEL_REGISTRY, fetch_bundle, open_registry, open_store
+from longtail.registry.locations import fetch_bundle, open_store
+from longtail.registry.opening import MODEL_REGISTRY, open_registry
 
 log = logging.getLogger(__name__)
 

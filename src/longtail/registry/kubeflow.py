@@ -26,7 +26,7 @@ from mr_openapi.exceptions import ApiException, ConflictException, NotFoundExcep
 from longtail.contracts.errors import UserError
 from longtail.registry.bundles import BundleRegistry
 from longtail.registry.interface import Promotion, Version
-from longtail.registry.opening import fetch_bundle, open_store
+from longtail.registry.locations import fetch_bundle, open_store
 
 SCHEME = "model-registry://"
 ENVIRONMENT = "longtail-champions"  # apart from those that Kubeflow's controller makes of InferenceServices

@@ -4,16 +4,13 @@
 nothing else that a stage could see.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import narwhals as nw
 import pyarrow as pa
 
-from longtail.contracts.errors import UserError
-from longtail.system.machine import available_cores
 from longtail.tables.sources import Source
 
 Frame = nw.LazyFrame[Any]
@@ -54,31 +51,3 @@ class Engine(Protocol):
         """One sorted Parquet file."""
 
     def close(self) -> None: ...
-
-
-@contextmanager
-def open_engine(
-    name: Literal["duckdb", "spark"], memory_limit_gb: float, spark_remote: str | None, folder: Path
-) -> Iterator[Engine]:
-    """The engine, with ``folder`` for what it spills and fetches.
-
-    Raises:
-        UserError: where Spark cannot be started, with the remedy.
-    """
-    engine: Engine
-    if name == "duckdb":
-        from longtail.tables.duckdb_engine import DuckDbEngine
-
-        engine = DuckDbEngine(memory_limit_gb, available_cores(), folder)
-    else:
-        try:
-            from longtail.tables.spark_engine import SparkEngine
-        except ImportError as error:
-            raise UserError(
-                f"engine: spark needs pyspark ({error}); pip install 'longtail[spark]', or take engine: duckdb"
-            ) from None
-        engine = SparkEngine(memory_limit_gb, available_cores(), spark_remote, folder)
-    try:
-        yield engine
-    finally:
-        engine.close()
