@@ -35,10 +35,7 @@ class Results(NamedTuple):
 
 
 def build_pipeline(resources: Resources | None = None, image: str | None = None) -> GraphComponent:
-    """The pipeline; ``resources`` go onto its tasks (None: none, for local runs, which would ignore them).
-
-    image: of all tasks, instead of their components' own.
-    """
+    """The pipeline. On its tasks go ``resources``, which local runs would ignore, and an ``image`` in place of their own."""
     defaults = RunSettings()
     kept = CHECKPOINTS if resources is not None and resources.finetune.checkpoint_claim else ""
     ask = partial(_ask, resources, image)

@@ -12,6 +12,15 @@ def refused(capfd, *arguments):
     return ended.value.code, capfd.readouterr().err
 
 
+def command(capfd, *arguments):
+    """What a successful command printed."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main([str(argument) for argument in arguments])
+    shown = capfd.readouterr()
+    assert ended.value.code == 0, shown.err
+    return shown.out
+
+
 def is_one_message(error, *parts):
     assert error.startswith("error: ")
     assert error.count("\n") == 1, error

@@ -6,7 +6,17 @@ from typing import Annotated
 import typer
 
 from longtail.contracts.errors import UserError
-from longtail.pipelines.cli.options import Champion, Config, Format, Interactions, Items, Set, Users, read_settings
+from longtail.pipelines.cli.options import (
+    Champion,
+    Config,
+    Format,
+    Interactions,
+    Items,
+    Seed,
+    Set,
+    Users,
+    read_settings,
+)
 from longtail.pipelines.kubeflow.api import Api
 from longtail.pipelines.parameters import arguments
 from longtail.pipelines.run_settings import RunSettings
@@ -25,13 +35,6 @@ StageResources = Annotated[
 ]
 RunId = Annotated[str, typer.Option("--run", help="Id of the run, the last part of its address.")]
 Name = Annotated[str, typer.Option(help="Name of the schedule; there is one of each name.")]
-
-
-def add_to(app: typer.Typer) -> None:
-    """Register the commands."""
-    app.command("compile")(compile_)
-    for command in (submit, follow, schedule, schedules, unschedule):
-        app.command()(command)
 
 
 def compile_(
@@ -66,16 +69,21 @@ def submit(
     resources: StageResources = None,
     wait: Annotated[bool, typer.Option("--follow", help="Wait for the end, and end as the run does.")] = False,
     token: Token = None,
+    seed: Seed = None,
 ) -> None:
-    """Start the pipeline on a cluster and print the run's address. Inputs are s3://, gs:// or pvc:// addresses."""
+    """Start the pipeline on a cluster and print the run's address.
+
+    Inputs are s3://, gs:// or pvc:// addresses.
+    """
     from longtail.pipelines.kubeflow.follow import follow as wait_for
+    from longtail.pipelines.kubeflow.submit import RunRequest
     from longtail.pipelines.kubeflow.submit import submit as start
     from longtail.pipelines.resources import load_resources
 
-    settings = read_settings(config, overrides, format)
+    settings = read_settings(config, overrides, format, seed)
     given = arguments(interactions, items, users, settings, champion)
     api = Api(host, namespace, token)
-    started = start(api, given, load_resources(resources), experiment, service_account)
+    started = start(api, RunRequest(given, load_resources(resources), experiment, service_account))
     typer.echo(f"{started.version.name}: {'uploaded' if started.version.new else 'was uploaded before'}", err=True)
     typer.echo(started.link)
     _say_where_it_ends(settings)
@@ -84,7 +92,10 @@ def submit(
 
 
 def follow(host: Host, run: RunId, namespace: Namespace = "kubeflow", token: Token = None) -> None:
-    """Wait for a run on a cluster: 0 if it succeeds, 2 if data or settings are at fault, 1 otherwise."""
+    """Wait for a run on a cluster, and end as it does.
+
+    With 0 if it succeeds, 2 if data or settings are at fault, 1 otherwise.
+    """
     from longtail.pipelines.kubeflow.follow import follow as wait_for
 
     wait_for(Api(host, namespace, token), run)
@@ -107,15 +118,20 @@ def schedule(
     champion: Champion = None,
     resources: StageResources = None,
     token: Token = None,
+    seed: Seed = None,
 ) -> None:
-    """Run the pipeline again and again over new data: make the schedule of this name, or change it."""
+    """Run the pipeline again and again over new data.
+
+    Makes the schedule of this name, or changes it.
+    """
     from longtail.pipelines.kubeflow.schedules import schedule as settle
+    from longtail.pipelines.kubeflow.submit import RunRequest
     from longtail.pipelines.resources import load_resources
 
-    settings = read_settings(config, overrides, format)
+    settings = read_settings(config, overrides, format, seed)
     given = arguments(interactions, items, users, settings, champion)
     api = Api(host, namespace, token)
-    made = settle(api, name, given, cron, every, load_resources(resources), experiment, service_account)
+    made = settle(api, name, RunRequest(given, load_resources(resources), experiment, service_account), cron, every)
     typer.echo(f"Schedule {name} {made.change}: {made.when}\n{api.page(f'recurringrun/details/{made.id}')}")
     _say_where_it_ends(settings)
 
@@ -140,7 +156,10 @@ def unschedule(
     namespace: Namespace = "kubeflow",
     token: Token = None,
 ) -> None:
-    """Delete a schedule, or disable it; `longtail schedule` enables it again."""
+    """Delete a schedule, or disable it.
+
+    `longtail schedule` enables it again.
+    """
     from longtail.pipelines.kubeflow.schedules import unschedule as end
 
     end(Api(host, namespace, token), name, disable)

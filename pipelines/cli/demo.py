@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from longtail.pipelines.cli.start import table, whole_history
+from longtail.pipelines.cli.options import read_settings
+from longtail.pipelines.cli.results import read_evaluation, table, whole_history
 from longtail.pipelines.local.run import RunInputs, run_local
-from longtail.pipelines.run_settings import load_settings
 from longtail.system.preflight import check_machine, set_threads
 
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ MODEL = "longtail"
 K = 5
 
 
-def run_demo(out: Path, overrides: Sequence[str] = ()) -> None:
+def run_demo(out: Path, overrides: Sequence[str] | None = None, seed: int | None = None) -> None:
     """Write the demo shop, run the pipeline on it, and ask the real server for three users."""
     with as_file(files(__package__) / "demo.yaml") as path:
-        settings = load_settings(path, overrides)
+        settings = read_settings(path, overrides, seed=seed)
     check_machine(out, disk_gb=1.0, memory_gb=1.5)
     set_threads()
     data = _write_shop(out / "data")
@@ -33,7 +33,6 @@ def run_demo(out: Path, overrides: Sequence[str] = ()) -> None:
 
     from longtail.components.evaluate.summary import segment_table
     from longtail.contracts.prepared import PreparedDataset
-    from longtail.pipelines.cli.main import read_evaluation
 
     typer.echo(f"\n{segment_table(read_evaluation(out))}\n\nReport: {(out / 'report.html').absolute()}")
     prepared = PreparedDataset(out / "prepared")

@@ -3,162 +3,99 @@
 import logging
 import signal
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
+from longtail import __version__
 from longtail.contracts.errors import EXIT_CODE, UserError
-from longtail.pipelines.cli import cluster, items, serving, start, train, tune_command
-from longtail.pipelines.cli.options import (
-    Bundle,
-    Champion,
-    Config,
-    Format,
-    Interactions,
-    Items,
-    Set,
-    Users,
-    read_settings,
-)
+from longtail.pipelines.cli import cluster, serving, start, train
 from longtail.pipelines.kubeflow.follow import RunFailed
 from longtail.pipelines.local.runner import StageFailed
 
+GROUPS: dict[str, dict[str, Callable[..., None]]] = {
+    "Start here": {
+        "demo": start.demo,
+        "run": start.run,
+        "report": start.report,
+        "recommend": start.recommend,
+    },
+    "Data and training": {
+        "demo-data": train.demo_data,
+        "preprocess": train.preprocess,
+        "finetune": train.finetune,
+        "distill": train.distill,
+        "evaluate": train.evaluate,
+        "tune": train.tune,
+        "compress": train.compress,
+        "add-items": train.add_items,
+    },
+    "Serving": {
+        "serve": serving.serve,
+        "deploy": serving.deploy,
+        "status": serving.status,
+        "promote": serving.promote,
+        "rollback": serving.rollback,
+    },
+    "Cluster": {
+        "compile": cluster.compile_,
+        "submit": cluster.submit,
+        "follow": cluster.follow,
+        "schedule": cluster.schedule,
+        "schedules": cluster.schedules,
+        "unschedule": cluster.unschedule,
+    },
+}
+
+
+class Grouped(TyperGroup):
+    """Lists the commands under the headings of GROUPS, each by the first sentence of its help."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        width = max(map(len, self.commands))
+        for heading, names in GROUPS.items():
+            with formatter.section(heading):
+                # a limit beyond the width: a line that is too long is wrapped, not cut
+                formatter.write_dl(
+                    [(name.ljust(width), self.commands[name].get_short_help_str(1000)) for name in names]
+                )
+
+
 app = typer.Typer(
+    cls=Grouped,
     help="From interaction logs to a served recommender for users with almost no history.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+for _commands in GROUPS.values():
+    for _name, _command in _commands.items():
+        app.command(_name)(_command)
 
 
-@app.command()
-def run(
-    interactions: Interactions,
-    items: Items,
-    users: Users = None,
-    config: Config = None,
-    overrides: Set = None,
-    out: Annotated[Path, typer.Option(help="Folder of the results; a rerun reuses what has not changed.")] = Path(
-        "runs/latest"
-    ),
-    format: Format = None,
-    champion: Champion = None,
-    image: Annotated[
-        str | None,
-        typer.Option(
-            help="Run the stages in containers of this image; `make images` builds and names it.", show_default=False
-        ),
-    ] = None,
-) -> None:
-    """Run the whole pipeline here: two tables in, an evaluated and deployable recommender out."""
-    from longtail.pipelines.local.run import RunInputs, run_local
-    from longtail.system.preflight import check_machine, set_threads
-
-    settings = read_settings(config, overrides, format)
-    check_machine(out, disk_gb=1.0, memory_gb=1.5)
-    set_threads()
-    run_local(RunInputs(interactions, items, users, settings, out, champion, image))
-    report(out)
-    typer.echo(
-        f"\nNext:\n  longtail recommend --run {out} --user ID\n  longtail serve --bundle {out / 'bundle'}"
-        f"\n  longtail report --run {out} --open"
-    )
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"longtail {__version__}")
+        raise typer.Exit
 
 
-@app.command()
-def report(
-    run: Annotated[Path, typer.Option(help="Folder of a run's results.")] = Path("runs/latest"),
-    show: Annotated[bool, typer.Option("--open", help="Open the report in the browser too.")] = False,
-) -> None:
-    """Print a run's table, the student against the baselines for each segment of users, and the report's path."""
-    from longtail.components.evaluate.summary import segment_table
-
-    evaluation = read_evaluation(run)
-    page = (run / "report.html").absolute()
-    typer.echo(f"\n{segment_table(evaluation)}\n\nReport: {page}")
-    if not evaluation["gate"]["passed"]:
-        typer.echo("Not deployed: the gate did not pass, for the reasons above.")
-    if show:
-        import webbrowser
-
-        webbrowser.open(page.as_uri())
-
-
-def read_evaluation(run: Path) -> dict[str, Any]:
-    """A run's evaluation.json.
-
-    Raises:
-        UserError: the folder holds none.
-    """
-    import json
-
-    path = run / "evaluation.json"
-    try:
-        evaluation: dict[str, Any] = json.loads(path.read_text())
-    except OSError:
-        raise UserError(f"{path}: no such file; name the folder of a finished run with --run") from None
-    except ValueError as error:
-        raise UserError(f"{path}: is damaged ({error}); run the pipeline again") from None
-    return evaluation
-
-
-@app.command()
-def serve(
-    bundle: Bundle,
-    name: Annotated[str, typer.Option(help="Name of the model in addresses.")] = "longtail",
-    http_port: Annotated[int, typer.Option(help="Port of V1 and V2 over HTTP; 0 chooses a free one.")] = 8080,
-    grpc_port: Annotated[int, typer.Option(help="Port of V2 over gRPC; 0 chooses a free one.")] = 0,
-) -> None:
-    """Serve a bundle with KServe's model server until stopped (Ctrl+C)."""
-    import os
-
-    options = ["--bundle", str(bundle), "--name", name, "--http-port", str(http_port), "--grpc-port", str(grpc_port)]
-    sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "longtail.components.predict.server", *options])  # noqa: S606
-
-
-@app.command("demo-data")
-def demo_data(
-    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("demo-data"),
-    seed: Annotated[int, typer.Option(min=0, help="Another seed is another shop.")] = 0,
-) -> None:
-    """Write the demo shop's tables: interactions, items, users, and the truth behind them."""
-    from longtail.synthetic.shop import generate_shop, write_shop
-    from longtail.system.preflight import check_machine
-
-    check_machine(out, disk_gb=0.1, memory_gb=0.2)
-    shop = generate_shop(seed)
-    write_shop(shop, out)
-    typer.echo(
-        f"Wrote {shop.interactions.num_rows:,} interactions of {shop.users.num_rows:,} users "
-        f"with {shop.items.num_rows:,} items to {out}"
-    )
-
-
-@app.command()
-def demo(
-    out: Annotated[Path, typer.Option(help="Folder of the demo's data and results.")] = Path("demo"),
-    overrides: Set = None,
-) -> None:
-    """See all of it in a few minutes: a demo shop through the pipeline, then recommendations from the real server."""
-    from longtail.pipelines.cli.demo import run_demo
-
-    run_demo(out, overrides or [])
-
-
-cluster.add_to(app)
-items.add_to(app)
-start.add_to(app)
-serving.add_to(app)
-train.add_to(app)
-tune_command.add_to(app)
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None: ...
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command; a user's fault ends it with one line and exit code 2, a failed stage or run with 1."""
+    """Run the command; a user's fault ends it with one line and exit code 2, a failed stage or run with 1.
+
+    SIGTERM ends it and what it started. So does SIGINT, unless it was started with SIGINT ignored, as shells start the
+    background jobs of scripts: it stays ignored then, so that Ctrl+C on the script does not end what was put aside.
+    """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that a run's processes are ended too
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:

@@ -1,5 +1,6 @@
-"""Options that several commands share."""
+"""Options that several commands share, and what these do first."""
 
+import logging
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from longtail.pipelines.outputs import check_output
 from longtail.pipelines.run_settings import RunSettings, load_settings
+from longtail.system.preflight import set_threads
 
 
 def _at_hand(context: typer.Context, given: str | None) -> Path | None:
@@ -39,6 +42,9 @@ Set = Annotated[
 Format = Annotated[
     str | None, typer.Option(help="Layout of the input: longtail, movielens or amazon-2023.", show_default=False)
 ]
+Seed = Annotated[
+    int | None, typer.Option(min=0, help="Seed of everything random, over that of the settings.", show_default=False)
+]
 Champion = Annotated[
     str | None,
     typer.Option(
@@ -53,6 +59,18 @@ Teacher = Annotated[Path, _artifact("What finetune wrote.")]
 Evaluation = Annotated[Path, _artifact("What evaluate wrote.")]
 
 
-def read_settings(config: Path | None, overrides: Sequence[str] | None, layout: str | None = None) -> RunSettings:
-    """Settings of file and --set, with --format on top."""
-    return load_settings(config, [*(overrides or []), *([f"preprocess.format={layout}"] if layout else [])])
+def read_settings(
+    config: Path | None, overrides: Sequence[str] | None, layout: str | None = None, seed: int | None = None
+) -> RunSettings:
+    """Settings of file and --set, with --format and --seed on top."""
+    above = {"preprocess.format": layout, "seed": seed}
+    return load_settings(
+        config, [*(overrides or []), *(f"{key}={value}" for key, value in above.items() if value is not None)]
+    )
+
+
+def begin_stage(output: Path) -> None:
+    """Check the output; threads before numeric libraries are loaded; a stage's own log lines go to the terminal."""
+    check_output(output)
+    set_threads()
+    logging.getLogger("longtail").setLevel(logging.INFO)

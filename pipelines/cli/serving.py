@@ -1,10 +1,13 @@
-"""`longtail status`, `promote` and `rollback`: the service on a cluster, between deployments."""
+"""Commands that serve a bundle, here or on a cluster, and that look after a service between deployments."""
 
 import logging
+import os
+import sys
 from typing import Annotated
 
 import typer
 
+from longtail.pipelines.cli.options import Bundle, Config, Evaluation, Output, Set, begin_stage, read_settings
 from longtail.rollout.service_settings import DeploySettings
 
 Name = Annotated[str, typer.Option(help="Name of the InferenceService.")]
@@ -20,9 +23,35 @@ Gateway = Annotated[
 Seconds = Annotated[float, typer.Option(help="Seconds that pods may take to become ready.")]
 
 
-def add_to(app: typer.Typer) -> None:
-    for command in (status, promote, rollback):
-        app.command()(command)
+def serve(
+    bundle: Bundle,
+    name: Annotated[str, typer.Option(help="Name of the model in addresses.")] = "longtail",
+    http_port: Annotated[int, typer.Option(help="Port of V1 and V2 over HTTP; 0 chooses a free one.")] = 8080,
+    grpc_port: Annotated[int, typer.Option(help="Port of V2 over gRPC; 0 chooses a free one.")] = 0,
+) -> None:
+    """Serve a bundle with KServe's model server until Ctrl+C."""
+    options = ["--bundle", str(bundle), "--name", name, "--http-port", str(http_port), "--grpc-port", str(grpc_port)]
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "longtail.components.predict.server", *options])  # noqa: S606
+
+
+def deploy(
+    bundle: Bundle,
+    evaluation: Evaluation,
+    output: Output,
+    config: Config = None,
+    overrides: Set = None,
+) -> None:
+    """Stage 5: write the InferenceService, and test what is served.
+
+    It is compared with what was evaluated. With deploy.target=cluster it is rolled out there.
+    """
+    settings = read_settings(config, overrides).deploy
+    begin_stage(output)
+    from longtail.components.deploy.deploy import deploy as stage
+
+    stage(str(bundle), str(evaluation), str(output), settings)
+    typer.echo(f"Wrote {output}")
 
 
 def _settings(name: str, namespace: str, gateway: str | None = None, seconds: float = 600.0) -> DeploySettings:
@@ -42,7 +71,10 @@ def status(
     kubeconfig: Kubeconfig = None,
     context: Context = None,
 ) -> None:
-    """Show what the cluster serves, with which share of the traffic, what is wrong, and the registry's champion."""
+    """Show what the cluster serves, and what is wrong.
+
+    Also the shares of the traffic, and the registry's champion.
+    """
     from longtail.registry.opening import open_registry
     from longtail.rollout.kubernetes_api import connect
     from longtail.rollout.operations import describe
@@ -61,7 +93,10 @@ def promote(
     gateway: Gateway = None,
     ready_seconds: Seconds = 600.0,
 ) -> None:
-    """Give the newest bundle that the cluster serves all of the traffic, and make it the registry's champion."""
+    """Give the newest bundle all of the traffic.
+
+    Of those that the cluster serves; it becomes the registry's champion.
+    """
     from longtail.registry.opening import open_registry
     from longtail.rollout.kubernetes_api import connect
     from longtail.rollout.operations import promote_served
@@ -81,7 +116,10 @@ def rollback(
     gateway: Gateway = None,
     ready_seconds: Seconds = 600.0,
 ) -> None:
-    """Take a canary away; without one, serve the champion before and make it the champion again."""
+    """Take a canary away, or serve the champion before.
+
+    The latter where there is no canary; it is made the champion again.
+    """
     from longtail.registry.opening import open_registry
     from longtail.rollout.kubernetes_api import connect
     from longtail.rollout.operations import roll_back_served

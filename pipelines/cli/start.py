@@ -1,15 +1,26 @@
-"""`longtail recommend`: asks a bundle here, without a server."""
+"""Where a newcomer starts: demo, run, report, recommend."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from longtail.contracts.errors import UserError
+from longtail.pipelines.cli.options import (
+    Champion,
+    Config,
+    Format,
+    Interactions,
+    Items,
+    Seed,
+    Set,
+    Users,
+    read_settings,
+)
+from longtail.pipelines.cli.results import read_evaluation, table, whole_history
 
 if TYPE_CHECKING:
     from longtail.contracts.prepared import PreparedDataset
@@ -18,8 +29,76 @@ if TYPE_CHECKING:
 SHOWN = 5  # examples in messages
 
 
-def add_to(app: typer.Typer) -> None:
-    app.command()(recommend)
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder of the demo's data and results.")] = Path("demo"),
+    overrides: Set = None,
+    seed: Seed = None,
+) -> None:
+    """See all of it in a few minutes, on a generated shop.
+
+    The shop goes through the pipeline; then the real server recommends to three of its users.
+    """
+    from longtail.pipelines.cli.demo import run_demo
+
+    run_demo(out, overrides, seed)
+
+
+def run(
+    interactions: Interactions,
+    items: Items,
+    users: Users = None,
+    config: Config = None,
+    overrides: Set = None,
+    out: Annotated[Path, typer.Option(help="Folder of the results; a rerun reuses what has not changed.")] = Path(
+        "runs/latest"
+    ),
+    format: Format = None,
+    champion: Champion = None,
+    image: Annotated[
+        str | None,
+        typer.Option(
+            help="Run the stages in containers of this image; `make images` builds and names it.", show_default=False
+        ),
+    ] = None,
+    seed: Seed = None,
+) -> None:
+    """Run the whole pipeline here, on two tables of yours.
+
+    Two tables in, an evaluated and deployable recommender out.
+    """
+    from longtail.pipelines.local.run import RunInputs, run_local
+    from longtail.system.preflight import check_machine, set_threads
+
+    settings = read_settings(config, overrides, format, seed)
+    check_machine(out, disk_gb=1.0, memory_gb=1.5)
+    set_threads()
+    run_local(RunInputs(interactions, items, users, settings, out, champion, image))
+    report(out)
+    typer.echo(
+        f"\nNext:\n  longtail recommend --run {out} --user ID\n  longtail serve --bundle {out / 'bundle'}"
+        f"\n  longtail report --run {out} --open"
+    )
+
+
+def report(
+    run: Annotated[Path, typer.Option(help="Folder of a run's results.")] = Path("runs/latest"),
+    show: Annotated[bool, typer.Option("--open", help="Open the report in the browser too.")] = False,
+) -> None:
+    """Print a run's results for each segment of users.
+
+    The table compares the student with the baselines; the path of the whole report follows.
+    """
+    from longtail.components.evaluate.summary import segment_table
+
+    evaluation = read_evaluation(run)
+    page = (run / "report.html").absolute()
+    typer.echo(f"\n{segment_table(evaluation)}\n\nReport: {page}")
+    if not evaluation["gate"]["passed"]:
+        typer.echo("Not deployed: the gate did not pass, for the reasons above.")
+    if show:
+        import webbrowser
+
+        webbrowser.open(page.as_uri())
 
 
 def recommend(
@@ -34,7 +113,10 @@ def recommend(
     k: Annotated[int, typer.Option("-k", "--k", help="How many items.")] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Recommend items to a known user, or to a new one by history, interests or attributes."""
+    """Recommend items to a user, known or new, without a server.
+
+    A new user is described by history, interests or attributes.
+    """
     folder = bundle if run is None else run / "bundle"
     if folder is None or (run is not None and bundle is not None):
         raise UserError("recommend: give --run or --bundle, one of the two")
@@ -67,16 +149,6 @@ def recommend(
     typer.echo(table(items))
 
 
-def table(items: Sequence[dict[str, object]]) -> str:
-    """Numbered lines: title, id and reason of each recommended item."""
-    names = [shorten(str(item["title"] or item["item_id"]), 70, placeholder=" …") for item in items]
-    width = max(map(len, names), default=0)
-    return "\n".join(
-        f"{place:>4}. {name:<{width}}  {item['item_id']}  {item['reason']}"
-        for place, (name, item) in enumerate(zip(names, items), start=1)
-    )
-
-
 def _of_user(prepared: "PreparedDataset", user: str, run: Path) -> tuple[list[str], list[str]]:
     """Item ids of the user's whole history, and the attributes."""
     if user not in prepared.user_ids:
@@ -86,11 +158,6 @@ def _of_user(prepared: "PreparedDataset", user: str, run: Path) -> tuple[list[st
         )
     code = prepared.user_ids.index(user)
     return [prepared.item_ids[item] for item in whole_history(prepared, code)], prepared.user_attributes[code]
-
-
-def whole_history(prepared: "PreparedDataset", user_code: int) -> list[int]:
-    """Item codes of all the user's events, oldest first: today's user knows them all."""
-    return [int(item) for item in prepared.item_codes[prepared.user_codes == user_code]]
 
 
 def _check_attributes(given: Sequence[str], bundle: "Bundle") -> None:

@@ -1,13 +1,11 @@
 """Recurring runs: the pipeline again over new data, by a clock. A schedule is known by its name, of which there is one."""
 
 import re
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from longtail.contracts.errors import UserError
 from longtail.pipelines.kubeflow.api import NOT_FOUND, Api, connected, experiment_id, named
-from longtail.pipelines.kubeflow.submit import Version, find_pipeline, reachable, upload
-from longtail.pipelines.resources import Resources
+from longtail.pipelines.kubeflow.submit import RunRequest, Version, find_pipeline, upload
 
 UNITS = {"m": 60, "h": 3600, "d": 86400}
 PASSES = 5  # of making one of many; each pass is undone only by somebody else at the same moment
@@ -26,12 +24,9 @@ class Schedule(NamedTuple):
 def schedule(
     api: Api,
     name: str,
-    arguments: Mapping[str, str | int],
+    request: RunRequest,
     cron: str | None = None,
     every: str | None = None,
-    resources: Resources | None = None,
-    experiment: str = "longtail",
-    service_account: str | None = None,
 ) -> Schedule:
     """Have one enabled schedule of this name, as described: made, updated, or left where it is so already.
 
@@ -43,15 +38,15 @@ def schedule(
     """
     import kfp_server_api  # type: ignore[import-untyped]
 
-    given, trigger = reachable(arguments, resources), _trigger(cron, every)
+    given, trigger = request.given(), _trigger(cron, every)
     with connected(api) as client:
-        version = upload(client, api.namespace, resources)
+        version = upload(client, api.namespace, request.resources)
         wanted = kfp_server_api.V2beta1RecurringRun(
             display_name=name,
-            experiment_id=experiment_id(client, experiment, api.namespace),
+            experiment_id=experiment_id(client, request.experiment, api.namespace),
             pipeline_version_reference=version.reference(),
             runtime_config=kfp_server_api.V2beta1RuntimeConfig(parameters=given),
-            service_account=service_account or None,
+            service_account=request.service_account or None,
             max_concurrency="1",
             no_catchup=True,
             trigger=trigger,

@@ -15,6 +15,31 @@ from longtail.pipelines.kubeflow.api import Api, connected, experiment_id, found
 from longtail.pipelines.resources import Resources, check_claims
 
 
+class RunRequest(NamedTuple):
+    """What a run on the cluster is asked to be."""
+
+    arguments: Mapping[str, str | int]
+    resources: Resources | None = None
+    experiment: str = "longtail"
+    service_account: str | None = None
+
+    def given(self) -> dict[str, str | int]:
+        """The arguments that are given; the compiled pipeline has the defaults of the others.
+
+        Raises:
+            UserError: an input is a path on this machine, or in a claim that ``resources`` do not mount.
+        """
+        for name in ("interactions", "items", "users", "champion"):
+            uri = str(self.arguments[name])
+            if uri and "://" not in uri:
+                raise UserError(
+                    f"--{name} {uri}: is a path on this machine, which the cluster cannot read; upload it and "
+                    "give s3://, gs:// or pvc://"
+                )
+        check_claims(self.arguments, self.resources or Resources())
+        return {name: value for name, value in self.arguments.items() if value != ""}
+
+
 class Version(NamedTuple):
     """A version of the pipeline that the API holds."""
 
@@ -40,13 +65,7 @@ class Submission(NamedTuple):
     version: Version
 
 
-def submit(
-    api: Api,
-    arguments: Mapping[str, str | int],
-    resources: Resources | None = None,
-    experiment: str = "longtail",
-    service_account: str | None = None,
-) -> Submission:
+def submit(api: Api, request: RunRequest) -> Submission:
     """Upload the pipeline, if the API does not hold this version of it, and start a run.
 
     Raises:
@@ -54,36 +73,19 @@ def submit(
     """
     import kfp_server_api
 
-    given = reachable(arguments, resources)
+    given = request.given()
     with connected(api) as client:
-        version = upload(client, api.namespace, resources)
+        version = upload(client, api.namespace, request.resources)
         run = client.runs.run_service_create_run(
             kfp_server_api.V2beta1Run(
                 display_name=f"{PIPELINE} {datetime.now():%Y-%m-%d %H-%M-%S}",
-                experiment_id=experiment_id(client, experiment, api.namespace),
+                experiment_id=experiment_id(client, request.experiment, api.namespace),
                 pipeline_version_reference=version.reference(),
                 runtime_config=kfp_server_api.V2beta1RuntimeConfig(parameters=given),
-                service_account=service_account or None,
+                service_account=request.service_account or None,
             )
         )
     return Submission(run.run_id, api.page(f"runs/details/{run.run_id}"), version)
-
-
-def reachable(arguments: Mapping[str, str | int], resources: Resources | None = None) -> dict[str, str | int]:
-    """The arguments that are given; the compiled pipeline has the defaults of the others.
-
-    Raises:
-        UserError: an input is a path on this machine, or in a claim that ``resources`` do not mount.
-    """
-    for name in ("interactions", "items", "users", "champion"):
-        uri = str(arguments[name])
-        if uri and "://" not in uri:
-            raise UserError(
-                f"--{name} {uri}: is a path on this machine, which the cluster cannot read; upload it and "
-                "give s3://, gs:// or pvc://"
-            )
-    check_claims(arguments, resources or Resources())
-    return {name: value for name, value in arguments.items() if value != ""}
 
 
 def upload(client: Any, namespace: str, resources: Resources | None) -> Version:

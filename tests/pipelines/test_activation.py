@@ -93,7 +93,7 @@ def test_parameters_are_those_that_the_command_gives(pipeline):
     given = arguments("s3://b/log", "s3://b/items", None, load_settings(None, ["finetune.training.epochs=3"]))
     assert set(given) == set(declared)
     assert {name for name, facts in declared.items() if not facts.get("isOptional")} == {"interactions", "items"}
-    assert from_json(FinetuneSettings, given["finetune_settings"]).epochs == 3
+    assert from_json(FinetuneSettings, given["finetune_settings"]).training.epochs == 3
     assert from_json(FinetuneSettings, declared["finetune_settings"]["defaultValue"]) == FinetuneSettings()
 
 

@@ -9,6 +9,7 @@ from helpers_hand_bundle import write_hand_bundle
 from helpers_prepared import write_tiny_prepared
 
 from longtail.pipelines.cli import main as cli
+from longtail.pipelines.cli import start
 
 
 @pytest.mark.parametrize(
@@ -144,7 +145,7 @@ def test_bugs_keep_their_traceback(monkeypatch):
     def broken(*_):
         raise KeyError("a fault of ours")
 
-    monkeypatch.setattr(cli, "read_evaluation", broken)
+    monkeypatch.setattr(start, "read_evaluation", broken)
     with pytest.raises(KeyError):
         cli.main(["report"])
 
@@ -162,10 +163,10 @@ def test_missing_package_is_named_but_a_missing_module_of_ours_is_a_bug(monkeypa
 
         return fail
 
-    monkeypatch.setattr(cli, "read_evaluation", absent("kserve.errors"))
+    monkeypatch.setattr(start, "read_evaluation", absent("kserve.errors"))
     code, error = refused(capfd, "report")
     assert code == 2
     assert is_one_message(error, "kserve.errors", "longtail[pipeline,serving]")
-    monkeypatch.setattr(cli, "read_evaluation", absent("longtail.gone"))
+    monkeypatch.setattr(start, "read_evaluation", absent("longtail.gone"))
     with pytest.raises(ModuleNotFoundError):
         cli.main(["report"])

@@ -7,6 +7,7 @@ from helpers_command import is_one_message, refused
 from helpers_hand_bundle import write_hand_bundle
 
 from longtail.pipelines.cli import main as cli
+from longtail.pipelines.cli.options import read_settings
 from longtail.pipelines.local import run as local
 from longtail.pipelines.run_settings import load_settings
 from longtail.registry.opening import open_registry
@@ -51,3 +52,12 @@ def test_a_local_registry_is_one_place_for_command_and_tasks(tmp_path: Path, mon
     assert settings.deploy.registry_uri == f"{tmp_path}/models"
     bucket = local._with_whole_paths(load_settings(None, ["deploy.registry_uri=s3://models"]))
     assert bucket.deploy.registry_uri == "s3://models"
+
+
+def test_seed_and_format_win_over_file_and_set(tmp_path: Path):
+    file = tmp_path / "settings.yaml"
+    file.write_text("seed: 3\npreprocess: {format: movielens}")
+    assert read_settings(file, None).seed == 3
+    assert read_settings(file, ["seed=4"]).seed == 4
+    settings = read_settings(file, ["seed=4"], "amazon-2023", 0)
+    assert (settings.seed, settings.preprocess.format) == (0, "amazon-2023")

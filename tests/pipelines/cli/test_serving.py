@@ -1,4 +1,6 @@
-"""`longtail status`, `promote` and `rollback` against an API server, with a registry in a folder."""
+"""`longtail serve`; `status`, `promote` and `rollback` against an API server, with a registry in a folder."""
+
+import sys
 
 import pytest
 from helpers_command import is_one_message, refused
@@ -110,3 +112,17 @@ def test_what_does_not_exist_is_said_in_one_line(shop, capfd):
     code, error = refused(capfd, "status", "--name", "Shop")
     assert code == 2
     assert is_one_message(error, "name")
+
+
+def test_serve_hands_over_to_the_model_server(tmp_path, monkeypatch):
+    import os
+
+    called = []
+    monkeypatch.setattr(os, "execv", lambda program, words: called.append((program, words)))
+    with pytest.raises(SystemExit):
+        cli.main(["serve", "--bundle", str(tmp_path), "--http-port", "9000"])
+    ((program, words),) = called
+    assert program == sys.executable
+    assert words[1:4] == ["-P", "-m", "longtail.components.predict.server"]
+    options = dict(zip(words[4::2], words[5::2]))
+    assert options == {"--bundle": str(tmp_path), "--name": "longtail", "--http-port": "9000", "--grpc-port": "0"}

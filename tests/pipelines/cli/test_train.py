@@ -1,6 +1,6 @@
-"""`longtail add-items` and `longtail compress`, as typed."""
+"""`longtail add-items`, `compress` and `demo-data`, as typed."""
 
-from helpers_command import is_one_message, refused
+from helpers_command import command, is_one_message, refused
 from helpers_hand_bundle import write_hand_bundle
 from helpers_prepared import write_bundle_for, write_tiny_prepared
 
@@ -42,3 +42,12 @@ def test_compress_prints_what_is_kept(tmp_path, capfd):
     shown = capfd.readouterr().out
     assert [line.split()[0] for line in shown.splitlines()[2:8]] == ["0", "1", "2", "3", "4", "all"]
     assert isinstance(load_bundle(tmp_path / "out").tensors.item_matrix, Int8Rows)
+
+
+def test_demo_data_is_reproducible(tmp_path, capfd):
+    for name in ("first", "second"):
+        shown = command(capfd, "demo-data", "--out", tmp_path / name)
+    assert "3,000 users" in shown
+    for table in ("interactions", "items", "users"):
+        first, second = (tmp_path / name / f"{table}.parquet" for name in ("first", "second"))
+        assert first.read_bytes() == second.read_bytes()

@@ -12,10 +12,11 @@ from longtail.pipelines.cli import main as cli
 from longtail.pipelines.kubeflow import schedules
 from longtail.pipelines.kubeflow.api import Api
 from longtail.pipelines.kubeflow.schedules import schedule, unschedule
+from longtail.pipelines.kubeflow.submit import RunRequest
 from longtail.pipelines.parameters import arguments
 from longtail.pipelines.run_settings import RunSettings
 
-INPUTS = arguments("s3://shop/log/*.parquet", "s3://shop/items.parquet", None, RunSettings())
+INPUTS = RunRequest(arguments("s3://shop/log/*.parquet", "s3://shop/items.parquet", None, RunSettings()))
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def api(kfp_api):
 
 
 def test_a_schedule_does_not_overlap_and_does_not_catch_up(kfp_api, api):
-    made = schedule(api, "nightly", INPUTS, cron="30 3 * * *", service_account="longtail-pipeline")
+    made = schedule(api, "nightly", INPUTS._replace(service_account="longtail-pipeline"), cron="30 3 * * *")
     (job,) = kfp_api.jobs.values()
     assert (made.change, made.enabled, made.id) == ("made", True, job["recurring_run_id"])
     assert job["trigger"] == {"cron_schedule": {"cron": "0 30 3 * * *"}}
@@ -43,20 +44,20 @@ def test_the_same_schedule_again_changes_nothing(kfp_api, api):
 
 
 @pytest.mark.parametrize(
-    "change",
+    "clock, change",
     [
-        {"every": "6h"},
-        {"cron": "0 3 * * *"},
-        {"arguments": {**INPUTS, "seed": 9}},
-        {"service_account": "other"},
-        {"experiment": "other"},
+        ({"every": "6h"}, {}),
+        ({"cron": "0 3 * * *"}, {}),
+        ({"every": "12h"}, {"arguments": {**INPUTS.arguments, "seed": 9}}),
+        ({"every": "12h"}, {"service_account": "other"}),
+        ({"every": "12h"}, {"experiment": "other"}),
     ],
 )
-def test_a_changed_schedule_takes_the_old_one_s_place(kfp_api, api, change):
-    given = {"arguments": INPUTS, "every": "12h", "service_account": "longtail-pipeline"}
-    old = schedule(api, "nightly", **given)
+def test_a_changed_schedule_takes_the_old_one_s_place(kfp_api, api, clock, change):
+    request = INPUTS._replace(service_account="longtail-pipeline")
+    old = schedule(api, "nightly", request, every="12h")
     schedule(api, "hourly", INPUTS, every="1h")
-    new = schedule(api, "nightly", **(given | ({"every": None} if "cron" in change else {}) | change))
+    new = schedule(api, "nightly", request._replace(**change), **clock)
     assert new.change == "updated"
     assert old.id not in kfp_api.jobs
     assert sorted(job["display_name"] for job in kfp_api.jobs.values()) == ["hourly", "nightly"]

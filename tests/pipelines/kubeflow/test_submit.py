@@ -11,18 +11,20 @@ from longtail.contracts.errors import UserError
 from longtail.pipelines.cli import main as cli
 from longtail.pipelines.kubeflow import submit as cluster
 from longtail.pipelines.kubeflow.api import Api
-from longtail.pipelines.kubeflow.submit import submit
+from longtail.pipelines.kubeflow.submit import RunRequest, submit
 from longtail.pipelines.parameters import arguments
 from longtail.pipelines.resources import FinetuneResources, Resources
 from longtail.pipelines.run_settings import RunSettings
 from longtail.system.machine import free_ports
 
-INPUTS = arguments("s3://shop/log.parquet", "s3://shop/items.parquet", None, RunSettings(seed=3))
+INPUTS = RunRequest(arguments("s3://shop/log.parquet", "s3://shop/items.parquet", None, RunSettings(seed=3)))
+CLAIM = Resources(finetune=FinetuneResources(checkpoint_claim="c"))
 SUBMIT = ("submit", "--interactions", "s3://shop/log.parquet", "--items", "s3://shop/items.parquet")
 
 
 def test_first_submit_makes_pipeline_version_experiment_and_run(kfp_api):
-    started = submit(Api(kfp_api.url, "kubeflow"), INPUTS, experiment="spring", service_account="longtail-pipeline")
+    request = INPUTS._replace(experiment="spring", service_account="longtail-pipeline")
+    started = submit(Api(kfp_api.url, "kubeflow"), request)
     (pipeline,), (version,) = kfp_api.pipelines.values(), kfp_api.versions.values()
     (experiment,), (run,) = kfp_api.experiments.values(), kfp_api.runs.values()
     assert started.link == f"{kfp_api.url}/#/runs/details/{run['run_id']}"
@@ -33,7 +35,9 @@ def test_first_submit_makes_pipeline_version_experiment_and_run(kfp_api):
     assert run["experiment_id"] == experiment["experiment_id"]
     assert run["pipeline_version_reference"]["pipeline_version_id"] == version["pipeline_version_id"]
     assert run["service_account"] == "longtail-pipeline"
-    assert run["runtime_config"]["parameters"] == {name: value for name, value in INPUTS.items() if value != ""}
+    assert run["runtime_config"]["parameters"] == {
+        name: value for name, value in INPUTS.arguments.items() if value != ""
+    }
     assert run["runtime_config"]["parameters"]["seed"] == 3
 
 
@@ -47,7 +51,7 @@ def test_the_same_code_is_uploaded_once_and_run_twice(kfp_api):
 def test_changed_code_and_changed_resources_are_new_versions_of_the_same_pipeline(kfp_api, monkeypatch):
     api = Api(kfp_api.url, "kubeflow")
     names = [submit(api, INPUTS).version.name]
-    names += [submit(api, INPUTS, Resources(finetune=FinetuneResources(checkpoint_claim="c"))).version.name]
+    names += [submit(api, INPUTS._replace(resources=CLAIM)).version.name]
     monkeypatch.setattr(cluster, "source_digest", lambda: "other sources")
     names += [submit(api, INPUTS).version.name]
     assert len(set(names)) == 3
@@ -56,7 +60,7 @@ def test_changed_code_and_changed_resources_are_new_versions_of_the_same_pipelin
 
 
 def test_the_checkpoints_default_of_the_compiled_pipeline_is_left_to_it(kfp_api):
-    submit(Api(kfp_api.url, "kubeflow"), INPUTS, Resources(finetune=FinetuneResources(checkpoint_claim="c")))
+    submit(Api(kfp_api.url, "kubeflow"), INPUTS._replace(resources=CLAIM))
     (run,) = kfp_api.runs.values()
     assert "checkpoints" not in run["runtime_config"]["parameters"]
 
@@ -128,10 +132,10 @@ def test_an_api_that_takes_the_question_and_says_nothing(kfp_api, monkeypatch, s
 def test_local_paths_are_refused_before_anything_is_sent(kfp_api):
     local = arguments("log.parquet", "s3://shop/items.parquet", None, RunSettings())
     with pytest.raises(UserError, match=r"--interactions log\.parquet: is a path on this machine"):
-        submit(Api(kfp_api.url, "kubeflow"), local)
+        submit(Api(kfp_api.url, "kubeflow"), RunRequest(local))
     claim = arguments("pvc://data/log.parquet", "s3://shop/items.parquet", None, RunSettings())
     with pytest.raises(UserError, match="interactions: names pvc://data"):
-        submit(Api(kfp_api.url, "kubeflow"), claim)
+        submit(Api(kfp_api.url, "kubeflow"), RunRequest(claim))
     assert kfp_api.asked == []
 
 

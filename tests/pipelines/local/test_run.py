@@ -140,7 +140,9 @@ def test_bug_in_a_stage_names_stage_and_log_where_the_traceback_is(shop):
 
 def test_killed_stage_says_that_memory_ran_out_and_the_remedy(shop):
     (shop / "log.csv").write_text("too big")
-    with pytest.raises(StageFailed, match=r"^finetune was killed, .* memory ran out; .*lower finetune\.adapt_batch"):
+    with pytest.raises(
+        StageFailed, match=r"^finetune was killed, .* memory ran out; .*lower finetune\.adaptation\.batch"
+    ):
         run_local(inputs(shop), STUB)
 
 

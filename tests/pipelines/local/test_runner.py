@@ -57,5 +57,5 @@ def test_a_users_error_and_the_code_of_the_stage_are_kept():
 
 @pytest.mark.parametrize("code", [-9, 137])  # of a process, of a container
 def test_a_killed_stage_names_the_setting_that_takes_memory(tmp_path, code):
-    assert "lower distill.batch_positions" in str(runner._failure("distill", code, tmp_path / "run.log"))
+    assert "lower distill.training.batch_positions" in str(runner._failure("distill", code, tmp_path / "run.log"))
     assert "traceback is in" in str(runner._failure("distill", 1, tmp_path / "run.log"))

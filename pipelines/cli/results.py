@@ -1,0 +1,43 @@
+"""What a run left behind, and how commands show it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from textwrap import shorten
+from typing import TYPE_CHECKING, Any
+
+from longtail.contracts.errors import UserError
+
+if TYPE_CHECKING:
+    from longtail.contracts.prepared import PreparedDataset
+
+
+def read_evaluation(run: Path) -> dict[str, Any]:
+    """A run's evaluation.json.
+
+    Raises:
+        UserError: the folder holds none.
+    """
+    path = run / "evaluation.json"
+    try:
+        evaluation: dict[str, Any] = json.loads(path.read_text())
+    except OSError:
+        raise UserError(f"{path}: no such file; name the folder of a finished run with --run") from None
+    except ValueError as error:
+        raise UserError(f"{path}: is damaged ({error}); run the pipeline again") from None
+    return evaluation
+
+
+def whole_history(prepared: "PreparedDataset", user_code: int) -> list[int]:
+    """Item codes of all the user's events, oldest first: today's user knows them all."""
+    return [int(item) for item in prepared.item_codes[prepared.user_codes == user_code]]
+
+
+def table(items: Sequence[Mapping[str, object]]) -> str:
+    """Numbered lines: title, id and reason of each recommended item."""
+    names = [shorten(str(item["title"] or item["item_id"]), 70, placeholder=" …") for item in items]
+    width = max(map(len, names), default=0)
+    return "\n".join(
+        f"{place:>4}. {name:<{width}}  {item['item_id']}  {item['reason']}"
+        for place, (name, item) in enumerate(zip(names, items), start=1)
+    )

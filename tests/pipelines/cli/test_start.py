@@ -1,0 +1,68 @@
+"""`longtail recommend`, and the demo's settings."""
+
+import json
+
+import pytest
+from helpers_command import command
+from helpers_hand_bundle import write_hand_bundle
+from helpers_prepared import write_tiny_prepared
+
+from longtail.contracts.prepared import PreparedDataset
+
+
+def test_recommend_for_a_history(tmp_path, capfd):
+    bundle = write_hand_bundle(tmp_path / "bundle")
+    shown = command(capfd, "recommend", "--bundle", bundle, "--history", "a", "-k", "2")
+    assert shown.splitlines()[0] == "History: Red lamp"
+    assert "1. Blue lamp" in shown
+    assert "because of Red lamp in your history" in shown
+
+
+def test_recommend_json_is_what_the_scorer_says(tmp_path, capfd):
+    from longtail.scoring.recommender import Recommender
+
+    bundle = write_hand_bundle(tmp_path / "bundle")
+    answers = json.loads(
+        command(capfd, "recommend", "--bundle", bundle, "--attribute", "gender=F", "-k", "3", "--json")
+    )
+    expected = Recommender.load(bundle).recommend(attributes=["gender=F"], k=3).items
+    assert [answer["item_id"] for answer in answers] == [each.item_id for each in expected]
+    assert [answer["score"] for answer in answers] == pytest.approx([each.score for each in expected])
+
+
+def test_recommend_takes_interests_and_nothing_at_all(tmp_path, capfd):
+    bundle = write_hand_bundle(tmp_path / "bundle")
+    assert "matches your interest in red" in command(
+        capfd, "recommend", "--bundle", bundle, "--interests", "red", "-k", 1
+    )
+    assert "popular with newcomers" in command(capfd, "recommend", "--bundle", bundle, "-k", 1)
+
+
+def test_recommend_knows_the_whole_history_of_a_user(tmp_path, capfd):
+    from helpers_bundle import write_tiny_bundle
+
+    prepared = PreparedDataset(write_tiny_prepared(tmp_path / "run/prepared"))
+    write_tiny_bundle(tmp_path / "run/bundle", item_ids=prepared.item_ids)
+    user = 3
+    history = [prepared.item_ids[item] for item in prepared.item_codes[prepared.user_codes == user]]
+    by_user = command(
+        capfd, "recommend", "--run", tmp_path / "run", "--user", prepared.user_ids[user], "-k", "5", "--json"
+    )
+    attributes = [part for name in prepared.user_attributes[user] for part in ("--attribute", name)]
+    by_history = command(
+        capfd, "recommend", "--bundle", tmp_path / "run/bundle", "--history", ",".join(history), *attributes, "-k", "5",
+        "--json",
+    )  # fmt: skip
+    assert json.loads(by_user) == json.loads(by_history)
+    assert len(json.loads(by_user)) == 5
+
+
+def test_demo_settings_are_valid_and_small():
+    from importlib.resources import files
+
+    from longtail.components.finetune.settings import FinetuneSettings
+    from longtail.pipelines.run_settings import load_settings
+
+    settings = load_settings(str(files("longtail.pipelines.cli") / "demo.yaml"))
+    assert settings.finetune.adaptation.steps < FinetuneSettings().adaptation.steps
+    assert settings.finetune.training.dim % settings.finetune.training.heads == 0
