@@ -5,35 +5,26 @@ with the served ones).
 """
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
-from safetensors.numpy import load_file
 
-from longtail.baselines.classic import MIXTURES, baselines
 from longtail.components.evaluate.gate import decide
+from longtail.components.evaluate.golden import golden
 from longtail.components.evaluate.leakage import check_target_time
-from longtail.components.evaluate.measure import PerUser, beyond, entries, per_user
+from longtail.components.evaluate.measure import Measured, Revealed, beyond_accuracy, measure_revealed, measure_test
 from longtail.components.evaluate.report import render_report
-from longtail.components.evaluate.rescoring import Champion
 from longtail.components.evaluate.settings import EvaluateSettings
-from longtail.contracts.artifacts import EVALUATION, TEACHER, read_artifact, write_artifact
+from longtail.components.evaluate.systems import load_models, systems_of
+from longtail.contracts.artifacts import EVALUATION, write_artifact
 from longtail.contracts.errors import UserError
-from longtail.contracts.prepared import PreparedDataset, Split, Targets
-from longtail.contracts.segments import ALL, SEGMENTS
-from longtail.metrics.beyond import long_tail_items
+from longtail.contracts.prepared import PreparedDataset, Split
+from longtail.contracts.segments import ALL
 from longtail.registry.champion import champion_folder
-from longtail.scoring.bundle import load_bundle
-from longtail.scoring.query import System
-from longtail.scoring.ranked import Ranked, rank_all
-from longtail.scoring.recommender import Asked, Recommender
-from longtail.scoring.scorer import Scorer
-
-GOLDEN_PER_SEGMENT = 4
+from longtail.scoring.recommender import Recommender
 
 
 def evaluate(
@@ -53,77 +44,38 @@ def evaluate(
     Raises:
         UserError: where a model saw more than the training split, or nothing is left to measure.
     """
-    with champion_folder(champion or "") as folder:
-        return _evaluate(prepared, teacher, bundle, output, settings, seed, folder)
-
-
-def _evaluate(
-    prepared: str | Path,
-    teacher: str | Path,
-    bundle: str | Path,
-    output: str | Path,
-    settings: EvaluateSettings,
-    seed: int,
-    champion: Path | None,
-) -> bool:
     data = PreparedDataset(prepared)
-    taught = read_artifact(teacher, TEACHER)
-    student = Scorer(load_bundle(bundle))
-    teacher_scorer = Scorer(load_bundle(taught.file("scorer")))
+    models = load_models(data, teacher, bundle)
     _check_cutoffs(settings, len(data.item_ids))
-    for model in (student.bundle, teacher_scorer.bundle):
-        if model.item_ids != data.item_ids:
-            raise UserError(
-                f"{model.path}: its catalogue is not that of {data.artifact.path}; train it again on this data"
-            )
-    digests = {"student": student.bundle.facts["train_digest"], "teacher": taught.facts["train_digest"]}
-    leakage = check_target_time(data, digests)
-    frozen = load_file(taught.file("text_vectors.safetensors"))["frozen"]
-    systems: dict[str, System] = {"student": student, "teacher": teacher_scorer} | baselines(data, frozen)
-    if champion:
-        systems["champion"] = Champion(champion, data)
-    targets, in_history = data.measurable_targets(Split.TEST)
+    leakage = check_target_time(data, models.train_digests)
+    with champion_folder(champion or "") as folder:
+        systems = systems_of(models, data, folder)
+        test = measure_test(systems, data, settings, seed)
+        revealed = measure_revealed(systems, test, settings, seed)
+    found = Found(
+        test, revealed, beyond_accuracy(test, models.frozen_text), decide(test.by_group[ALL], settings), leakage
+    )
+    evaluation = _document(found, settings, seed)
+    passed = bool(found.gate["passed"])
+    facts = {"gate_passed": passed, "train_digest": data.train_digest(), "seed": seed}
+    with write_artifact(output, EVALUATION, facts) as out:
+        (out / "evaluation.json").write_text(json.dumps(evaluation, indent=1, allow_nan=False) + "\n")
+        pq.write_table(_per_user_table(test), out / "per_user.parquet")
+        (out / "report.html").write_text(render_report(evaluation))
+        answers = golden(Recommender(models.student.bundle), data, test.targets, test.segments)
+        (out / "golden.json").write_text(json.dumps(answers, indent=1) + "\n")
+    return passed
 
-    ranked = rank_all(systems, data, targets, mixtures=MIXTURES)
-    values = per_user(ranked, settings.cutoffs)
-    segments = data.segment_rule.assign(targets.history_lengths)
-    groups = {ALL: np.arange(len(targets))} | {name: np.flatnonzero(segments == name) for name in SEGMENTS}
-    by_group = {group: entries(values, rows, settings, seed) for group, rows in groups.items()}
-    is_long_tail = long_tail_items(data.train_counts)
-    gate = decide(by_group[ALL], settings)
-    revealed, revealed_users = _revealed(systems, data, targets, settings, seed)
-    evaluation: dict[str, Any] = {
-        "protocol": data.facts["protocol"],
-        "exclude_history": data.exclude_history,
-        "cutoffs": list(settings.cutoffs),
-        "confidence": settings.confidence,
-        "bootstrap_samples": settings.bootstrap_samples,
-        "systems": {
-            name: {group: by_group[group][name] for group in groups}
-            | {
-                "beyond": {
-                    group: beyond(ranked[name].lists[rows], frozen, is_long_tail) for group, rows in groups.items()
-                }
-            }
-            for name in ranked
-        },
-        "revealed": revealed,
-        "revealed_users": revealed_users,
-        "gate": gate,
-        "data": _facts(data, targets, in_history),
-        "leakage_check": leakage,
-        "settings": settings.model_dump(mode="json"),
-        "seed": seed,
-    }
-    facts = {"gate_passed": gate["passed"], "train_digest": data.train_digest(), "seed": seed}
-    with write_artifact(output, EVALUATION, facts) as folder:
-        (folder / "evaluation.json").write_text(json.dumps(evaluation, indent=1, allow_nan=False) + "\n")
-        pq.write_table(_per_user_table(data, targets, segments, ranked, values), folder / "per_user.parquet")
-        (folder / "report.html").write_text(render_report(evaluation))
-        (folder / "golden.json").write_text(
-            json.dumps(golden(Recommender(student.bundle), data, targets, segments), indent=1) + "\n"
-        )
-    return bool(gate["passed"])
+
+@dataclass(frozen=True)
+class Found:
+    """All that the stage found out."""
+
+    test: Measured
+    revealed: Revealed
+    beyond: dict[str, dict[str, Any]]  # system -> group -> figures
+    gate: dict[str, Any]
+    leakage: str  # what was checked, as a sentence
 
 
 def _check_cutoffs(settings: EvaluateSettings, n_items: int) -> None:
@@ -134,20 +86,31 @@ def _check_cutoffs(settings: EvaluateSettings, n_items: int) -> None:
         )
 
 
-def _revealed(
-    systems: dict[str, System], data: PreparedDataset, targets: Targets, settings: EvaluateSettings, seed: int
-) -> tuple[dict[str, Any], int]:
-    """The same users and targets with the history cut to its last k items, for every k."""
-    rows = np.flatnonzero(targets.history_lengths >= max(settings.revealed, default=0))
-    chosen = Targets(targets.users[rows], [targets.histories[r] for r in rows], [targets.items[r] for r in rows])
-    revealed: dict[str, Any] = {}
-    for k in settings.revealed if len(rows) else ():
-        found = per_user(rank_all(systems, data, chosen, last=k, mixtures=MIXTURES), settings.cutoffs)
-        revealed[str(k)] = entries(found, np.arange(len(rows)), settings, seed)
-    return revealed, len(rows)
+def _document(found: Found, settings: EvaluateSettings, seed: int) -> dict[str, Any]:
+    """The content of evaluation.json."""
+    test = found.test
+    return {
+        "protocol": test.data.facts["protocol"],
+        "exclude_history": test.data.exclude_history,
+        "cutoffs": list(settings.cutoffs),
+        "confidence": settings.confidence,
+        "bootstrap_samples": settings.bootstrap_samples,
+        "systems": {
+            name: {group: entries[name] for group, entries in test.by_group.items()} | {"beyond": found.beyond[name]}
+            for name in test.ranked
+        },
+        "revealed": found.revealed.by_k,
+        "revealed_users": found.revealed.users,
+        "gate": found.gate,
+        "data": _facts(test),
+        "leakage_check": found.leakage,
+        "settings": settings.model_dump(mode="json"),
+        "seed": seed,
+    }
 
 
-def _facts(data: PreparedDataset, targets: Targets, in_history: int) -> dict[str, Any]:
+def _facts(test: Measured) -> dict[str, Any]:
+    data = test.data
     return {
         "users": len(data.user_ids),
         "items": len(data.item_ids),
@@ -155,49 +118,20 @@ def _facts(data: PreparedDataset, targets: Targets, in_history: int) -> dict[str
         "train_events": int((data.splits == Split.TRAIN).sum()),
         "rejected": data.facts["rejected"],
         "segment_rule": data.facts["segment_rule"],
-        "targets_in_history": in_history,
-        "test_users": len(targets),
-        "users_without_target": len(data.user_ids) - len(targets),
+        "targets_in_history": test.targets_in_history,
+        "test_users": len(test.targets),
+        "users_without_target": len(data.user_ids) - len(test.targets),
     }
 
 
-def _per_user_table(
-    data: PreparedDataset,
-    targets: Targets,
-    segments: NDArray[np.str_],
-    ranked: dict[str, Ranked],
-    values: PerUser,
-) -> pa.Table:
+def _per_user_table(test: Measured) -> pa.Table:
     """user_id, segment, history_length; for each system the best target's rank, ndcg@10 and recall@10."""
     columns: dict[str, Any] = {
-        "user_id": [data.user_ids[user] for user in targets.users],
-        "segment": segments.tolist(),
-        "history_length": targets.history_lengths,
+        "user_id": [test.data.user_ids[user] for user in test.targets.users],
+        "segment": test.segments.tolist(),
+        "history_length": test.targets.history_lengths,
     }
-    for name in ranked:
-        columns[f"{name}_rank"] = ranked[name].ranks.best()
-        columns |= {f"{name}_{metric}": values[name][metric] for metric in ("ndcg@10", "recall@10")}
+    for name in test.ranked:
+        columns[f"{name}_rank"] = test.ranked[name].ranks.best()
+        columns |= {f"{name}_{metric}": test.values[name][metric] for metric in ("ndcg@10", "recall@10")}
     return pa.table(columns)
-
-
-def golden(
-    student: Recommender, data: PreparedDataset, targets: Targets, segments: NDArray[np.str_]
-) -> list[dict[str, Any]]:
-    """The first users of every segment with the student's answers; who has no cold user asks some without history."""
-    rows = np.concatenate([np.flatnonzero(segments == name)[:GOLDEN_PER_SEGMENT] for name in SEGMENTS])
-    asked = [
-        Asked([data.item_ids[item] for item in targets.histories[row]], data.user_attributes[targets.users[row]])
-        for row in rows
-    ]
-    if not (segments == SEGMENTS[0]).any():
-        first = targets.users[:GOLDEN_PER_SEGMENT]
-        asked = [Asked(attributes=data.user_attributes[user]) for user in first] + asked
-    return [
-        {
-            "history": list(one.history),
-            "attributes": list(one.attributes),
-            "expected": [recommendation.item_id for recommendation in answer.items],
-            "scores": [recommendation.score for recommendation in answer.items],
-        }
-        for one, answer in zip(asked, student.answers(asked))
-    ]

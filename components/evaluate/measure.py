@@ -1,21 +1,93 @@
-"""From ranks to the entries of evaluation.json: means, intervals, paired differences, per group of users."""
+"""From systems to the entries of evaluation.json: means, intervals, paired differences, per group of users."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from longtail.baselines.classic import MIXTURES
 from longtail.components.evaluate.settings import EvaluateSettings
-from longtail.metrics.beyond import coverage, intra_list_diversity, long_tail_share
+from longtail.contracts.prepared import PreparedDataset, Split, Targets
+from longtail.contracts.segments import ALL, SEGMENTS
+from longtail.metrics.beyond import coverage, intra_list_diversity, long_tail_items, long_tail_share
 from longtail.metrics.ranking import METRICS, ranking_metrics
 from longtail.metrics.significance import bootstrap_means, interval
-from longtail.scoring.ranked import Ranked
+from longtail.scoring.query import System
+from longtail.scoring.ranked import Ranked, rank_all
 
 WITH_INTERVAL = tuple(f"{metric}@10" for metric in METRICS)
 STUDENT = "student"
 
 PerUser = dict[str, dict[str, NDArray[np.float64]]]  # system -> metric -> [users]
+
+Entries = dict[str, dict[str, Any]]  # system -> metric, its interval, ... of one group of users
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Every system asked for every test user, with whole histories."""
+
+    data: PreparedDataset
+    targets: Targets
+    targets_in_history: int
+    segments: NDArray[np.str_]  # [users]
+    ranked: dict[str, Ranked]
+    values: PerUser
+    by_group: dict[str, Entries]  # all and every segment
+
+
+@dataclass(frozen=True)
+class Revealed:
+    """The same users and targets with the history cut to its last k items. by_k: k as text -> entries."""
+
+    users: int
+    by_k: dict[str, Entries]
+
+
+def measure_test(
+    systems: Mapping[str, System], data: PreparedDataset, settings: EvaluateSettings, seed: int
+) -> Measured:
+    """Ask every system for every test user.
+
+    Raises:
+        UserError: no target is new to its user.
+    """
+    targets, in_history = data.measurable_targets(Split.TEST)
+    ranked = rank_all(systems, data, targets, mixtures=MIXTURES)
+    values = per_user(ranked, settings.cutoffs)
+    segments = data.segment_rule.assign(targets.history_lengths)
+    groups = groups_of(segments)
+    by_group = {group: entries(values, rows, settings, seed) for group, rows in groups.items()}
+    return Measured(data, targets, in_history, segments, ranked, values, by_group)
+
+
+def groups_of(segments: NDArray[np.str_]) -> dict[str, NDArray[np.intp]]:
+    """Rows of all users, and of those of every segment."""
+    return {ALL: np.arange(len(segments))} | {name: np.flatnonzero(segments == name) for name in SEGMENTS}
+
+
+def measure_revealed(systems: Mapping[str, System], test: Measured, settings: EvaluateSettings, seed: int) -> Revealed:
+    """Ask for those who have at least the largest k of items, for every k."""
+    targets = test.targets
+    rows = np.flatnonzero(targets.history_lengths >= max(settings.revealed, default=0))
+    chosen = Targets(targets.users[rows], [targets.histories[r] for r in rows], [targets.items[r] for r in rows])
+    by_k: dict[str, Entries] = {}
+    for k in settings.revealed if len(rows) else ():
+        found = per_user(rank_all(systems, test.data, chosen, last=k, mixtures=MIXTURES), settings.cutoffs)
+        by_k[str(k)] = entries(found, np.arange(len(rows)), settings, seed)
+    return Revealed(len(rows), by_k)
+
+
+def beyond_accuracy(test: Measured, vectors: NDArray[np.float32]) -> dict[str, dict[str, Any]]:
+    """What accuracy does not say of every system's lists: system -> group -> figures. vectors [items, dim]: unit rows."""
+    is_long_tail = long_tail_items(test.data.train_counts)
+    groups = groups_of(test.segments)
+    return {
+        name: {group: beyond(found.lists[rows], vectors, is_long_tail) for group, rows in groups.items()}
+        for name, found in test.ranked.items()
+    }
 
 
 def per_user(ranked: Mapping[str, Ranked], cutoffs: Sequence[int]) -> PerUser:
@@ -23,9 +95,7 @@ def per_user(ranked: Mapping[str, Ranked], cutoffs: Sequence[int]) -> PerUser:
     return {name: ranking_metrics(found.ranks, sorted({*cutoffs, 10})) for name, found in ranked.items()}
 
 
-def entries(
-    values: PerUser, rows: NDArray[np.intp], settings: EvaluateSettings, seed: int
-) -> dict[str, dict[str, Any]]:
+def entries(values: PerUser, rows: NDArray[np.intp], settings: EvaluateSettings, seed: int) -> Entries:
     """One entry a system for the users in ``rows``: means, intervals, and the student's paired advantage."""
     if len(rows) == 0:
         return {name: empty(list(metrics)) for name, metrics in values.items()}
@@ -33,7 +103,7 @@ def entries(
     table = np.stack([values[name][metric][rows] for name, metric in columns], axis=1)  # [users, columns]
     resampled = bootstrap_means(table, settings.bootstrap_samples, seed)
     place = {column: index for index, column in enumerate(columns)}
-    found: dict[str, dict[str, Any]] = {}
+    found: Entries = {}
     for name, metrics in values.items():
         entry: dict[str, Any] = {"users": len(rows)}
         entry |= {metric: float(user_values[rows].mean()) for metric, user_values in metrics.items()}

@@ -1,0 +1,35 @@
+"""Golden answers: what the student must say to some test users; deploy compares the served answers with them."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from longtail.contracts.prepared import PreparedDataset, Targets
+from longtail.contracts.segments import SEGMENTS
+from longtail.scoring.recommender import Asked, Recommender
+
+GOLDEN_PER_SEGMENT = 4
+
+
+def golden(
+    student: Recommender, data: PreparedDataset, targets: Targets, segments: NDArray[np.str_]
+) -> list[dict[str, Any]]:
+    """The first users of every segment with the student's answers; who has no cold user asks some without history."""
+    rows = np.concatenate([np.flatnonzero(segments == name)[:GOLDEN_PER_SEGMENT] for name in SEGMENTS])
+    asked = [
+        Asked([data.item_ids[item] for item in targets.histories[row]], data.user_attributes[targets.users[row]])
+        for row in rows
+    ]
+    if not (segments == SEGMENTS[0]).any():
+        first = targets.users[:GOLDEN_PER_SEGMENT]
+        asked = [Asked(attributes=data.user_attributes[user]) for user in first] + asked
+    return [
+        {
+            "history": list(one.history),
+            "attributes": list(one.attributes),
+            "expected": [recommendation.item_id for recommendation in answer.items],
+            "scores": [recommendation.score for recommendation in answer.items],
+        }
+        for one, answer in zip(asked, student.answers(asked))
+    ]
