@@ -18,5 +18,7 @@ def test_the_page_names_places():
 @pytest.mark.parametrize("path, name", NAMED)
 def test_what_is_named_is_there(path, name):
     tree = ast.parse((ROOT / path).read_text())
-    defined = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef)}
+    defined = {
+        node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef)
+    }
     assert not name or name in defined

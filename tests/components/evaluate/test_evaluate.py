@@ -1,25 +1,19 @@
 """The stage against a plain recomputation, on small data sets with random models."""
 
-import json
-
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from helpers_bundle import write_tiny_bundle
+from helpers_evaluate_case import QUICK, Case
 from helpers_prepared import leave_last_out, write_bundle_for, write_tiny_prepared, write_tiny_teacher
 
-from longtail.components.evaluate.component import evaluate as component
 from longtail.components.evaluate.evaluate import evaluate
-from longtail.components.evaluate.rescoring import Champion
 from longtail.components.evaluate.settings import EvaluateSettings
 from longtail.components.evaluate.summary import segment_table
-from longtail.contracts.artifacts import EVALUATION, read_artifact
 from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset, Split
-from longtail.registry.opening import open_registry
 from longtail.scoring.bundle import load_bundle
 from longtail.scoring.query import Query, queries_of
-from longtail.scoring.recommender import Recommender
 from longtail.scoring.scorer import Scorer
 
 SYSTEMS = {
@@ -33,30 +27,7 @@ SYSTEMS = {
     "cf_tfidf",
     "cf_tfidf_text",
 }
-QUICK = EvaluateSettings(bootstrap_samples=100)
 TRAIN, VALIDATION, TEST = Split
-
-
-class Case:
-    """A Prepared data set with its teacher and student, and the evaluation of them."""
-
-    def __init__(self, folder, users=None, settings=QUICK, champion=None, **prepared):
-        self.folder = folder
-        self.prepared = write_tiny_prepared(folder / "prepared", users, **prepared)
-        self.data = PreparedDataset(self.prepared)
-        self.teacher = write_tiny_teacher(folder / "teacher", self.prepared)
-        exclude = self.data.exclude_history
-        self.bundle = write_bundle_for(folder / "bundle", self.data, 5, exclude_history=exclude)
-        self.settings = settings
-        self.champion = champion
-
-    def run(self, output="evaluation"):
-        self.passed = evaluate(
-            self.prepared, self.teacher, self.bundle, self.folder / output, self.settings, 3, self.champion
-        )
-        self.artifact = read_artifact(self.folder / output, EVALUATION)
-        self.result = json.loads(self.artifact.file("evaluation.json").read_text())
-        return self.result
 
 
 @pytest.fixture(scope="module")
@@ -154,17 +125,6 @@ def test_revealed_histories_are_the_same_users_and_only_what_is_shown_is_exclude
         assert entry["ndcg@10"] == pytest.approx(np.where(ranks <= 10, 1 / np.log2(1 + ranks), 0).mean())
     assert case.result["revealed"]["0"]["item_cf"]["ndcg@10"] == 0
     assert set(case.result["revealed"]["2"]) == SYSTEMS
-
-
-def test_golden_answers_are_the_students_over_all_segments(case):
-    golden = json.loads(case.artifact.file("golden.json").read_text())
-    recommender = Recommender.load(case.bundle)
-    lengths = [len(user["history"]) for user in golden]
-    assert 0 in lengths and any(1 <= n <= 4 for n in lengths) and any(5 <= n <= 9 for n in lengths)
-    for user in golden:
-        answer = recommender.recommend(user["history"], user["attributes"], k=10)
-        assert user["expected"] == [item.item_id for item in answer.items]
-        np.testing.assert_allclose(user["scores"], [item.score for item in answer.items], rtol=1e-5)
 
 
 def test_report_and_terminal_table_read_the_evaluation(case):
@@ -273,41 +233,6 @@ def test_tampered_bundle_is_refused(tmp_path):
         case.run()
 
 
-def test_champion_that_knows_the_targets_stops_the_student(tmp_path):
-    users = [leave_last_out([user % 15, 15 + user % 7, 22 + user % 7, 29]) for user in range(60)]
-    case = Case(tmp_path, users)
-    items = np.random.default_rng(0).normal(size=(30, 8)).astype(np.float32)
-    items[29] = items[15:29].sum(axis=0)  # near to what everyone saw last
-    strong = write_tiny_bundle(tmp_path / "champion", item_ids=case.data.item_ids, item_matrix=items)
-    case.champion = str(strong)
-    result = case.run()
-    assert result["systems"]["champion"]["all"]["ndcg@10"] > result["systems"]["student"]["all"]["ndcg@10"]
-    assert case.passed is result["gate"]["passed"] is False
-    assert any("worse than champion" in reason for reason in result["gate"]["reasons"])
-
-
-def test_the_champion_may_come_from_a_registry(tmp_path, s3):
-    case = Case(tmp_path)
-    registry = open_registry(f"{s3}/shop")
-    case.champion = f"registry:{s3}/shop"
-    assert "champion" not in case.run()["systems"]  # none was promoted yet
-    registry.promote(registry.publish(case.bundle), None, "the first")
-    systems = case.run("again")["systems"]
-    for segment in ("all", "tail", "head"):
-        assert systems["champion"][segment]["ndcg@10"] == systems["student"][segment]["ndcg@10"]
-
-
-def test_champion_of_another_catalogue(tmp_path):
-    data = PreparedDataset(write_tiny_prepared(tmp_path / "prepared"))
-    ids = ["gone", *data.item_ids[:1:-1]]  # knows neither i000 nor i001, in another order
-    write_tiny_bundle(tmp_path / "champion", item_ids=ids)
-    scorer = Scorer(load_bundle(tmp_path / "champion"))
-    scores = Champion(tmp_path / "champion", data).score([Query(np.array([0, 7, 2], dtype=np.int32))])
-    (expected,) = scorer.score([Query(np.array([ids.index("i007"), ids.index("i002")], dtype=np.int32))])
-    assert np.isneginf(scores[0, :2]).all()
-    np.testing.assert_allclose(scores[0, 2:], [expected[ids.index(item)] for item in data.item_ids[2:]], rtol=1e-6)
-
-
 def test_mixtures_are_sums_of_standardised_scores(case):
     from longtail.baselines.classic import baselines
 
@@ -320,36 +245,6 @@ def test_mixtures_are_sums_of_standardised_scores(case):
         allowed = np.setdiff1d(np.arange(30), query.history)
         expected = (mixed[allowed] >= mixed[targets.items[row][0]] - 1e-5).sum()
         assert table["cf_tfidf_rank"][row] == expected
-
-
-def test_component_hands_over_paths_and_the_gate(tmp_path, case):
-    from kfp import dsl
-
-    evaluation, metrics = dsl.Artifact(uri=str(tmp_path / "evaluation")), dsl.Metrics(uri=str(tmp_path / "metrics"))
-    returned = component.python_func(
-        dsl.Dataset(uri=str(case.prepared)),
-        dsl.Model(uri=str(case.teacher)),
-        dsl.Model(uri=str(case.bundle)),
-        QUICK.canonical(),
-        3,
-        "",
-        evaluation,
-        metrics,
-    )
-    assert (returned if isinstance(returned, bool) else returned[0]) is case.passed
-    assert json.loads((tmp_path / "evaluation/evaluation.json").read_text()) == case.result
-    assert metrics.metadata and all(isinstance(value, float) for value in metrics.metadata.values())
-
-
-def test_component_reports_a_users_fault(tmp_path, case, capsys):
-    from kfp import dsl
-
-    output = dsl.Artifact(uri=str(tmp_path / "evaluation"))
-    paths = (dsl.Dataset(uri=str(case.prepared)), dsl.Model(uri=str(case.teacher)), dsl.Model(uri=str(case.bundle)))
-    with pytest.raises(SystemExit) as stopped:
-        component.python_func(*paths, '{"cutofs": [5]}', 3, "", output, dsl.Metrics(uri=str(tmp_path / "m")))
-    assert stopped.value.code == 2
-    assert "there is no setting 'cutofs'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("cutoffs", [(0, 5), (5, 31)])
@@ -365,13 +260,6 @@ def test_bundle_of_another_catalogue_is_refused(tmp_path):
     case.bundle = write_tiny_bundle(tmp_path / "stranger", item_ids=ids, train_digest=digest)
     with pytest.raises(UserError, match="stranger: its catalogue is not that of"):
         case.run()
-
-
-def test_golden_answers_without_history_where_nobody_is_cold(tmp_path):
-    case = Case(tmp_path, [leave_last_out([user, 9, user + 10, user + 20]) for user in range(8)])
-    case.run()
-    golden = json.loads(case.artifact.file("golden.json").read_text())
-    assert [len(user["history"]) for user in golden] == [0, 0, 0, 0, 3, 3, 3, 3]
 
 
 def test_batches_do_not_change_the_result(tmp_path, case, monkeypatch):
