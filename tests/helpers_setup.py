@@ -18,7 +18,7 @@ case "$*" in
     "-m venv "*)
         mkdir -p "$3/bin"; echo made >"$3/pyvenv.cfg"; cp "$0" "$3/bin/python"; echo "venv $3" >>"$LOG"; exit ;;
     "-m pip --version") exit ;;
-    *importlib.metadata*) echo "${{FAKE_TORCH:-}}"; exit ;;
+    *importlib.metadata*version*torch*) echo "${{FAKE_TORCH:-}}"; exit ;;
     *system.preflight*)
         echo "preflight $*" >>"$ASKED"
         case "${{FAKE_PREFLIGHT:-real}} $*" in

@@ -110,7 +110,9 @@ def test_changed_requirements_are_installed_into_the_same_environment(checkout: 
 def test_spark_comes_along_where_java_suffices(checkout: Checkout, version: str, spark: bool) -> None:
     checkout.add_stub("java", f"#!/bin/sh\necho 'openjdk version \"{version}\" 2024-01-01' >&2\n")
     done = checkout.setup()
-    assert ("-e .[pipeline,serving,dev,spark]" in checkout.log.read_text()) == spark
+    calls = checkout.calls()
+    assert ("pip install -qq -c constraints.txt -e .[pipeline,serving,dev,spark]" in calls) == spark
+    assert ("pip install -qq --no-deps -c constraints.txt pyspark" in calls) == spark
     assert ("the Spark engine is left out" in done.stdout) != spark
 
 

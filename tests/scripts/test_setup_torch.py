@@ -16,9 +16,9 @@ STANDARD_WHEEL = CPU_WHEEL.replace("%2Bcpu", "").replace(
     "+cpu", ""
 )  # of a file that is not there: its size is not known
 STANDARD = "pip install -qq --no-deps torch==2.13.0"
-CPU_FIGURES = ("about 1,100 MB", 5, 1)
-CUDA_FIGURES = ("about 3,600 MB", 12, 4)
-Figures = tuple[str, int, int]
+CPU_FIGURES = (600, 4, 1)
+CUDA_FIGURES = (3150, 13, 3)
+Figures = tuple[int, int, int]
 
 
 @pytest.fixture
@@ -32,11 +32,11 @@ def taken(checkout: Checkout, **environment: str) -> tuple[str, str, Figures]:
     assert done.returncode == 0, done.stderr
     torch = [call for call in checkout.calls() if "torch==" in call]
     assert len(torch) == 1
-    said = done.stdout.split("set-up downloads ")[1].split(" in all and needs ")
+    said = done.stdout.split("set-up: up to ")[1].split(" MB to download in all, ")
     preflight = [line.split() for line in checkout.asked.read_text().splitlines() if line.startswith("preflight")][-1]
     disk, temporary = (int(preflight[preflight.index(name) + 1]) for name in ("--disk-gb", "--temporary-gb"))
     assert said[1].startswith(f"{disk} GB of free disk")
-    return torch[0], done.stdout, (said[0], disk, temporary)
+    return torch[0], done.stdout, (int(said[0]), disk, temporary)
 
 
 def questions(checkout: Checkout) -> list[str]:
@@ -64,7 +64,7 @@ def test_else_the_cpu_build_of_pytorchs_index(checkout: Checkout) -> None:
 def test_else_the_standard_build_said_loudly(checkout: Checkout) -> None:
     torch, printed, figures = taken(checkout, FAKE_INDEX=STANDARD_WHEEL, FAKE_CPU_INDEX="")
     assert torch == STANDARD
-    assert "NO CPU BUILD: 2,500 MB more" in printed
+    assert "NO CPU BUILD: 2,550 MB more" in printed
     assert "TORCH_INDEX_URL names an index that has the CPU build" in printed
     assert figures == CUDA_FIGURES
 
@@ -112,7 +112,7 @@ def test_the_standard_build_on_macos(checkout: Checkout) -> None:
     [
         ("https://torch.example/cpu", CPU_FIGURES),
         ("https://torch.example/whl/cpu/", CPU_FIGURES),
-        ("https://torch.example/whl/cu130", ("up to 3,600 MB", 12, 4)),
+        ("https://torch.example/whl/cu130", CUDA_FIGURES),
     ],
 )
 def test_a_named_index_wins_over_everything_and_gives_torch_alone(
@@ -126,8 +126,13 @@ def test_a_named_index_wins_over_everything_and_gives_torch_alone(
     assert questions(checkout) == []
 
 
+def test_spark_takes_more(checkout: Checkout) -> None:
+    checkout.add_stub("java", "#!/bin/sh\necho 'openjdk version \"17.0.2\" 2024-01-01' >&2\n")
+    assert taken(checkout)[2] == (1050, 6, 3)
+
+
 def test_too_little_disk_for_the_standard_build_is_said_before_it_comes(checkout: Checkout) -> None:
-    environment = {"DISK_GB": "", "FAKE_PREFLIGHT": "12", "FAKE_INDEX": STANDARD_WHEEL}
+    environment = {"DISK_GB": "", "FAKE_PREFLIGHT": "13", "FAKE_INDEX": STANDARD_WHEEL}
     refused = checkout.setup(**environment)
     assert refused.returncode == 2
     assert "NO CPU BUILD" in refused.stdout
@@ -145,7 +150,7 @@ def test_a_build_that_is_there_is_kept_and_asks_for_little(checkout: Checkout) -
     done = checkout.setup(DISK_GB="", FAKE_PREFLIGHT="-1", FAKE_TORCH="2.13.0+cpu")
     assert done.returncode == 0
     assert "torch: 2.13.0+cpu is there already (make clean removes it)" in done.stdout
-    assert "set-up downloads" not in done.stdout
+    assert "to download" not in done.stdout
     assert "--disk-gb 2 " in checkout.asked.read_text()
     assert questions(checkout) == []
 
