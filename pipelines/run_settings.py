@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
+from longtail.components.deploy.settings import DeploySettings
 from longtail.components.distill.settings import DistillSettings
 from longtail.components.evaluate.settings import EvaluateSettings
 from longtail.components.finetune.settings import FinetuneSettings
 from longtail.components.preprocess.settings import PreprocessSettings
 from longtail.contracts.settings_base import Settings, parse, read_document
-from longtail.rollout.service_settings import DeploySettings
 
 
 class RunSettings(Settings):

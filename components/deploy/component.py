@@ -10,8 +10,8 @@ from longtail.components.image import IMAGE
 def deploy(bundle: Input[Model], evaluation: Input[Artifact], settings: str, service: Output[Artifact]) -> None:
     """Compare served with evaluated answers, write the manifests and, where the settings say so, roll out on the cluster."""
     from longtail.components.deploy.deploy import deploy as run
+    from longtail.components.deploy.settings import DeploySettings
     from longtail.contracts.settings_base import from_json
-    from longtail.rollout.service_settings import DeploySettings
     from longtail.system.channel import reported
 
     with reported():

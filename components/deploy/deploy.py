@@ -1,27 +1,21 @@
 """Deploy: prove on the real server that a bundle answers as it was evaluated, write its manifests, and roll it out."""
 
 import json
-import logging
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from longtail.components.deploy.local_server import running_server
 from longtail.components.deploy.serving_runtime import DEFAULT_IMAGE, serving_runtime
+from longtail.components.deploy.settings import DeploySettings
+from longtail.components.deploy.smoke import local_smoke_test
 from longtail.contracts.artifacts import BUNDLE, DEPLOYMENT, EVALUATION, read_artifact, write_artifact
 from longtail.contracts.errors import UserError
 from longtail.registry.interface import Version
 from longtail.registry.opening import open_registry
-from longtail.rollout.addresses import at
-from longtail.rollout.answers import compare_answers
 from longtail.rollout.inference_service import inference_service, predictor
 from longtail.rollout.kubernetes_api import connect
 from longtail.rollout.roll_out import roll_out
-from longtail.rollout.service_settings import DeploySettings
-
-log = logging.getLogger(__name__)
 
 
 def deploy(bundle: str, evaluation: str, output: str, settings: DeploySettings) -> None:
@@ -38,7 +32,7 @@ def deploy(bundle: str, evaluation: str, output: str, settings: DeploySettings) 
     _manifests(bundle, None, mode, settings)  # settings that KServe would ignore are refused before any work
     golden = _golden(evaluation)[: settings.golden_users]
     with write_artifact(output, DEPLOYMENT, {"settings": settings.model_dump(mode="json")}) as folder:
-        written: dict[str, Any] = {"smoke.json": _local_smoke_test(bundle, golden, settings)}
+        written: dict[str, Any] = {"smoke.json": local_smoke_test(bundle, golden, settings)}
         registry = open_registry(settings.registry_uri) if settings.registry_uri else None
         version = registry.publish(Path(bundle)) if registry else None
         if settings.target == "cluster":
@@ -72,18 +66,3 @@ def _golden(evaluation: str) -> list[dict[str, Any]]:
             f"{path}: holds no evaluated users, so nothing can be compared; evaluate on data with test users"
         )
     return golden
-
-
-def _local_smoke_test(bundle: str, golden: list[dict[str, Any]], settings: DeploySettings) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory(prefix="longtail-deploy-") as folder:
-        log_path = Path(folder) / "server.log"
-        try:
-            with running_server(bundle, settings.name, settings.startup_seconds, log_path) as server:
-                log.info("the model server is ready on %s", server.url)
-                smoke = compare_answers(at(server.url), settings.name, golden)
-        except Exception:
-            if log_path.exists():
-                log.error("log of the model server:\n%s", log_path.read_text(errors="replace"))
-            raise
-    log.info("%d evaluated users were answered as evaluated, over V1 and V2", len(golden))
-    return smoke

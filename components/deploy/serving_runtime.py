@@ -11,9 +11,9 @@ from kserve import (
 from kubernetes import client as k8s
 
 from longtail import __version__
+from longtail.rollout.inference_service import MODEL_FORMAT, RUNTIME
 
-RUNTIME = "longtail"
-MODEL_FORMAT, MODEL_FORMAT_VERSION = "longtail-bundle", "1"
+MODEL_FORMAT_VERSION = "1"
 DEFAULT_IMAGE = f"longtail-predict:{__version__}"
 HTTP_PORT, GRPC_PORT = 8080, 8081
 MOUNT = "/mnt/models"  # where KServe puts the bundle that storageUri names

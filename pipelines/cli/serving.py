@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from longtail.pipelines.cli.options import Bundle, Config, Evaluation, Output, Set, begin_stage, read_settings
-from longtail.rollout.service_settings import DeploySettings
+from longtail.rollout.service_settings import ServiceSettings
 
 Name = Annotated[str, typer.Option(help="Name of the InferenceService.")]
 Namespace = Annotated[str, typer.Option(help="Its namespace.")]
@@ -54,12 +54,12 @@ def deploy(
     typer.echo(f"Wrote {output}")
 
 
-def _settings(name: str, namespace: str, gateway: str | None = None, seconds: float = 600.0) -> DeploySettings:
+def _settings(name: str, namespace: str, gateway: str | None = None, seconds: float = 600.0) -> ServiceSettings:
     from longtail.contracts.settings_base import parse
 
     logging.getLogger("longtail").setLevel(logging.INFO)
     given = {"name": name, "namespace": namespace, "gateway_url": gateway, "ready_seconds": seconds}
-    return parse(DeploySettings, given, "command line")
+    return parse(ServiceSettings, given, "command line")
 
 
 def status(

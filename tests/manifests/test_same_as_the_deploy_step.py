@@ -4,7 +4,7 @@ from helpers_manifests import MANIFESTS, one, render
 
 from longtail.components.deploy.serving_runtime import serving_runtime
 from longtail.rollout.inference_service import inference_service, predictor
-from longtail.rollout.service_settings import DeploySettings
+from longtail.rollout.service_settings import ServiceSettings
 
 STORAGE_URI = "s3://models/longtail/1"
 
@@ -14,7 +14,7 @@ def test_the_serving_runtime_is_the_deploy_steps():
 
 
 def test_the_inference_service_is_the_deploy_steps_but_for_the_bundle():
-    settings = DeploySettings()
+    settings = ServiceSettings()
     wanted = inference_service(
         settings.name, settings.namespace, "Standard", predictor(settings, "Standard", STORAGE_URI)
     )

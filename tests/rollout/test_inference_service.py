@@ -13,9 +13,9 @@ from longtail.rollout.inference_service import (
     labelled,
     predictor,
 )
-from longtail.rollout.service_settings import DeploySettings
+from longtail.rollout.service_settings import ServiceSettings
 
-SETTINGS = DeploySettings(name="shop", image="longtail-predict:abc")
+SETTINGS = ServiceSettings(name="shop", image="longtail-predict:abc")
 URI = "s3://models/shop/v1"
 
 
@@ -42,12 +42,12 @@ def test_the_manifest_says_what_serves_what():
 
 
 def test_without_an_image_that_of_the_serving_runtime_stays():
-    assert "image" not in manifest(DeploySettings())["spec"]["predictor"]["model"]
+    assert "image" not in manifest(ServiceSettings())["spec"]["predictor"]["model"]
 
 
 def test_a_pods_label_changes_exactly_when_its_pods_must():
     def revision(uri=URI, version="v1", **settings):
-        return predictor(DeploySettings(**settings), "Standard", uri, version)["labels"][REVISION]
+        return predictor(ServiceSettings(**settings), "Standard", uri, version)["labels"][REVISION]
 
     assert revision() == revision(max_replicas=9, min_replicas=2) == revision(version="v2")
     assert len({revision(), revision(uri="s3://models/shop/v2"), revision(image="other:1"), revision(cpu="2")}) == 4
@@ -85,7 +85,7 @@ def test_standard_gets_a_second_predictor_of_fixed_size():
     "document",
     [
         manifest(),
-        manifest(DeploySettings(min_replicas=0, cpu="500m", service_account=None), "Knative", percent=0),
+        manifest(ServiceSettings(min_replicas=0, cpu="500m", service_account=None), "Knative", percent=0),
         manifest(canary=predictor(SETTINGS, "Standard", URI), percent=100),
     ],
 )
@@ -116,4 +116,4 @@ def test_a_misspelt_field_does_not_fit_the_schema(path, right, wrong):
 
 def test_zero_replicas_are_refused_where_kserve_would_ignore_them():
     with pytest.raises(UserError, match="min_replicas 0: Standard mode does not scale to zero"):
-        predictor(DeploySettings(min_replicas=0), "Standard", URI)
+        predictor(ServiceSettings(min_replicas=0), "Standard", URI)

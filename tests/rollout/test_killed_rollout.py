@@ -13,12 +13,12 @@ import json, logging, sys
 from helpers_hand_bundle import GOLDEN
 from longtail.rollout.kubernetes_api import connect
 from longtail.rollout.roll_out import roll_out
-from longtail.rollout.service_settings import DeploySettings
+from longtail.rollout.service_settings import ServiceSettings
 from longtail.registry.opening import open_registry
 
 kubeconfig, registry_uri, version, settings = sys.argv[1:]
 registry = open_registry(registry_uri)
-roll_out(connect("longtail", kubeconfig), registry, registry.version(version), GOLDEN, DeploySettings(**json.loads(settings)))
+roll_out(connect("longtail", kubeconfig), registry, registry.version(version), GOLDEN, ServiceSettings(**json.loads(settings)))
 """
 
 

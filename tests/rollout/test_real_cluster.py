@@ -30,7 +30,7 @@ from longtail.registry.opening import open_registry
 from longtail.rollout.kubernetes_api import connect, find_service
 from longtail.rollout.operations import describe, roll_back_served
 from longtail.rollout.roll_out import roll_out
-from longtail.rollout.service_settings import DeploySettings
+from longtail.rollout.service_settings import ServiceSettings
 
 KUBECONFIG = os.environ.get("LONGTAIL_KUBECONFIG")
 pytestmark = [
@@ -77,7 +77,7 @@ class Real:
     registry: OnClaim
     old: object
     new: object
-    settings: DeploySettings
+    settings: ServiceSettings
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,7 @@ def real(tmp_path_factory, namespace, claim, image):
     try:
         copy_to_claim(core, namespace, image, claim, name, folder / "registry")
         copied = True
-        settings = DeploySettings(
+        settings = ServiceSettings(
             name=name, namespace=namespace, image=image, service_account=None, cpu="250m", memory="512Mi",
             max_replicas=1, step_seconds=1, step_requests=4, max_p95_ms=10_000,
         )  # fmt: skip

@@ -15,10 +15,10 @@ from kserve import (
 )
 from kubernetes import client as k8s
 
-from longtail.components.deploy.serving_runtime import MODEL_FORMAT, RUNTIME
 from longtail.contracts.errors import UserError
-from longtail.rollout.service_settings import DeploySettings
+from longtail.rollout.service_settings import ServiceSettings
 
+RUNTIME, MODEL_FORMAT = "longtail", "longtail-bundle"  # the ServingRuntime, and what it serves
 DEPLOYMENT_MODE = "serving.kserve.io/deploymentMode"
 TAG_ROUTING = "serving.kserve.io/enable-tag-routing"  # Knative: the newest revision has an address of its own
 REVISION = "longtail/revision"  # label of the pods, by which they are told from those of another bundle
@@ -28,7 +28,7 @@ CANARY = "candidate"  # name of the second predictor, in Standard mode
 Document = dict[str, Any]
 
 
-def predictor(settings: DeploySettings, mode: str, storage_uri: str, version: str | None = None) -> Document:
+def predictor(settings: ServiceSettings, mode: str, storage_uri: str, version: str | None = None) -> Document:
     """``spec.predictor`` for a bundle that lies at ``storage_uri``.
 
     Raises:

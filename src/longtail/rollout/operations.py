@@ -13,12 +13,12 @@ from longtail.rollout.kubernetes_api import Cluster, find_service
 from longtail.rollout.placing import Rollout, go_back, place_alone, with_bundle
 from longtail.rollout.readiness import place_of, revision
 from longtail.rollout.roll_out import promote
-from longtail.rollout.service_settings import DeploySettings
+from longtail.rollout.service_settings import ServiceSettings
 
 NOT_KNOWN = Kserve(None, None, None, None)  # an existing service says its mode itself
 
 
-def promote_served(cluster: Cluster, registry: Registry, settings: DeploySettings) -> str:
+def promote_served(cluster: Cluster, registry: Registry, settings: ServiceSettings) -> str:
     """Give the newest bundle all of the traffic, and make it the champion; its version.
 
     Raises:
@@ -33,7 +33,7 @@ def promote_served(cluster: Cluster, registry: Registry, settings: DeploySetting
     return version.id
 
 
-def roll_back_served(cluster: Cluster, registry: Registry, settings: DeploySettings, to: str | None = None) -> str:
+def roll_back_served(cluster: Cluster, registry: Registry, settings: ServiceSettings, to: str | None = None) -> str:
     """Take a canary away where there is one; else serve the champion before (or ``to``) and make it the champion again. Says
     what was done.
 
@@ -101,7 +101,7 @@ def _version_of(predictor: Document, service: Document) -> str:
 
 
 def _rollout(
-    cluster: Cluster, settings: DeploySettings, service: Document, candidate: Document, champion: Version | None
+    cluster: Cluster, settings: ServiceSettings, service: Document, candidate: Document, champion: Version | None
 ) -> Rollout:
     mode = deployment_mode("auto", service, NOT_KNOWN)
     check_way(cluster, mode, settings.gateway_url)

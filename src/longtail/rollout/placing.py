@@ -9,7 +9,7 @@ from longtail.registry.interface import Version
 from longtail.rollout.inference_service import VERSION, Document, inference_service, labelled
 from longtail.rollout.kubernetes_api import Cluster, Conflict, apply_service, find_service
 from longtail.rollout.readiness import Awaited, place_of, revision, wait_until_ready
-from longtail.rollout.service_settings import DeploySettings
+from longtail.rollout.service_settings import ServiceSettings
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ class Rollout:
     good now, ``before`` the predictor that served when this process began, if that was another."""
 
     cluster: Cluster
-    settings: DeploySettings
+    settings: ServiceSettings
     mode: str  # Standard or Knative
     candidate: Document
     champion: Version | None

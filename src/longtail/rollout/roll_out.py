@@ -16,7 +16,7 @@ from longtail.rollout.kserve_install import deployment_mode, find_kserve, why_no
 from longtail.rollout.kubernetes_api import Cluster, Refused, find_service
 from longtail.rollout.placing import Rollout, go_back, place_alone, place_beside
 from longtail.rollout.readiness import NotServed, place_of, revision
-from longtail.rollout.service_settings import DeploySettings
+from longtail.rollout.service_settings import ServiceSettings
 from longtail.rollout.traffic import answers_as_evaluated, watch
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ Golden = Sequence[dict[str, Any]]
 
 
 def roll_out(
-    cluster: Cluster, registry: Registry, version: Version, golden: Golden, settings: DeploySettings
+    cluster: Cluster, registry: Registry, version: Version, golden: Golden, settings: ServiceSettings
 ) -> Document:
     """Bring ``version`` into service and promote it; returns what was done and measured.
 
@@ -102,7 +102,7 @@ def _strategy(rollout: Rollout, service: Document | None, obstacle: str | None) 
     return _without_canary(rollout.settings, obstacle)
 
 
-def _without_canary(settings: DeploySettings, obstacle: str) -> str:
+def _without_canary(settings: ServiceSettings, obstacle: str) -> str:
     if settings.rollout == "canary":
         raise UserError(
             f"deploy.rollout canary: {obstacle}; nothing was changed; take deploy.rollout=rolling, or remedy it"

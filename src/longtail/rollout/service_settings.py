@@ -1,14 +1,14 @@
-"""Settings of the InferenceService, of its rollout on a cluster, and of the smoke test."""
+"""Settings of the InferenceService, and of its rollout on a cluster."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
-from longtail.contracts.settings_base import Place, Settings
+from longtail.contracts.settings_base import Settings
 
 
-class DeploySettings(Settings):
-    """The InferenceService, how it is rolled out, and its smoke test."""
+class ServiceSettings(Settings):
+    """The InferenceService, and how it is rolled out."""
 
     name: str = Field(  # KServe's label of a canary's pods, isvc.<name>-candidate-predictor, holds 63 characters
         "longtail", pattern=r"^[a-z]([-a-z0-9]{0,36}[a-z0-9])?$", description="Name of the InferenceService."
@@ -16,14 +16,6 @@ class DeploySettings(Settings):
     namespace: str = Field("longtail", pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", description="Kubernetes namespace.")
     image: str | None = Field(
         None, description="Image of the model server, with a content-derived tag; none: the ServingRuntime's."
-    )
-    storage_uri: str | None = Field(
-        None, description="Where the cluster finds the bundle (s3://, gs://, pvc://); none: the local folder."
-    )
-    registry_uri: Annotated[str, Place(written=True)] | None = Field(
-        None,
-        description="Registry to which the bundle is published (a folder, s3://, gs://, pvc://claim/path, model-registry://); "
-        "its version's address goes before storage_uri.",
     )
     service_account: str | None = Field(
         "longtail-predictor",
@@ -37,11 +29,6 @@ class DeploySettings(Settings):
     max_replicas: int = Field(3, ge=1, description="Pods at most.")
     cpu: str = Field("1", description="CPU request and limit of a pod.")
     memory: str = Field("1Gi", description="Memory request and limit of a pod.")
-    golden_users: int = Field(8, ge=1, description="Evaluated users whose served answers are compared.")
-    startup_seconds: int = Field(120, ge=5, description="Seconds the local server may take to become ready.")
-    target: Literal["local", "cluster"] = Field(
-        "local", description="`local`: write the manifests; `cluster`: also bring the bundle into service there."
-    )
     rollout: Literal["auto", "canary", "rolling"] = Field(
         "auto", description="`auto`: canary where KServe can split traffic, else pod by pod; `canary`: that or nothing."
     )
@@ -63,7 +50,7 @@ class DeploySettings(Settings):
     )
 
     @model_validator(mode="after")
-    def _replicas_fit(self) -> "DeploySettings":
+    def _replicas_fit(self) -> "ServiceSettings":
         if self.min_replicas > self.max_replicas:
             raise ValueError(
                 f"min_replicas {self.min_replicas} is above max_replicas {self.max_replicas}; raise the latter"
@@ -71,15 +58,7 @@ class DeploySettings(Settings):
         return self
 
     @model_validator(mode="after")
-    def _a_cluster_has_a_registry(self) -> "DeploySettings":
-        if self.target == "cluster" and not self.registry_uri:
-            raise ValueError(
-                "target cluster needs a place from which the cluster reads bundles; set deploy.registry_uri"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _steps_rise(self) -> "DeploySettings":
+    def _steps_rise(self) -> "ServiceSettings":
         if list(self.traffic_steps) != sorted({step for step in self.traffic_steps if 0 < step < 100}):
             raise ValueError(f"traffic_steps {list(self.traffic_steps)}: take rising percents between 1 and 99")
         return self

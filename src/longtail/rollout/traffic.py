@@ -12,14 +12,14 @@ from longtail.contracts.errors import UserError
 from longtail.rollout.addresses import Post
 from longtail.rollout.answers import ask_v1, compare_answers, instances_of
 from longtail.rollout.readiness import NotServed
-from longtail.rollout.service_settings import DeploySettings
+from longtail.rollout.service_settings import ServiceSettings
 
 log = logging.getLogger(__name__)
 
 REACH_SECONDS = 60.0  # routes and names follow some seconds after pods are ready
 
 
-def answers_as_evaluated(post: Post, golden: Sequence[dict[str, Any]], settings: DeploySettings) -> dict[str, Any]:
+def answers_as_evaluated(post: Post, golden: Sequence[dict[str, Any]], settings: ServiceSettings) -> dict[str, Any]:
     """The smoke test on the cluster: see ``compare_answers``.
 
     Raises:
@@ -41,7 +41,7 @@ def answers_as_evaluated(post: Post, golden: Sequence[dict[str, Any]], settings:
 
 
 def watch(
-    posts: Sequence[Post], percent: int, golden: Sequence[dict[str, Any]], settings: DeploySettings
+    posts: Sequence[Post], percent: int, golden: Sequence[dict[str, Any]], settings: ServiceSettings
 ) -> dict[str, Any]:
     """Ask the evaluated users at ``posts`` in turn, spread over ``deploy.step_seconds``: errors and latency of one step.
 

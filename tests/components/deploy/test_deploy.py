@@ -8,10 +8,9 @@ from helpers_hand_bundle import GOLDEN, write_hand_bundle
 
 from longtail.components.deploy import component
 from longtail.components.deploy.deploy import deploy
+from longtail.components.deploy.settings import DeploySettings
 from longtail.contracts.artifacts import DEPLOYMENT, EVALUATION, read_artifact, write_artifact
 from longtail.contracts.errors import UserError
-from longtail.rollout.answers import greatest_difference
-from longtail.rollout.service_settings import DeploySettings
 
 MANIFESTS = ("inferenceservice", "servingruntime")
 
@@ -116,42 +115,6 @@ def test_the_component_reports_what_a_user_got_wrong(bundle, tmp_path, capsys):
         run_component(tmp_path, bundle, '{"nam": "shop"}')
     assert exit_.value.code == 2
     assert "there is no setting 'nam'" in capsys.readouterr().err
-
-
-def served(**scores):
-    return [{"items": [{"item_id": item, "score": score} for item, score in scores.items()]}]
-
-
-EVALUATED = [{"history": [], "attributes": [], "expected": ["a", "b", "c"], "scores": [10.0, 5.0, 5.0]}]
-
-
-@pytest.mark.parametrize(
-    ("answer", "difference"),
-    [
-        (served(a=10.0, b=5.0, c=5.0), 0),
-        (served(a=10.0005, b=5.0, c=5.0), 5e-5),
-        (served(a=10.0, c=5.0, b=5.0), 0),  # a tie may be broken the other way
-        (served(a=10.0, b=5.0, d=5.0), 0),  # also against an item below the last place
-    ],
-)
-def test_answers_within_the_tolerance_agree(answer, difference):
-    assert greatest_difference("v1", EVALUATED, answer) == pytest.approx(difference)
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        served(a=10.002, b=5.0, c=5.0),
-        served(b=10.0, a=5.0, c=5.0),
-        served(d=10.0, b=5.0, c=5.0),
-        served(a=10.0, b=5.0),
-        served(),
-        served(a=float("nan"), b=5.0, c=5.0),
-    ],
-)
-def test_other_answers_do_not_agree(answer):
-    with pytest.raises(UserError, match="evaluated user 0"):
-        greatest_difference("v1", EVALUATED, answer)
 
 
 def test_a_bundle_is_rolled_out_on_a_cluster(bundle, tmp_path, stage, monkeypatch):

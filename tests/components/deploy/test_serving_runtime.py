@@ -8,13 +8,13 @@ from helpers_schemas import faults
 
 from longtail.components.deploy.serving_runtime import MODEL_FORMAT, MODEL_FORMAT_VERSION, RUNTIME, serving_runtime
 from longtail.rollout.inference_service import predictor
-from longtail.rollout.service_settings import DeploySettings
+from longtail.rollout.service_settings import ServiceSettings
 
 
 def pod(runtime, name="shop"):
     """What KServe makes: the runtime's container, with the service's name in it, in the predictor's pod."""
     spec = json.loads(json.dumps(runtime["spec"]).replace("{{.Name}}", name))
-    pods = predictor(DeploySettings(), "Standard", "s3://models/shop")
+    pods = predictor(ServiceSettings(), "Standard", "s3://models/shop")
     kept = {key: pods[key] for key in ("serviceAccountName", "automountServiceAccountToken", "securityContext")}
     return {
         "apiVersion": "v1",

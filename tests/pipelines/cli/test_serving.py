@@ -12,9 +12,9 @@ from longtail.pipelines.cli import main as cli
 from longtail.registry.opening import open_registry
 from longtail.rollout.kubernetes_api import connect
 from longtail.rollout.roll_out import roll_out
-from longtail.rollout.service_settings import DeploySettings
+from longtail.rollout.service_settings import ServiceSettings
 
-SETTINGS = DeploySettings(name="shop", step_seconds=0, step_requests=2, max_p95_ms=1e6)
+SETTINGS = ServiceSettings(name="shop", step_seconds=0, step_requests=2, max_p95_ms=1e6)
 
 
 @pytest.fixture(scope="module")
