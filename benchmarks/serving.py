@@ -29,9 +29,9 @@ NAME = "longtail"
 WARM_UP = 50  # requests a client
 NO_OP = """
 import sys
-from kserve import Model
 from longtail.components.predict.server import start
-class NoOp(Model):
+from longtail.system.kserve_sdk import kserve
+class NoOp(kserve.Model):
     async def predict(self, payload, headers=None, response_headers=None):
         return {"predictions": [{} for _ in payload["instances"]]}
 model = NoOp(sys.argv[1])

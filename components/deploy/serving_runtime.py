@@ -2,16 +2,11 @@
 
 from typing import Any
 
-from kserve import (
-    V1alpha1ServingRuntime,
-    V1alpha1ServingRuntimeSpec,
-    V1alpha1SupportedModelFormat,
-    constants,
-)
 from kubernetes import client as k8s
 
 from longtail import __version__
 from longtail.rollout.inference_service import MODEL_FORMAT, RUNTIME
+from longtail.system.kserve_sdk import kserve
 
 MODEL_FORMAT_VERSION = "1"
 DEFAULT_IMAGE = f"longtail-predict:{__version__}"
@@ -21,14 +16,14 @@ MOUNT = "/mnt/models"  # where KServe puts the bundle that storageUri names
 
 def serving_runtime(image: str = DEFAULT_IMAGE, namespace: str | None = None) -> dict[str, Any]:
     """The manifest. KServe puts the InferenceService's name in place of ``{{.Name}}``."""
-    runtime = V1alpha1ServingRuntime(
-        api_version=constants.KSERVE_V1ALPHA1,
+    runtime = kserve.V1alpha1ServingRuntime(
+        api_version=kserve.constants.KSERVE_V1ALPHA1,
         kind="ServingRuntime",
         metadata=k8s.V1ObjectMeta(name=RUNTIME, namespace=namespace, labels={"app.kubernetes.io/part-of": "longtail"}),
-        spec=V1alpha1ServingRuntimeSpec(
+        spec=kserve.V1alpha1ServingRuntimeSpec(
             annotations={"prometheus.kserve.io/path": "/metrics", "prometheus.kserve.io/port": str(HTTP_PORT)},
             supported_model_formats=[
-                V1alpha1SupportedModelFormat(name=MODEL_FORMAT, version=MODEL_FORMAT_VERSION, auto_select=True)
+                kserve.V1alpha1SupportedModelFormat(name=MODEL_FORMAT, version=MODEL_FORMAT_VERSION, auto_select=True)
             ],
             protocol_versions=["v1", "v2"],
             containers=[_container(image)],

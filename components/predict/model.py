@@ -16,8 +16,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from kserve import InferOutput, InferRequest, InferResponse, Model
-from kserve.errors import InvalidInput
 
 from longtail.components.predict import monitoring
 from longtail.components.predict.request import (
@@ -29,6 +27,7 @@ from longtail.components.predict.request import (
 from longtail.contracts.errors import UserError
 from longtail.scoring.bundle import load_bundle
 from longtail.scoring.recommender import Asked, Recommender
+from longtail.system.kserve_sdk import kserve
 from longtail.system.machine import available_cores
 
 log = logging.getLogger(__name__)
@@ -38,7 +37,7 @@ OUTPUT_TENSOR = "recommendations"
 Prediction = dict[str, Any]
 
 
-class RecommendationModel(Model):
+class RecommendationModel(kserve.Model):
     """Scores off the event loop, in as many threads as there are cores; each request is computed by one of them."""
 
     def __init__(self, name: str, bundle: str | os.PathLike[str]) -> None:
@@ -73,12 +72,12 @@ class RecommendationModel(Model):
         Raises:
             InvalidInput: what is wrong with the request; the client gets it as a 400.
         """
-        if isinstance(payload, InferRequest):
+        if isinstance(payload, kserve.InferRequest):
             predictions = await self._off_loop(lambda: self._predictions(instances_of_v2(payload)))
             texts = [json.dumps(prediction, ensure_ascii=False).encode() for prediction in predictions]
-            output = InferOutput(OUTPUT_TENSOR, [len(texts)], "BYTES")
+            output = kserve.InferOutput(OUTPUT_TENSOR, [len(texts)], "BYTES")
             output.set_data_from_numpy(np.array(texts, dtype=np.object_))  # kserve makes it JSON again where asked
-            return InferResponse(
+            return kserve.InferResponse(
                 payload.id or "",  # kserve demands a text here, also of a request without an id
                 self.name,
                 [output],
@@ -90,7 +89,7 @@ class RecommendationModel(Model):
     async def _off_loop(self, work: Callable[[], list[Prediction]]) -> list[Prediction]:
         try:
             predictions = await asyncio.get_running_loop().run_in_executor(self._pool, work)
-        except InvalidInput:
+        except kserve.errors.InvalidInput:
             monitoring.REQUESTS.labels(self.name, "refused").inc()
             raise
         except Exception:
@@ -111,7 +110,7 @@ class RecommendationModel(Model):
             try:
                 self._recommender.check(one)
             except UserError as error:
-                raise InvalidInput(f"instance {number}: {error}") from None
+                raise kserve.errors.InvalidInput(f"instance {number}: {error}") from None
         return [
             {
                 "items": [vars(item) for item in answer.items],

@@ -3,9 +3,11 @@
 import json
 from typing import Annotated, Any
 
-from kserve import InferRequest
-from kserve.errors import InvalidInput
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+
+from longtail.system.kserve_sdk import kserve
+
+InvalidInput = kserve.errors.InvalidInput
 
 MAX_INSTANCES = 64  # a request; more belong into several requests
 MAX_HISTORY = 1000  # item ids; the model reads the latest ``max_history`` of them
@@ -49,7 +51,7 @@ def instances_of_v1(payload: Any) -> list[Instance]:
     return _parse(payload["instances"], "instances")
 
 
-def instances_of_v2(request: InferRequest) -> list[Instance]:
+def instances_of_v2(request: kserve.InferRequest) -> list[Instance]:
     """The instances of a V2 request: one BYTES tensor ``request``, a JSON object in each element."""
     names = [tensor.name for tensor in request.inputs]
     if names != [INPUT_TENSOR] or request.inputs[0].datatype != "BYTES":

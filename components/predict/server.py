@@ -16,7 +16,7 @@ from longtail.contracts.errors import EXIT_CODE, UserError
 from longtail.system.machine import free_ports, port_in_use
 
 if TYPE_CHECKING:
-    from kserve import Model
+    from longtail.system.kserve_sdk import kserve
 
 log = logging.getLogger(__name__)
 
@@ -42,12 +42,12 @@ def serve(bundle: str | os.PathLike[str], name: str, http_port: int = 0, grpc_po
     start(model, http_port, grpc_port)
 
 
-def start(model: "Model", http_port: int, grpc_port: int) -> None:
+def start(model: "kserve.Model", http_port: int, grpc_port: int) -> None:
     """Serve one loaded model until SIGTERM or SIGINT, by one worker: pods are what multiplies."""
-    from kserve import ModelServer
+    from longtail.system.kserve_sdk import kserve
 
     _quiet_kserve()
-    server = ModelServer(http_port=http_port, grpc_port=grpc_port, workers=1, enable_latency_logging=False)
+    server = kserve.ModelServer(http_port=http_port, grpc_port=grpc_port, workers=1, enable_latency_logging=False)
     server.model_repository_extension = _fixed_models(server.registered_models)
     server.start([model])
 
@@ -66,12 +66,11 @@ def _check_ports(http_port: int, grpc_port: int) -> None:
 
 def _fixed_models(registry: object) -> object:
     """KServe lets any client unload the model; this server's one model stays."""
-    from kserve.errors import InvalidInput
-    from kserve.protocol.model_repository_extension import ModelRepositoryExtension
+    from longtail.system.kserve_sdk import kserve
 
-    class FixedModels(ModelRepositoryExtension):
+    class FixedModels(kserve.protocol.model_repository_extension.ModelRepositoryExtension):
         async def load(self, model_name: str) -> None:
-            raise InvalidInput("this server's model is fixed; start another server for another bundle")
+            raise kserve.errors.InvalidInput("this server's model is fixed; start another server for another bundle")
 
         unload = load
 
@@ -80,10 +79,10 @@ def _fixed_models(registry: object) -> object:
 
 def _quiet_kserve() -> None:
     """KServe writes four lines a request, and a traceback for every bad one: keep warnings, in one line each."""
-    from kserve.errors import InvalidInput
+    from longtail.system.kserve_sdk import kserve
 
     def without_traceback(record: logging.LogRecord) -> bool:
-        if record.exc_info and isinstance(record.exc_info[1], InvalidInput):
+        if record.exc_info and isinstance(record.exc_info[1], kserve.errors.InvalidInput):
             record.msg, record.args, record.exc_info = "refused a request: %s", (record.exc_info[1],), None
             record.levelno, record.levelname = logging.WARNING, "WARNING"
         return True

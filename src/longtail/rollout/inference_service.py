@@ -4,19 +4,11 @@ import hashlib
 import json
 from typing import Any
 
-from kserve import (
-    V1beta1CanarySpec,
-    V1beta1InferenceService,
-    V1beta1InferenceServiceSpec,
-    V1beta1ModelFormat,
-    V1beta1ModelSpec,
-    V1beta1PredictorSpec,
-    constants,
-)
 from kubernetes import client as k8s
 
 from longtail.contracts.errors import UserError
 from longtail.rollout.service_settings import ServiceSettings
+from longtail.system.kserve_sdk import kserve
 
 RUNTIME, MODEL_FORMAT = "longtail", "longtail-bundle"  # the ServingRuntime, and what it serves
 DEPLOYMENT_MODE = "serving.kserve.io/deploymentMode"
@@ -37,15 +29,15 @@ def predictor(settings: ServiceSettings, mode: str, storage_uri: str, version: s
     if mode == "Standard" and settings.min_replicas == 0:
         raise UserError("deploy.min_replicas 0: Standard mode does not scale to zero; take 1, or deploy.mode Knative")
     resources = {"cpu": settings.cpu, "memory": settings.memory}
-    spec = V1beta1PredictorSpec(
+    spec = kserve.V1beta1PredictorSpec(
         min_replicas=settings.min_replicas,
         max_replicas=settings.max_replicas,
         service_account_name=settings.service_account,
         automount_service_account_token=False,  # the server asks nothing of Kubernetes
         # Knative refuses it for a pod as a whole; the ServingRuntime's container has it in both modes
         security_context=_restricted() if mode == "Standard" else None,
-        model=V1beta1ModelSpec(
-            model_format=V1beta1ModelFormat(name=MODEL_FORMAT),
+        model=kserve.V1beta1ModelSpec(
+            model_format=kserve.V1beta1ModelFormat(name=MODEL_FORMAT),
             runtime=RUNTIME,
             storage_uri=storage_uri,
             image=settings.image,
@@ -70,11 +62,11 @@ def inference_service(
     newest, which gets ``percent`` of it; the rest goes to the one before."""
     if percent is not None and mode == "Knative":
         stable = stable | {"canaryTrafficPercent": percent}
-    canaries = [V1beta1CanarySpec(predictor=_as_canary(canary), traffic_percent=percent)] if canary else None
+    canaries = [kserve.V1beta1CanarySpec(predictor=_as_canary(canary), traffic_percent=percent)] if canary else None
     return _plain(
-        V1beta1InferenceService(
-            api_version=constants.KSERVE_V1BETA1,
-            kind=constants.KSERVE_KIND_INFERENCESERVICE,
+        kserve.V1beta1InferenceService(
+            api_version=kserve.constants.KSERVE_V1BETA1,
+            kind=kserve.constants.KSERVE_KIND_INFERENCESERVICE,
             metadata=k8s.V1ObjectMeta(
                 name=name,
                 namespace=namespace,
@@ -82,7 +74,7 @@ def inference_service(
                 # both constant: KServe copies them to the pods, so a change would restart these
                 annotations={DEPLOYMENT_MODE: mode} | ({TAG_ROUTING: "true"} if mode == "Knative" else {}),
             ),
-            spec=V1beta1InferenceServiceSpec(predictor=stable, canary=canaries),
+            spec=kserve.V1beta1InferenceServiceSpec(predictor=stable, canary=canaries),
         )
     )
 

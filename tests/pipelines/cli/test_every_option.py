@@ -1,0 +1,106 @@
+"""Every command with every one of its options, each in a process of its own: no library that the command imports later takes the
+command line for its own (kserve parses it when it is imported)."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import typer
+
+from longtail.pipelines.cli import main as cli
+
+pytestmark = pytest.mark.slow  # each imports kserve
+
+GROUP = typer.main.get_command(cli.app)
+# Each command as its script runs it, in a fork of a process that holds what takes long to import, but not kserve. Then, with
+# the same command line, what imports kserve, whether the command came that far or not.
+PROGRAM = """
+import json, os, sys
+import fastapi, grpc, kubernetes, onnxruntime, pandas, uvicorn
+from longtail.pipelines.cli import main as cli
+import longtail.scoring.scorer
+assert "kserve" not in sys.modules
+for command, words in json.load(sys.stdin).items():
+    if os.fork():
+        os.wait()
+        continue
+    told = open(command, "w")
+    os.dup2(told.fileno(), 1), os.dup2(told.fileno(), 2)
+    sys.argv = ["longtail", *words]
+    os.execv = lambda *_: sys.exit("this process became the server")
+    try:
+        cli.main()
+        print("ended")
+    except SystemExit as ended:
+        print("ended with", ended.code, flush=True)
+    import longtail.components.deploy.serving_runtime, longtail.components.predict.model, longtail.rollout.inference_service
+    print("kserve is imported")
+    sys.exit()
+"""
+REFUSED = ("demo",)  # would work for minutes: they get a setting that does not exist
+
+
+def value(option, command):
+    """One that is accepted, as far as its type says."""
+    if option.name == "overrides":
+        return "no.such_setting=1" if command in REFUSED else "seed=1"
+    given = {
+        "config": "settings.yaml",
+        "resources": "resources.yaml",
+        "format": "longtail",
+        "host": "nowhere",  # refused before anything is asked
+        "cron": "0 3 * * *",
+        "kubeconfig": "no-kubeconfig",
+        "output": "written.yaml" if command == "compile" else "written",
+    }
+    if option.name in given:
+        return given[option.name]
+    return "1" if option.type_descriptor.annotation in (int, float, int | None) else f"no-{option.name}"
+
+
+def command_line(command):
+    words = [command]
+    for option in GROUP.commands[command].params:
+        if option.name == "help":
+            continue
+        words.append(max(option.opts, key=len))
+        if not option.is_flag:
+            words.append(value(option, command))
+    return words
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """What each command printed."""
+    folder = tmp_path_factory.mktemp("here")
+    (folder / "settings.yaml").write_text("seed: 1\n")
+    (folder / "resources.yaml").write_text("{}\n")
+    paths = os.pathsep.join(path for path in sys.path if path)
+    lines = json.dumps({command: command_line(command) for command in GROUP.commands})
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": paths},
+        input=lines,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr
+    return {command: (folder / command).read_text() for command in GROUP.commands}
+
+
+def test_every_option_is_among_those_given():
+    """A new option, and one whose value cannot be guessed, comes in by itself."""
+    for command in GROUP.commands:
+        words = command_line(command)
+        assert all(set(option.opts) & set(words) for option in GROUP.commands[command].params if option.name != "help")
+
+
+@pytest.mark.parametrize("command", GROUP.commands)
+def test_no_library_takes_the_command_line_for_its_own(told, command):
+    assert "kserve is imported" in told[command], told[command]
+    assert "ended" in told[command]
+    assert "usage:" not in told[command].lower()
