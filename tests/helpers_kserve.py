@@ -5,6 +5,7 @@ object's counter.
 """
 
 import copy
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +50,14 @@ class Controller:
     knative: bool = False
     workloads: dict[str, Workload] = field(default_factory=dict)
     rolled_out: str | None = None  # Knative: the revision that had all of the traffic last
+    weights: bool = True  # False: as KServe 0.20.0, which sets none in the HTTPRoute, whatever its status says
+    routed: bool = True  # False: there is no HTTPRoute
+    share: int = 0  # of the canary, by the HTTPRoute
+    gateway_seconds: float = 0.0  # how long a gateway goes on with the share before
+    autoscalers: set[str] = field(default_factory=set)
+    _late: int = 0
+    _since: float = 0.0
+    _credit: int = 0
 
     def reconcile(self, service: Document) -> None:
         """After each change: the wanted workloads."""
@@ -58,6 +67,11 @@ class Controller:
             f"{name}-{entry['predictor']['name']}-predictor": entry["predictor"] for entry in spec.get("canary", [])
         }
         self.workloads = {key: self.workloads.get(key, Workload()) for key in wanted}
+        if not self.knative:
+            self.autoscalers |= set(wanted)  # and KServe never removes one
+            percents = [entry["trafficPercent"] for entry in spec.get("canary", [])]
+            self._late, self.share = self.share, percents[0] if self.weights and percents else 0
+            self._since = time.monotonic()
         for key, predictor in wanted.items():
             workload = self.workloads[key]
             if label(workload.serving) == label(predictor):
@@ -89,6 +103,24 @@ class Controller:
 
     def served_by(self, workload: str) -> Document | None:
         return self.workloads[workload].serving if workload in self.workloads else None
+
+    def http_route(self, name: str) -> Document | None:
+        if not self.routed:
+            return None
+        backends = [{"name": f"{name}-predictor", "weight": 100 - self.share}]
+        if self.weights and len(self.workloads) > 1:
+            backends.append({"name": f"{name}-candidate-predictor", "weight": self.share})
+        rules = [{"backendRefs": backends}, {"backendRefs": [{"name": "of-another", "weight": 1}]}]
+        return {"metadata": {"generation": 1}, "spec": {"rules": rules}}
+
+    def gateway_sends_to(self, name: str) -> str:
+        """By weights, evenly spread."""
+        late = time.monotonic() < self._since + self.gateway_seconds
+        self._credit += self._late if late else self.share
+        if self._credit < 100:
+            return f"{name}-predictor"
+        self._credit -= 100
+        return f"{name}-candidate-predictor"
 
     def knative_service(self, name: str) -> Document:
         workload = self.workloads[f"{name}-predictor"]
@@ -143,6 +175,7 @@ class Controller:
             "metadata": {
                 "name": f"{key}-{label(predictor)}",
                 "labels": {"app": f"isvc.{key}", "serving.kserve.io/inferenceservice": name}
+                | {"pod-template-hash": label(predictor)}
                 | predictor.get("labels", {}),
             },
             "status": {"conditions": [{"type": "Ready", "status": "True" if ready else "False"}]},

@@ -6,6 +6,7 @@ import re
 import threading
 import urllib.request
 from collections.abc import Callable
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ class FakeCluster:
         self.logs = "error: /mnt/models: is no longtail/bundle artifact"
         self.token = "secret-token"
         self.forbidden: set[tuple[str, str]] = set()  # verb, resource
+        self.promises_all = False  # when it is asked for rights
         self.conflicts, self.owned_by_others, self.away = 0, [], 0
         self.canary_field: bool | None = True
         self.refuses_canary = False  # by the webhook
@@ -42,6 +44,8 @@ class FakeCluster:
         self.applied: list[Document] = []  # every InferenceService that was applied
         self.on_apply: Callable[[Document], None] = lambda _: None
         self.hosts: list[str] = []  # Host headers of requests that came as to a gateway
+        self.removed: list[str] = []  # paths that were deleted
+        self.broken_answers: Callable[[str], str] = lambda _: ""  # workload -> what is wrong with its answers: BROKEN
         self._lock = threading.RLock()
         self.start()
 
@@ -59,6 +63,9 @@ class FakeCluster:
 
             def do_PATCH(self) -> None:
                 cluster.answer(self, "patch", self._body())
+
+            def do_DELETE(self) -> None:
+                cluster.answer(self, "delete", None)
 
             def _body(self) -> Any:
                 return json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -94,6 +101,10 @@ class FakeCluster:
                 status, document = failure(503, "apiserver is shutting down")
             else:
                 status, document = self._route(request, verb, body)
+        if isinstance(document, Broken):
+            request.wfile.write(document.raw)
+            request.close_connection = True
+            return
         content = document.encode() if isinstance(document, str) else json.dumps(document).encode()
         request.send_response(status)
         request.send_header("Content-Type", "application/json")
@@ -114,7 +125,20 @@ class FakeCluster:
             return self._apply(body, query) if verb == "patch" else self._get_service(path.removeprefix(SERVICES))
         if found := re.fullmatch(rf"{CORE}/services/([^/:]+):80/proxy(/.+)", path):
             return self._forward(found[1], found[2], body)
+        if path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews":
+            asked = body["spec"]["resourceAttributes"]
+            resource = "/".join(filter(None, (asked["resource"], asked["subresource"])))
+            allowed = self.promises_all or (asked["verb"], resource) not in self.forbidden
+            return 201, {"status": {"allowed": allowed}}
+        if verb == "delete":
+            self.removed.append(path)
+            found = self.controller.autoscalers & {path.rpartition("/")[2]}
+            self.controller.autoscalers -= found
+            return (200, {"status": "Success"}) if found else failure(404, f"{path} not found")
         name = self.service["metadata"]["name"] if self.service else ""
+        if path == f"/apis/gateway.networking.k8s.io/v1/namespaces/{NAMESPACE}/httproutes/{name}":
+            route = self.controller.http_route(name)
+            return (200, route) if route else failure(404, f"{path} not found")
         simple: dict[str, Callable[[], tuple[int, Any]]] = {
             "/openapi/v3/apis/serving.kserve.io/v1beta1": lambda: (200, self._schema()),
             "/api/v1/namespaces/kserve/configmaps/inferenceservice-config": lambda: (200, {"data": self.config}),
@@ -133,8 +157,10 @@ class FakeCluster:
 
     def _refused(self, verb: str, path: str) -> tuple[int, Any] | None:
         for forbidden_verb, resource in self.forbidden:
-            if verb == forbidden_verb and f"/{resource}" in path:
-                group = "serving.kserve.io" if "inferenceservice" in resource else ""
+            if verb == forbidden_verb and all(f"/{part}" in path for part in resource.split("/")):
+                group = {"inferenceservices": "serving.kserve.io", "httproutes": "gateway.networking.k8s.io"}.get(
+                    resource, ""
+                )
                 message = (
                     f'{resource} "shop" is forbidden: User "{USER}" cannot {verb} resource "{resource}" in API group '
                 )
@@ -169,6 +195,7 @@ class FakeCluster:
         self.service["metadata"] |= {
             "generation": before["metadata"]["generation"] + changed,
             "resourceVersion": before["metadata"]["resourceVersion"] + "0",
+            "managedFields": [{"manager": "longtail", "operation": "Apply", "time": timestamp()}],
         }
         self.applied.append(copy.deepcopy(body))
         self.controller.reconcile(self.service)
@@ -178,7 +205,10 @@ class FakeCluster:
     def _gateway(self, host: str, path: str, body: Any) -> tuple[int, Any]:
         self.hosts.append(host)
         assert self.service
-        return self._forward(f"{self.service['metadata']['name']}-predictor", path, body)
+        workload = self.controller.gateway_sends_to(self.service["metadata"]["name"])
+        if self.controller.served_by(workload) is None:
+            return 503, "no healthy upstream"
+        return self._forward(workload, path, body)
 
     def _forward(self, workload: str, path: str, body: Any) -> tuple[int, Any]:
         served = self.controller.served_by(workload)
@@ -186,6 +216,8 @@ class FakeCluster:
             return failure(503, f'no endpoints available for service "{workload}"')
         if uri(served) in self.failing:
             return 500, {"error": "internal error of the model"}
+        if kind := self.broken_answers(uri(served)):
+            return 200, Broken(BROKEN[kind])
         request = urllib.request.Request(self.model_server + path, json.dumps(body).encode())
         request.add_header("Content-Type", "application/json")
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
@@ -200,9 +232,40 @@ class FakeCluster:
         return {"components": {"schemas": {"a.List": {}, "b.InferenceService": kind}}}
 
 
+def timestamp() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Broken:
+    """What goes over the wire instead of an answer."""
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+
+
+def _with_body(body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+
+
+BROKEN = {
+    "breaks off": b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"pred',
+    "refusal breaks off": b'HTTP/1.1 500 Internal Server Error\r\nContent-Length: 99\r\n\r\n{"err',
+    "is not HTTP": b"garbage\r\n\r\n",
+    "is empty": b"",
+    "has no length": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "is not JSON": _with_body(b"{]"),
+    "is not text": _with_body(b"\xff\xfe"),
+    "has no predictions": _with_body(b'{"answer": 1}'),
+    "is a list": _with_body(b"[]"),
+    "has too few predictions": _with_body(b'{"predictions": []}'),
+    "has other predictions": _with_body(b'{"predictions": [{"items": [{"item_id": "a", "score": null}]}]}'),
+}
+
+
 def failure(status: int, message: str, details: Document | None = None) -> tuple[int, Document]:
     return status, {"kind": "Status", "status": "Failure", "message": message, "code": status, "details": details or {}}
 
 
-def warning(name: str, reason: str, message: str) -> Document:
-    return {"type": "Warning", "involvedObject": {"name": name}, "reason": reason, "message": message}
+def warning(name: str, reason: str, message: str, at: str | None = None) -> Document:
+    about = {"type": "Warning", "involvedObject": {"name": name}, "reason": reason, "message": message}
+    return about | {"lastTimestamp": at or timestamp()}

@@ -13,7 +13,9 @@ from longtail.rollout.roll_out import roll_out
 from longtail.rollout.service_settings import ServiceSettings
 
 # nothing is timed here, so that a busy machine fails no test
-SETTINGS = ServiceSettings(name="shop", step_seconds=0, step_requests=4, max_p95_ms=1e6, ready_seconds=60)
+SETTINGS = ServiceSettings(
+    name="shop", step_seconds=0, step_requests=4, drain_seconds=0, max_p95_ms=1e6, ready_seconds=60
+)
 
 
 @pytest.fixture(scope="session")

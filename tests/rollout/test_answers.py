@@ -1,7 +1,7 @@
 import pytest
 
 from longtail.contracts.errors import UserError
-from longtail.rollout.answers import greatest_difference
+from longtail.rollout.answers import ask_v1, ask_v2, greatest_difference
 
 
 def served(**scores):
@@ -38,3 +38,23 @@ def test_answers_within_the_tolerance_agree(answer, difference):
 def test_other_answers_do_not_agree(answer):
     with pytest.raises(UserError, match="evaluated user 0"):
         greatest_difference("v1", EVALUATED, answer)
+
+
+@pytest.mark.parametrize("ask", [ask_v1, ask_v2])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        [],
+        "text",
+        {},
+        {"predictions": None, "outputs": []},
+        {"predictions": [], "outputs": [{"data": []}]},
+        {"predictions": [{}], "outputs": [{"data": ["{}"]}]},
+        {"predictions": [{"items": [{"item_id": "a"}]}], "outputs": [{"data": ["{]"]}]},
+        {"predictions": [{"items": [{"item_id": "a", "score": "1"}]}], "outputs": [{"data": [1]}]},
+    ],
+)
+def test_what_is_no_answer_of_the_server_is_a_message(ask, answer):
+    with pytest.raises(UserError, match="what is no answer of the model server"):
+        ask(lambda *_: answer, "shop", [{}])

@@ -4,6 +4,7 @@ import pytest
 
 from longtail.contracts.errors import UserError
 from longtail.rollout.kubernetes_api import apply_service, connect, find, find_service
+from longtail.rollout.kubernetes_errors import Conflict
 
 
 def test_a_kubeconfig_is_needed(tmp_path, monkeypatch):
@@ -66,3 +67,16 @@ def test_a_webhook_that_starts_is_waited_for(stage, monkeypatch):
     monkeypatch.setattr(stage.cluster, "_apply", lambda *_: answers.pop(0))
     apply_service(stage.connection, {"metadata": {"name": "shop"}, "spec": {}}, take_over=False)
     assert answers == []
+
+
+@pytest.mark.parametrize("document", ["<html>maintenance</html>", [1], "3"])
+def test_what_is_no_api_server_is_said(stage, monkeypatch, document):
+    monkeypatch.setattr(stage.cluster, "_get_service", lambda _: (200, document))
+    with pytest.raises(UserError, match="answered without JSON; is this a Kubernetes API server"):
+        find_service(stage.connection, "shop")
+
+
+def test_a_conflict_that_says_nothing_is_read_anew(stage, monkeypatch):
+    monkeypatch.setattr(stage.cluster, "_apply", lambda *_: (409, "a proxy's page"))
+    with pytest.raises(Conflict, match="a proxy's page"):
+        apply_service(stage.connection, {"metadata": {"name": "shop"}, "spec": {}}, take_over=False)

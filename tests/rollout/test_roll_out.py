@@ -44,10 +44,10 @@ def test_ready_of_the_generation_before_is_not_taken_for_the_new_one(serving):
 def test_a_canary_gets_its_traffic_step_by_step_and_then_takes_the_stable_place(serving):
     report = serving.deploy(serving.new, rollout="canary")
     assert report["strategy"] == "canary"
-    assert serving.percents() == [0, 10, 50, 100, None]
+    assert serving.percents() == [0, 10, 50, 100, 0, None]
     assert [(step["percent"], step["requests"], step["errors"]) for step in report["steps"]] == [(10, 4, 0), (50, 4, 0)]
     stable = [document["spec"]["predictor"]["model"]["storageUri"] for document in serving.cluster.applied]
-    assert stable == [serving.old.uri] * 3 + [serving.new.uri] * 2
+    assert stable == [serving.old.uri] * 3 + [serving.new.uri] * 3
     assert serving.champion == serving.new.id
     assert "name" not in serving.cluster.service["spec"]["predictor"]
     assert all(faults(document) == [] for document in serving.cluster.applied)
@@ -72,14 +72,14 @@ def test_a_canary_that_fails_under_traffic_is_taken_away(serving):
         UserError, match=r"with 50 % of the traffic 2 of 4 requests failed.*internal error of the model"
     ):
         serving.deploy(serving.new)
-    assert serving.percents() == [0, 10, 50, None]
+    assert serving.percents() == [0, 10, 50, 0, None]
     assert (serving.stable_uri(), serving.champion) == (serving.old.uri, serving.old.id)
 
 
 def test_a_slow_canary_is_taken_away(serving):
     with pytest.raises(UserError, match=r"with 10 % of the traffic the 95th percentile of the latency was \d+ ms"):
         serving.deploy(serving.new, max_p95_ms=1e-6)
-    assert serving.percents() == [0, 10, None]
+    assert serving.percents() == [0, 10, 0, None]
 
 
 def test_going_back_restores_all_that_made_the_pods_before(stage):
@@ -95,7 +95,7 @@ def test_without_promote_the_canary_keeps_its_last_share(serving):
     report = serving.deploy(serving.new, promote=False)
     assert (serving.percents(), report["promoted"], serving.champion) == ([0, 10, 50], False, serving.old.id)
     assert serving.deploy(serving.new)["promoted"]  # goes on with the share that it has
-    assert serving.percents()[3:] == [50, 50, 100, None]
+    assert serving.percents()[3:] == [50, 50, 100, 0, None]
     assert serving.champion == serving.new.id
 
 
@@ -114,7 +114,9 @@ def test_deploying_the_served_bundle_again_changes_nothing(serving):
 def test_a_canary_that_cannot_be_had_is_refused_or_said_loudly(serving, caplog, field, gateway, message):
     serving.cluster.canary_field = field
     serving.cluster.config["ingress"] = f'{{"enableGatewayApi": {gateway}}}'
-    with pytest.raises(UserError, match=rf"deploy.rollout canary: {message}.*nothing was changed"):
+    with pytest.raises(
+        UserError, match=rf"deploy.rollout canary: NO CANARY: {message}.*the bundle before serves as it did"
+    ):
         serving.deploy(serving.new, rollout="canary")
     assert serving.cluster.applied == []
     with caplog.at_level(logging.WARNING):
@@ -126,7 +128,9 @@ def test_a_canary_that_cannot_be_had_is_refused_or_said_loudly(serving, caplog, 
 
 def test_a_canary_that_kserves_webhook_refuses_is_refused_or_said_loudly(serving, caplog):
     serving.cluster.refuses_canary = True
-    with pytest.raises(UserError, match=r"deploy.rollout canary: .*webhook.*denied the request.*nothing was changed"):
+    with pytest.raises(
+        UserError, match=r"deploy.rollout canary: NO CANARY: .*webhook.*denied the request.*serves as it did"
+    ):
         serving.deploy(serving.new, rollout="canary")
     assert serving.cluster.applied == []
     assert serving.deploy(serving.new)["strategy"] == "rolling"
@@ -168,9 +172,9 @@ def test_a_champion_that_moved_meanwhile_is_not_overwritten(serving, tmp_path):
 
     other = serving.registry.publish(third_bundle(tmp_path))
     serving.cluster.on_apply = overtake
-    with pytest.raises(UserError, match=rf"somebody else moved it.*the cluster serves version {other.id}"):
+    with pytest.raises(UserError, match=rf"somebody else moved it.*rolled back to {serving.old.id}"):
         serving.deploy(other, rollout="rolling")
-    assert serving.champion == serving.new.id
+    assert (serving.champion, serving.stable_uri()) == (serving.new.id, serving.old.uri)
 
 
 def third_bundle(folder):

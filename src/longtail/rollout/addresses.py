@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 from longtail.contracts.errors import UserError
 from longtail.rollout.inference_service import CANARY
-from longtail.rollout.kubernetes_api import Cluster, Document, post_through_proxy
+from longtail.rollout.kubernetes_api import Cluster, Document, may, post_through_proxy
+from longtail.rollout.kubernetes_errors import FROM_OUTSIDE
 from longtail.system.http import call
 
 TIMEOUT_SECONDS = 30.0
@@ -24,12 +25,22 @@ def at(url: str, host: str | None = None) -> Post:
     return post
 
 
-def check_way(cluster: Cluster, mode: str, gateway: str | None) -> None:
+def check_way(cluster: Cluster, name: str, mode: str, gateway: str | None) -> None:
     """Refuse, before anything is changed, what could not be asked afterwards.
 
     Raises:
         UserError: naming the remedy.
     """
+    _check_knative(cluster, mode, gateway)
+    if cluster.inside or gateway or may(cluster, "create", "services/proxy", f"{name}-predictor:80"):
+        return
+    raise UserError(
+        f"{cluster.namespace}/{name}: from outside the cluster it is asked by way of the API server, and the right to create "
+        f"services/proxy in namespace {cluster.namespace} is missing; {FROM_OUTSIDE}"
+    )
+
+
+def _check_knative(cluster: Cluster, mode: str, gateway: str | None) -> None:
     if mode == "Knative" and not cluster.inside and not gateway:
         raise UserError(
             "Knative's services are not reached through the API server; name the gateway's address by deploy.gateway_url"
@@ -38,7 +49,7 @@ def check_way(cluster: Cluster, mode: str, gateway: str | None) -> None:
 
 def service_address(cluster: Cluster, service: Document, mode: str, gateway: str | None) -> Post:
     """The way that users' requests take."""
-    check_way(cluster, mode, gateway)
+    _check_knative(cluster, mode, gateway)
     status = service.get("status") or {}
     if gateway:
         return at(gateway, urlsplit(status.get("url", "")).netloc or None)
@@ -49,7 +60,7 @@ def service_address(cluster: Cluster, service: Document, mode: str, gateway: str
 
 def candidate_address(cluster: Cluster, service: Document, mode: str, gateway: str | None) -> Post:
     """The new bundle alone, whatever its share of the traffic."""
-    check_way(cluster, mode, gateway)
+    _check_knative(cluster, mode, gateway)
     name, status = service["metadata"]["name"], service.get("status") or {}
     if mode == "Standard":
         second = f"{name}-{CANARY}-predictor"

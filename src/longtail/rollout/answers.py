@@ -1,27 +1,48 @@
 """Asks a served model over V1 and V2, and compares its answers with the evaluated ones."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import quote
 
 from longtail.contracts.errors import UserError
 from longtail.rollout.addresses import Post
 
+SHOWN = 200  # characters of an answer in a message
 TOLERANCE = 1e-4  # relative to the user's greatest score: batches of another size differ in the last bits
 
 
 def ask_v1(post: Post, name: str, instances: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A prediction for each instance.
+
+    Raises:
+        UserError: there is no answer, or one that is not a model's.
+    """
     answer = post(f"/v1/models/{quote(name)}:predict", {"instances": list(instances)})
-    predictions: list[dict[str, Any]] = answer["predictions"]
-    return predictions
+    return _predictions("v1", answer, len(instances), lambda: answer["predictions"])
 
 
 def ask_v2(post: Post, name: str, instances: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """As ``ask_v1``."""
     texts = [json.dumps(instance) for instance in instances]
     tensor = {"name": "request", "datatype": "BYTES", "shape": [len(texts)], "data": texts}
     answer = post(f"/v2/models/{quote(name)}/infer", {"inputs": [tensor]})
-    return [json.loads(text) for text in answer["outputs"][0]["data"]]
+    return _predictions(
+        "v2", answer, len(instances), lambda: [json.loads(text) for text in answer["outputs"][0]["data"]]
+    )
+
+
+def _predictions(protocol: str, answer: Any, count: int, read: Callable[[], Any]) -> list[dict[str, Any]]:
+    try:
+        predictions: list[dict[str, Any]] = read()
+        items = [item for prediction in predictions for item in prediction["items"]]
+        sound = len(predictions) == count and all(isinstance(item["item_id"], str) for item in items)
+        sound = sound and all(isinstance(item["score"], (int, float)) for item in items)
+    except (KeyError, IndexError, TypeError, ValueError):
+        sound = False
+    if not sound:
+        raise UserError(f"{protocol} answered what is no answer of the model server: {str(answer)[:SHOWN]}")
+    return predictions
 
 
 def instances_of(golden: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -79,6 +79,27 @@ def inference_service(
     )
 
 
+def place_of(service: Document, canary: bool) -> Document:
+    """The predictor that is the canary, or the stable one; empty where there is none."""
+    if not canary:
+        predictor: Document = service["spec"]["predictor"]
+        return predictor
+    return next((entry["predictor"] for entry in service["spec"].get("canary") or []), {})
+
+
+def asked_share(service: Document) -> int:
+    """Percent of the traffic that the InferenceService asks for its newest bundle, beside another; 0 without a canary."""
+    canaries = service["spec"].get("canary") or []
+    return int(
+        canaries[0]["trafficPercent"] if canaries else service["spec"]["predictor"].get("canaryTrafficPercent", 0)
+    )
+
+
+def revision(predictor: Document) -> str | None:
+    label: str | None = (predictor.get("labels") or {}).get(REVISION)
+    return label
+
+
 def _as_canary(candidate: Document) -> Document:
     """A canary has a name and a fixed number of pods: KServe refuses limits of autoscaling there."""
     fixed = {key: value for key, value in candidate.items() if key != "maxReplicas"}

@@ -1,17 +1,19 @@
 """The requests to a Kubernetes API server that a rollout needs: retried while it restarts, with messages that name the remedy."""
 
-import json
 import logging
 import os
-import re
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import urllib3
 from kubernetes import client, config
 
 from longtail.contracts.errors import UserError
+from longtail.rollout.kubernetes_errors import explained, message_of
+from longtail.system.http import OF_PROXIES, Unreached, own_refusal
 
 log = logging.getLogger(__name__)
 
@@ -19,19 +21,7 @@ KSERVE_PATH = "/apis/serving.kserve.io/v1beta1"
 FIELD_MANAGER = "longtail"
 TIMEOUT_SECONDS = (10, 60)  # to connect, to answer
 TRANSIENT = {0, 408, 429, 500, 502, 503, 504}  # 500: KServe's webhook does not answer yet
-FORBIDDEN = re.compile(
-    r'User "(?P<user>[^"]+)" cannot (?P<verb>\w+) resource "(?P<resource>[^"]+)" in API group "(?P<group>[^"]*)"'
-)
-
 Document = dict[str, Any]
-
-
-class Conflict(UserError):  # noqa: N818  (it says what happened)
-    """The object was changed since it was read."""
-
-
-class Refused(UserError):  # noqa: N818
-    """A document is not accepted: by its schema, or by KServe's webhook."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +64,7 @@ def find(cluster: Cluster, path: str) -> Document | None:
     except client.ApiException as error:
         if error.status == 404:
             return None
-        raise _explained(error, cluster) from None
+        raise explained(error, _host(cluster)) from None
     return document
 
 
@@ -93,7 +83,7 @@ def items(cluster: Cluster, kind: str, **query: str) -> list[Document]:
     try:
         found: list[Document] = _request(cluster, "GET", path, query=query)["items"]
     except client.ApiException as error:
-        raise _explained(error, cluster) from None
+        raise explained(error, _host(cluster)) from None
     return found
 
 
@@ -126,7 +116,7 @@ def apply_service(cluster: Cluster, document: Document, take_over: bool) -> Docu
     try:
         applied: Document = _request(cluster, "PATCH", path, document, query, "application/apply-patch+yaml")
     except client.ApiException as error:
-        raise _explained(error, cluster) from None
+        raise explained(error, _host(cluster)) from None
     return applied
 
 
@@ -134,15 +124,59 @@ def post_through_proxy(cluster: Cluster, service: str, path: str, document: Any)
     """POST to port 80 of a Service by way of the API server: from outside the cluster, without an ingress. Never retried.
 
     Raises:
+        Unreached: the API server finds nobody behind the Service.
+        Forbidden: the right to ask that way is missing.
         UserError: with the answer's status.
     """
     place = f"/api/v1/namespaces/{cluster.namespace}/services/{service}:80/proxy{path}"
     try:
         return _once(cluster, "POST", place, document)
     except client.ApiException as error:
-        raise _explained(error, cluster) from None
-    except urllib3.exceptions.HTTPError as error:
-        raise UserError(f"{cluster.api.configuration.host}: no answer ({error})") from None
+        if error.status in OF_PROXIES and own_refusal(error.body) is None:
+            raise Unreached(f"{service}: nobody behind the API server's proxy answers: {message_of(error)}") from None
+        raise explained(error, _host(cluster)) from None
+    except (urllib3.exceptions.HTTPError, ValueError) as error:
+        raise UserError(f"{_host(cluster)}: no answer ({error})") from None
+
+
+def remove(cluster: Cluster, path: str) -> None:
+    """Delete the object at ``path``, if it is there.
+
+    Raises:
+        Forbidden: naming the right.
+    """
+    try:
+        _request(cluster, "DELETE", path)
+    except client.ApiException as error:
+        if error.status != 404:
+            raise explained(error, _host(cluster)) from None
+
+
+def may(cluster: Cluster, verb: str, resource: str, name: str) -> bool:
+    """Whether we have that right on a core resource of the namespace, as far as the API server tells."""
+    kind, _, part = resource.partition("/")
+    wanted = {"namespace": cluster.namespace, "verb": verb, "resource": kind, "subresource": part, "name": name}
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": wanted},
+    }
+    try:
+        answer = _request(cluster, "POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
+    except client.ApiException as error:
+        log.info("rights are not told: %s", message_of(error))
+        return True
+    return bool(answer["status"]["allowed"])
+
+
+def clock(cluster: Cluster) -> datetime:
+    """The API server's time of its latest answer, in whole seconds, as events tell it."""
+    told = cluster.api.last_response.getheader("Date")
+    return parsedate_to_datetime(told) if told else datetime.now(UTC).replace(microsecond=0)
+
+
+def _host(cluster: Cluster) -> str:
+    return str(cluster.api.configuration.host)
 
 
 def _service_path(cluster: Cluster, name: str) -> str:
@@ -163,18 +197,23 @@ def _request(
     pause = 0.2
     while True:
         try:
-            return _once(cluster, method, path, body, query, content_type, answer)
+            document = _once(cluster, method, path, body, query, content_type, answer)
+            if answer == "object" and not isinstance(document, dict):
+                raise UserError(f"{_host(cluster)}: answered without JSON; is this a Kubernetes API server?")
+            return document
+        except UnicodeDecodeError as error:
+            raise UserError(f"{_host(cluster)}: answered with what is no text ({error})") from None
         except (urllib3.exceptions.HTTPError, client.ApiException) as error:
             status = error.status if isinstance(error, client.ApiException) else 0
             if status not in TRANSIENT:
                 raise
             if time.monotonic() + pause > deadline:
-                reason = _message(error) if isinstance(error, client.ApiException) else str(error)
+                reason = message_of(error) if isinstance(error, client.ApiException) else str(error)
                 raise UserError(
-                    f"{cluster.api.configuration.host}: the Kubernetes API server did not answer for "
+                    f"{_host(cluster)}: the Kubernetes API server did not answer for "
                     f"{cluster.patience_seconds:g} seconds ({reason}); nothing is lost: run it again when it is back"
                 ) from None
-            log.info("%s: %s; asking again", cluster.api.configuration.host, error)
+            log.info("%s: %s; asking again", _host(cluster), error)
         time.sleep(pause)
         pause = min(pause * 2, 5.0)
 
@@ -199,44 +238,3 @@ def _once(
         _request_timeout=TIMEOUT_SECONDS,
     )
     return document
-
-
-def _message(error: client.ApiException) -> str:
-    try:
-        return str(json.loads(error.body)["message"])
-    except (ValueError, KeyError, TypeError):
-        return str(error.body or error.reason)
-
-
-def _explained(error: client.ApiException, cluster: Cluster) -> UserError:
-    host, message = cluster.api.configuration.host, _message(error)
-    if error.status == 401:
-        return UserError(f"{host}: does not accept these credentials ({message}); renew the kubeconfig or the token")
-    if error.status == 403 and (found := FORBIDDEN.search(message)):
-        resource = f"{found['resource']}.{found['group']}".rstrip(".")
-        return UserError(
-            f"{host}: {message}; grant {found['user']} the verb {found['verb']} on {resource} in a Role of that namespace "
-            "(the Roles that a deployment needs are in manifests/base/rbac.yaml)"
-        )
-    if error.status == 404 and "could not find the requested resource" in message:
-        return UserError(f"{host}: knows no InferenceServices; install KServe there")
-    if error.status == 409:
-        causes = _causes(error)
-        if not causes:
-            return Conflict(f"{host}: {message}")
-        return UserError(
-            f"{host}: another tool has set fields to other values: {causes}; give deploy the same values, or let it "
-            "take them over: deploy.take_over=true"
-        )
-    kind = Refused if error.status in (400, 422) else UserError
-    return kind(f"{host}: refused ({error.status}): {message}")
-
-
-def _causes(error: client.ApiException) -> str:
-    """Fields that other managers own, as the API server lists them."""
-    causes = (json.loads(error.body).get("details") or {}).get("causes") or []
-    return "; ".join(
-        f"{cause.get('field')} ({cause.get('message')})"
-        for cause in causes
-        if cause.get("reason") == "FieldManagerConflict"
-    )

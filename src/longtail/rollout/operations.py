@@ -6,13 +6,14 @@ from longtail.contracts.errors import UserError
 from longtail.registry.interface import Promotion, Registry, Version
 from longtail.rollout.addresses import check_way, service_address
 from longtail.rollout.answers import ask_v1
-from longtail.rollout.diagnosis import diagnose
-from longtail.rollout.inference_service import VERSION, Document
+from longtail.rollout.diagnosis import applied_at, diagnose
+from longtail.rollout.ending import promote, promoted_or_rolled_back
+from longtail.rollout.inference_service import VERSION, Document, asked_share, place_of, revision
 from longtail.rollout.kserve_install import Kserve, deployment_mode, service_name
-from longtail.rollout.kubernetes_api import Cluster, find_service
+from longtail.rollout.kubernetes_api import Cluster, clock, find_service
+from longtail.rollout.kubernetes_errors import Forbidden
 from longtail.rollout.placing import Rollout, go_back, place_alone, with_bundle
-from longtail.rollout.readiness import place_of, revision
-from longtail.rollout.roll_out import promote
+from longtail.rollout.routes import canary_shares, find_route
 from longtail.rollout.service_settings import ServiceSettings
 
 NOT_KNOWN = Kserve(None, None, None, None)  # an existing service says its mode itself
@@ -24,12 +25,13 @@ def promote_served(cluster: Cluster, registry: Registry, settings: ServiceSettin
     Raises:
         UserError: the service does not exist, serves what is in no registry, or does not become ready.
     """
-    service, champion = _existing(cluster, settings.name), registry.champion()
+    service = _existing(cluster, settings.name)
     newest = _newest(service)
     version = registry.version(_version_of(newest, service))
-    rollout = _rollout(cluster, settings, service, newest, champion)
-    _check_answer(rollout, place_alone(rollout))
-    promote(registry, version, champion, f"promoted by hand: {service_name(service)}")
+    rollout = _rollout(cluster, settings, service, newest, registry.champion())
+    with promoted_or_rolled_back(rollout, registry, version):
+        _check_answer(rollout, place_alone(rollout))
+        promote(rollout, registry, version, f"promoted by hand: {service_name(service)}")
     return version.id
 
 
@@ -40,14 +42,15 @@ def roll_back_served(cluster: Cluster, registry: Registry, settings: ServiceSett
     Raises:
         UserError: there is nothing to go back to, or it does not become ready.
     """
-    service, champion = _existing(cluster, settings.name), registry.champion()
+    service = _existing(cluster, settings.name)
+    newest, champion = _newest(service), registry.champion()
     if to is None and _has_canary(service):
-        return go_back(_rollout(cluster, settings, service, _newest(service), champion))
+        return go_back(_rollout(cluster, settings, service, newest, champion))
     version = registry.version(to or _earlier(registry.promotions()))
-    candidate = with_bundle(_newest(service), version)
-    rollout = _rollout(cluster, settings, service, candidate, champion)
-    _check_answer(rollout, place_alone(rollout))
-    promote(registry, version, champion, f"rollback by hand: {service_name(service)}")
+    rollout = _rollout(cluster, settings, service, with_bundle(newest, version), champion)
+    with promoted_or_rolled_back(rollout, registry, version):
+        _check_answer(rollout, place_alone(rollout))
+        promote(rollout, registry, version, f"rollback by hand: {service_name(service)}")
     return f"rolled back to version {version.id}"
 
 
@@ -60,9 +63,10 @@ def describe(cluster: Cluster, registry: Registry | None, name: str) -> list[str
     if service is not None:
         status = service.get("status") or {}
         lines += [f"  address  {status.get('url', 'none yet')}"]
-        lines += [f"  serves   {line}" for line in _shares(service)]
-        fault = diagnose(cluster, service, str(revision(_newest(service))), trust_status=True)
-        lines += [f"  fault    {fault.text}"] if fault else []
+        lines += [f"  serves   {line}" for line in _shares(cluster, service)]
+        newest = str(revision(_newest(service)))
+        fault = diagnose(cluster, service, newest, applied_at(service), trust_status=True)
+        lines += [f"  {'fault ' if fault.final else 'starts'}   {fault.text}"] if fault else []
     if registry is not None:
         champion = registry.champion()
         lines += [f"Registry {registry.uri}: champion {champion.id if champion else 'none yet'}"]
@@ -104,8 +108,10 @@ def _rollout(
     cluster: Cluster, settings: ServiceSettings, service: Document, candidate: Document, champion: Version | None
 ) -> Rollout:
     mode = deployment_mode("auto", service, NOT_KNOWN)
-    check_way(cluster, mode, settings.gateway_url)
-    return Rollout(cluster, settings, mode, candidate, champion)
+    check_way(cluster, settings.name, mode, settings.gateway_url)
+    stable = service["spec"]["predictor"]
+    before = None if revision(stable) == revision(candidate) else stable
+    return Rollout(cluster, settings, mode, candidate, champion, clock(cluster), before)
 
 
 def _check_answer(rollout: Rollout, service: Document) -> None:
@@ -135,15 +141,26 @@ def _state(service: Document) -> str:
     return f"{'ready' if ready.get('status') == 'True' else 'not ready'}{why}, mode {status.get('deploymentMode', '?')}"
 
 
-def _shares(service: Document) -> list[str]:
+def _shares(cluster: Cluster, service: Document) -> list[str]:
     stable, canary = service["spec"]["predictor"], place_of(service, canary=True)
-    percent = service["spec"]["canary"][0]["trafficPercent"] if canary else stable.get("canaryTrafficPercent", 0)
-    newest, older = (canary, stable) if canary else (stable, None)
     if not _has_canary(service):
         return [f"{_shown(stable)}"]
-    return [f"{_shown(newest)} with {percent} % of the traffic, as a canary"] + (
-        [f"{_shown(older)} with {100 - percent} %"] if older else [f"Knative's revision before, with {100 - percent} %"]
-    )
+    asked = asked_share(service)
+    given, remark = (asked, "") if not canary else _given(cluster, service, asked)
+    older = _shown(stable) if canary else "Knative's revision before,"
+    newest = f"{_shown(canary or stable)} with {given} % of the traffic, as a canary{remark}"
+    return [newest, f"{older} with {100 - given} %"]
+
+
+def _given(cluster: Cluster, service: Document, asked: int) -> tuple[int, str]:
+    """Percent of the traffic that the HTTPRoute gives a canary, and what is odd about it."""
+    try:
+        shares = canary_shares(find_route(cluster, service["metadata"]["name"]), service["metadata"]["name"])
+    except Forbidden as error:
+        return asked, f" (asked for; whether it gets them cannot be seen: {error})"
+    if shares == {asked}:
+        return asked, ""
+    return min(shares), f" (NO CANARY: {asked} % are asked for, and KServe has set other weights in the HTTPRoute)"
 
 
 def _shown(predictor: Document) -> str:

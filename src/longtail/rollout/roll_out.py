@@ -11,11 +11,13 @@ from typing import Any
 from longtail.contracts.errors import UserError
 from longtail.registry.interface import Registry, Version
 from longtail.rollout.addresses import candidate_address, check_way, service_address
-from longtail.rollout.inference_service import Document, predictor
-from longtail.rollout.kserve_install import deployment_mode, find_kserve, why_no_canary
-from longtail.rollout.kubernetes_api import Cluster, Refused, find_service
-from longtail.rollout.placing import Rollout, go_back, place_alone, place_beside
-from longtail.rollout.readiness import NotServed, place_of, revision
+from longtail.rollout.ending import promote, promoted_or_rolled_back
+from longtail.rollout.inference_service import Document, asked_share, place_of, predictor, revision
+from longtail.rollout.kserve_install import Kserve, deployment_mode, find_kserve, why_no_canary
+from longtail.rollout.kubernetes_api import Cluster, clock, find_service
+from longtail.rollout.kubernetes_errors import Refused
+from longtail.rollout.placing import NoWeights, Rollout, go_back, place_alone, place_beside
+from longtail.rollout.routes import why_no_route
 from longtail.rollout.service_settings import ServiceSettings
 from longtail.rollout.traffic import answers_as_evaluated, watch
 
@@ -31,81 +33,68 @@ def roll_out(
 
     Raises:
         UserError: it does not serve as it should, and what is served instead; the cluster or the registry refuses; or a canary
-            is asked for where there can be none (then nothing was changed).
+            is needed where there can be none (then nothing was changed).
     """
     kserve = find_kserve(cluster, settings.kserve_namespace)
     service = find_service(cluster, settings.name)
     mode = deployment_mode(settings.mode, service, kserve)
-    check_way(cluster, mode, settings.gateway_url)
-    champion = registry.champion()
+    check_way(cluster, settings.name, mode, settings.gateway_url)
     candidate = predictor(settings, mode, version.uri, version.id)
     before = service["spec"]["predictor"] if service else None
     if before and revision(before) == revision(candidate):
         before = None
-    rollout = Rollout(cluster, settings, mode, candidate, champion, before)
-    strategy = _strategy(rollout, service, why_no_canary(mode, kserve))
+    rollout = Rollout(cluster, settings, mode, candidate, registry.champion(), clock(cluster), before)
+    strategy = _strategy(rollout, service, kserve)
     log.info("version %s goes to %s/%s: %s", version.id, cluster.namespace, settings.name, strategy)
     steps: list[Document] = []
-    report = {"version": version.id, "uri": version.uri, "kserve": kserve.version, "mode": mode}
-    try:
+    with promoted_or_rolled_back(rollout, registry, version):
         if strategy == "canary":
-            try:
-                steps = _shift_traffic(rollout, service, golden)
-            except Refused as error:  # KServe's webhook knows more rules than we do
-                strategy = _without_canary(settings, str(error))
+            strategy, steps = _with_canary(rollout, service, golden)
         if strategy != "canary" or settings.promote:
             service = place_alone(rollout)
             answers_as_evaluated(service_address(cluster, service, mode, settings.gateway_url), golden, settings)
-    except NotServed as error:
-        raise UserError(f"{error}; {_gone_back(rollout)}") from None
-    if settings.promote:
-        promote(registry, version, champion, f"deployed to {cluster.namespace}/{settings.name}: {strategy}")
-    else:
+        if settings.promote:
+            promote(rollout, registry, version, f"deployed to {cluster.namespace}/{settings.name}: {strategy}")
+    if not settings.promote:
         log.warning("deploy.promote is off: version %s waits for `longtail promote`", version.id)
+    report = {"version": version.id, "uri": version.uri, "kserve": kserve.version, "mode": mode}
     return report | {"strategy": strategy, "steps": steps, "promoted": settings.promote}
 
 
-def promote(registry: Registry, version: Version, expected: Version | None, reason: str) -> None:
-    """Move the registry's champion, unless it is there already.
-
-    Raises:
-        UserError: somebody else moved it meanwhile.
-    """
-    if expected is not None and expected.id == version.id:
-        return
-    try:
-        registry.promote(version, expected, reason)
-    except UserError as error:
-        raise UserError(
-            f"{error}; the cluster serves version {version.id}: keep it by `longtail promote`, or leave it by `longtail rollback`"
-        ) from None
-
-
-def _gone_back(rollout: Rollout) -> str:
-    try:
-        return go_back(rollout)
-    except UserError as error:
-        return f"going back failed as well: {error}"
-
-
-def _strategy(rollout: Rollout, service: Document | None, obstacle: str | None) -> str:
+def _strategy(rollout: Rollout, service: Document | None, kserve: Kserve) -> str:
     """first: nothing is served yet; in place: it is this bundle already; else canary or rolling."""
-    asked = rollout.settings.rollout
     if service is None or not (service["spec"]["predictor"].get("model") or {}).get("storageUri"):
         return "first"
     if _is_alone(rollout, service):
         return "in place"
-    if asked == "rolling":
+    if rollout.settings.rollout == "rolling":
         return "rolling"
-    if obstacle is None:
-        return "canary"
-    return _without_canary(rollout.settings, obstacle)
+    obstacle = why_no_canary(rollout.mode, kserve)
+    if obstacle is None and rollout.mode == "Standard":
+        obstacle = why_no_route(rollout.cluster, rollout.name)
+    return "canary" if obstacle is None else _without_canary(rollout.settings, obstacle)
+
+
+def _with_canary(rollout: Rollout, service: Document | None, golden: Golden) -> tuple[str, list[Document]]:
+    """The strategy that it came to, and what each step measured."""
+    try:
+        return "canary", _shift_traffic(rollout, service, golden)
+    except (Refused, NoWeights) as error:  # KServe's webhook knows more rules than we do
+        log.info("%s: %s", error, go_back(rollout))
+        return _without_canary(rollout.settings, str(error)), []
 
 
 def _without_canary(settings: ServiceSettings, obstacle: str) -> str:
-    if settings.rollout == "canary":
+    """What ``auto`` does then: a rolling update.
+
+    Raises:
+        UserError: it was to be a canary, or the bundle before is to serve on until somebody promotes the new one.
+    """
+    wanted = "rollout canary" if settings.rollout == "canary" else "promote false"
+    if settings.rollout == "canary" or not settings.promote:
         raise UserError(
-            f"deploy.rollout canary: {obstacle}; nothing was changed; take deploy.rollout=rolling, or remedy it"
+            f"deploy.{wanted}: NO CANARY: {obstacle}; the bundle before serves as it did. A rolling update "
+            "(deploy.rollout=rolling, deploy.promote=true) gives the new one all of the traffic"
         )
     log.warning("NO CANARY: %s. The new bundle replaces the old one pod by pod (a rolling update).", obstacle)
     return "rolling"
@@ -138,9 +127,5 @@ def _shift_traffic(rollout: Rollout, service: Document | None, golden: Golden) -
 def _share(rollout: Rollout, service: Document | None) -> int:
     """Percent of the traffic that the candidate has."""
     assert service is not None
-    stable = service["spec"]["predictor"]
-    if rollout.mode == "Knative":
-        ours = revision(stable) == revision(rollout.candidate)
-        return int(stable.get("canaryTrafficPercent", 0)) if ours else 0
-    ours = revision(place_of(service, canary=True)) == revision(rollout.candidate)
-    return int(service["spec"]["canary"][0]["trafficPercent"]) if ours else 0
+    newest = place_of(service, canary=rollout.mode == "Standard")
+    return asked_share(service) if revision(newest) == revision(rollout.candidate) else 0

@@ -37,11 +37,18 @@ class ServiceSettings(Settings):
     )
     step_seconds: float = Field(60.0, ge=0, description="Seconds that each step is watched.")
     step_requests: int = Field(60, ge=1, description="Requests of evaluated users that are sent during a step.")
+    drain_seconds: float = Field(
+        10.0,
+        ge=0,
+        description="Seconds between the end of a canary's traffic and its removal, in which gateways forget it.",
+    )
     max_error_share: float = Field(0.0, ge=0, le=1, description="Share of failed requests that ends the rollout.")
     max_p95_ms: float = Field(500.0, gt=0, description="95th percentile of the latency that ends the rollout.")
     ready_seconds: float = Field(600.0, gt=0, description="Seconds that new pods may take to become ready.")
     promote: bool = Field(
-        True, description="Give the new bundle all of the traffic at the end; false leaves that to `longtail promote`."
+        True,
+        description="Give the new bundle all of the traffic at the end; false leaves it with that of the last step until "
+        "`longtail promote`, which needs a canary.",
     )
     take_over: bool = Field(False, description="Overwrite fields that another tool has set to other values.")
     kserve_namespace: str = Field("kserve", description="Namespace of KServe's controller and ConfigMap.")
@@ -54,6 +61,15 @@ class ServiceSettings(Settings):
         if self.min_replicas > self.max_replicas:
             raise ValueError(
                 f"min_replicas {self.min_replicas} is above max_replicas {self.max_replicas}; raise the latter"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _the_bundle_before_can_serve_on(self) -> "ServiceSettings":
+        if self.rollout == "rolling" and not self.promote:
+            raise ValueError(
+                "promote false leaves the bundle before in service, but rollout rolling replaces it at once; take rollout canary "
+                "or promote true"
             )
         return self
 

@@ -1,5 +1,6 @@
 """HTTP to a model server or another API. Loopback calls never go through a proxy."""
 
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -10,6 +11,12 @@ from urllib.parse import urlsplit
 from longtail.contracts.errors import UserError
 
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+OF_PROXIES = {502, 503}  # what a proxy answers that finds nobody behind it
+SHOWN = 200  # characters of a proxy's answer
+
+
+class Unreached(UserError):  # noqa: N818  (it says what happened)
+    """Nobody was there to answer: the connection was refused, or a proxy says that there is nobody behind it."""
 
 
 def call(
@@ -18,14 +25,14 @@ def call(
     """GET ``url``, or POST ``document`` to it as JSON; the answer's JSON.
 
     Raises:
+        Unreached: nobody was there to answer.
         UserError: naming the address, and the server's own message where it refused.
     """
     body = None if document is None else json.dumps(document).encode()
+    content = fetch(url, body, timeout_seconds, headers)
     try:
-        return json.loads(fetch(url, body, timeout_seconds, headers))
+        return json.loads(content)
     except ValueError as error:
-        if isinstance(error, UserError):
-            raise
         raise UserError(f"{url}: did not answer with JSON ({error}); is this the model server's port?") from None
 
 
@@ -35,25 +42,40 @@ def fetch(
     """What ``url`` answers.
 
     Raises:
-        UserError: as ``call`` does.
+        Unreached, UserError: as ``call`` does; also for an answer that breaks off, or is not HTTP.
     """
     if not url.startswith(("http://", "https://")):
         raise UserError(f"{url}: is no address of a server; it starts with http:// or https://")
-    proxies = [urllib.request.ProxyHandler({})] if urlsplit(url).hostname in LOOPBACK else []
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json", **(headers or {})})  # noqa: S310  (checked above)
     try:
+        proxies = [urllib.request.ProxyHandler({})] if urlsplit(url).hostname in LOOPBACK else []
+        request = urllib.request.Request(url, body, {"Content-Type": "application/json", **(headers or {})})  # noqa: S310  (checked above)
         with urllib.request.build_opener(*proxies).open(request, timeout=timeout_seconds) as answer:
             content: bytes = answer.read()
             return content
     except urllib.error.HTTPError as error:
-        raise UserError(f"{url}: {_refusal(error.read()) or error.reason} (HTTP {error.code})") from None
-    except OSError as error:
+        raise _refused(url, error) from None
+    except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: an address that is none
         reason = getattr(error, "reason", error)
-        raise UserError(f"{url}: no answer ({reason}); is the server running, and is this its port?") from None
+        told = " ".join(str(reason).split()) or type(reason).__name__
+        kind = Unreached if isinstance(reason, ConnectionRefusedError) else UserError
+        raise kind(f"{url}: no answer ({told}); is the server running, and is this its port?") from None
 
 
-def _refusal(body: bytes) -> str:
+def own_refusal(body: str | bytes) -> str | None:
+    """The message of a server of ours that refuses; None for what a proxy, or another program, says."""
     try:
         return str(json.loads(body)["error"])
     except (ValueError, KeyError, TypeError):
-        return ""
+        return None
+
+
+def _refused(url: str, error: urllib.error.HTTPError) -> UserError:
+    try:
+        body = error.read()
+    except (OSError, http.client.HTTPException):
+        body = b""
+    own = own_refusal(body)
+    if own is None and error.code in OF_PROXIES:
+        said = body.decode(errors="replace").strip()[:SHOWN] or error.reason
+        return Unreached(f"{url}: nobody behind the proxy answers: {said} (HTTP {error.code})")
+    return UserError(f"{url}: {own or error.reason} (HTTP {error.code})")

@@ -14,7 +14,7 @@ from longtail.rollout.kubernetes_api import connect
 from longtail.rollout.roll_out import roll_out
 from longtail.rollout.service_settings import ServiceSettings
 
-SETTINGS = ServiceSettings(name="shop", step_seconds=0, step_requests=2, max_p95_ms=1e6)
+SETTINGS = ServiceSettings(name="shop", step_seconds=0, step_requests=2, drain_seconds=0, max_p95_ms=1e6)
 
 
 @pytest.fixture(scope="module")
