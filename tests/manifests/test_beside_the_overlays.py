@@ -33,10 +33,8 @@ def test_kind_stages_find_the_keys_of_the_secret_template():
 
 def test_the_deploy_step_keeps_productions_sizes():
     deploy = load_settings(OVERLAYS / "production/settings.yaml", ["deploy.registry_uri=s3://shop/models"]).deploy
-    service = one(render(OVERLAYS / "production"), "InferenceService", "longtail")
-    predictor = service["spec"]["predictor"]
-    assert deploy.target == "cluster"
-    assert (deploy.min_replicas, deploy.max_replicas) == (predictor["minReplicas"], predictor["maxReplicas"])
-    assert (deploy.name, deploy.namespace) == (service["metadata"]["name"], service["metadata"]["namespace"])
-    limits = predictor["model"]["resources"]["limits"]
-    assert (deploy.cpu, deploy.memory) == (limits["cpu"], limits["memory"])
+    assert (deploy.target, deploy.min_replicas, deploy.max_replicas) == ("cluster", 2, 10)
+    budget = one(render(OVERLAYS / "production"), "PodDisruptionBudget", "longtail")
+    assert deploy.min_replicas > budget["spec"]["maxUnavailable"]
+    pods = budget["spec"]["selector"]["matchLabels"]
+    assert pods == {"serving.kserve.io/inferenceservice": deploy.name}

@@ -6,6 +6,9 @@ import pytest
 import yaml
 from helpers_manifests import MANIFESTS, faults, of_kind, one, render
 
+from longtail.rollout.inference_service import predictor
+from longtail.rollout.service_settings import ServiceSettings
+
 VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
 
 
@@ -37,18 +40,17 @@ def violations(pod):
 def server_pod(documents):
     """The pod as KServe puts it together: the runtime's containers under the service's pod fields."""
     runtime = one(documents, "ServingRuntime", "longtail")["spec"]
-    services = of_kind(documents, "InferenceService")
-    predictor = services[0]["spec"]["predictor"] if services else {}
+    pods = predictor(ServiceSettings(), "Standard", "s3://models/longtail/1")  # as the deploy step makes it
     initializer = yaml.safe_load((MANIFESTS / "kserve/storage-initializer.patch.yaml").read_text())["spec"]["container"]
     return {
         "containers": copy.deepcopy(runtime["containers"]),
         "volumes": copy.deepcopy(runtime["volumes"]),
         "initContainers": [{"name": "storage-initializer", "image": "x"} | initializer],
-        "securityContext": copy.deepcopy(predictor.get("securityContext", {})),
+        "securityContext": copy.deepcopy(pods["securityContext"]),
     }
 
 
-@pytest.mark.parametrize("folder", ["base", "overlays/kind", "overlays/production"])
+@pytest.mark.parametrize("folder", ["base", "overlays/kind", "overlays/production", "overlays/workload-identity"])
 def test_the_servers_pod_is_restricted(folder):
     documents = render(MANIFESTS / folder)
     pod = server_pod(documents)

@@ -10,7 +10,7 @@ from helpers_manifests import MANIFESTS, faults, of_kind, one, render
 
 from longtail import __version__
 
-FOLDERS = ("base", "overlays/kind", "overlays/gpu", "overlays/production")
+FOLDERS = ("base", "overlays/kind", "overlays/gpu", "overlays/production", "overlays/workload-identity")
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +39,6 @@ def test_every_document_is_valid(rendered, folder):
         ("ServingRuntime", "longtail", ("spec", "supportedModelFormats", 0, "autoSelekt")),
         ("ServingRuntime", "longtail", ("spec", "containers", 0, "readinesProbe")),
         ("ServingRuntime", "longtail", ("metadata", "lables")),
-        ("InferenceService", "longtail", ("spec", "predictor", "minReplica")),
-        ("InferenceService", "longtail", ("spec", "predictor", "topologySpreadConstraint")),
         ("NetworkPolicy", "default-deny", ("spec", "policyType")),
         ("PodDisruptionBudget", "longtail", ("spec", "maxUnavailible")),
         ("Role", "longtail-deploy", ("rules", 0, "resource")),
@@ -94,15 +92,24 @@ def test_images_have_a_version(rendered):
     assert found == {f"longtail-predict:{__version__}"}
 
 
-def test_no_manifest_names_a_bundle(rendered):
-    """So that applying them again never takes back what the deploy step serves."""
-    services = [service for documents in rendered.values() for service in of_kind(documents, "InferenceService")]
-    assert services
-    assert not [service for service in services if "storageUri" in service["spec"]["predictor"]["model"]]
+def test_the_service_is_left_to_the_first_run(rendered):
+    """Without a bundle its pods would fail; and applying the manifests again never takes back what the deploy step serves."""
+    assert not [document for documents in rendered.values() for document in of_kind(documents, "InferenceService")]
 
 
-def test_kind_leaves_the_service_to_the_first_run(rendered):
-    assert not of_kind(rendered["overlays/kind"], "InferenceService")
+def test_workload_identity_names_no_secret(rendered):
+    account = one(rendered["overlays/workload-identity"], "ServiceAccount", "longtail-predictor")
+    assert account.get("secrets") is None
+    base = {(document["kind"], document["metadata"]["name"]): document for document in rendered["base"]}
+    own = {
+        (document["kind"], document["metadata"]["name"]): document
+        for document in rendered["overlays/workload-identity"]
+    }
+    assert base.keys() == own.keys()
+    assert [key for key in base if base[key] != own[key]] == [("ServiceAccount", "longtail-predictor")]
+
+
+def test_kinds_namespace_is_let_in_to_the_object_store(rendered):
     labels = one(rendered["overlays/kind"], "Namespace", "longtail")["metadata"]["labels"]
     assert labels["app.kubernetes.io/part-of"] == "kubeflow-profile"
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
@@ -110,7 +117,12 @@ def test_kind_leaves_the_service_to_the_first_run(rendered):
 
 def test_every_file_is_used():
     """A manifest that no kustomization names would never be applied."""
-    beside = {"resources.yaml", "settings.yaml", "s3-secret.template.yaml"}  # read by people and by longtail
+    beside = {
+        "resources.yaml",
+        "settings.yaml",
+        "s3-secret.template.yaml",
+        "inference-service.yaml",
+    }  # read by people and by longtail
     for folder in FOLDERS:
         kustomization = yaml.safe_load((MANIFESTS / folder / "kustomization.yaml").read_text())
         named = set(kustomization["resources"]) | {patch["path"] for patch in kustomization.get("patches", [])}

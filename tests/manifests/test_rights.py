@@ -2,10 +2,15 @@
 
 from helpers_manifests import MANIFESTS, of_kind, one, render, rights
 
+from longtail.rollout.inference_service import CANARY, predictor
+from longtail.rollout.service_settings import ServiceSettings
+
 PIPELINE = {("kubeflow", "longtail-pipeline")}
 GRANTED = {
     # namespace, API group, resource, its name (None: any) -> verbs
     ("longtail", "serving.kserve.io", "inferenceservices", None): {"get", "create", "patch"},
+    ("longtail", "gateway.networking.k8s.io", "httproutes", None): {"get"},
+    ("longtail", "autoscaling", "horizontalpodautoscalers", "longtail-candidate-predictor"): {"delete"},
     ("longtail", "serving.knative.dev", "services", None): {"get"},
     ("longtail", "", "pods", None): {"list"},
     ("longtail", "", "events", None): {"list"},
@@ -39,6 +44,11 @@ def test_all_of_them_go_to_the_pipeline_alone():
 def test_the_model_server_has_no_rights_and_no_token():
     documents = render(MANIFESTS / "base")
     assert one(documents, "ServiceAccount", "longtail-predictor")["automountServiceAccountToken"] is False
-    service = one(documents, "InferenceService", "longtail")["spec"]["predictor"]
+    service = predictor(ServiceSettings(), "Standard", "s3://models/longtail/1")
     assert service["serviceAccountName"] == "longtail-predictor"
     assert service["automountServiceAccountToken"] is False
+
+
+def test_what_may_be_deleted_is_the_autoscaler_of_the_services_canary():
+    (resource,) = [resource for (_, _, _, resource), verbs in GRANTED.items() if "delete" in verbs]
+    assert resource == f"{ServiceSettings().name}-{CANARY}-predictor"

@@ -1,24 +1,51 @@
-"""The deploy step writes the same ServingRuntime and InferenceService, from KServe's own types: neither may drift away."""
+"""What the deploy step makes of KServe's own types, and the manifests here: neither may drift away."""
 
-from helpers_manifests import MANIFESTS, one, render
+import copy
+
+import pytest
+import yaml
+from helpers_manifests import MANIFESTS, faults, one, render
 
 from longtail.components.deploy.serving_runtime import serving_runtime
+from longtail.contracts.settings import load_settings
 from longtail.rollout.inference_service import inference_service, predictor
-from longtail.rollout.service_settings import ServiceSettings
 
-STORAGE_URI = "s3://models/longtail/1"
+PRODUCTION = MANIFESTS / "overlays/production"
+
+
+def both(ours, theirs):
+    """As server-side apply merges what two managers set; no field is of both."""
+    if not (isinstance(ours, dict) and isinstance(theirs, dict)):
+        assert ours == theirs
+        return ours
+    shared = {key: both(ours[key], theirs[key]) for key in ours.keys() & theirs.keys()}
+    return ours | theirs | shared
 
 
 def test_the_serving_runtime_is_the_deploy_steps():
     assert one(render(MANIFESTS / "base"), "ServingRuntime", "longtail") == serving_runtime(namespace="longtail")
 
 
-def test_the_inference_service_is_the_deploy_steps_but_for_the_bundle():
-    settings = ServiceSettings()
-    wanted = inference_service(
-        settings.name, settings.namespace, "Standard", predictor(settings, "Standard", STORAGE_URI)
-    )
-    assert wanted["spec"]["predictor"]["model"].pop("storageUri") == STORAGE_URI
-    assert wanted["spec"]["predictor"]["model"].pop("name") == ""  # KServe's own type always writes it
-    del wanted["spec"]["predictor"]["labels"]  # a digest of the above, by which it tells its own pods
-    assert one(render(MANIFESTS / "base"), "InferenceService", "longtail") == wanted
+@pytest.fixture
+def merged():
+    """The deploy step's InferenceService, with its settings for production, under what production adds."""
+    deploy = load_settings(PRODUCTION / "settings.yaml", ["deploy.registry_uri=s3://shop/models"]).deploy
+    stable = predictor(deploy, "Standard", "s3://models/longtail/1")
+    ours = inference_service(deploy.name, deploy.namespace, "Standard", stable)
+    return both(ours, yaml.safe_load((PRODUCTION / "inference-service.yaml").read_text()))
+
+
+def test_what_production_adds_to_the_inference_service_fits_the_deploy_steps(merged):
+    assert faults(merged) == []
+    assert merged["spec"]["predictor"]["minReplicas"] == 2
+    assert merged["metadata"]["annotations"]["serving.kserve.io/deploymentMode"] == "Standard"
+    for constraint in merged["spec"]["predictor"]["topologySpreadConstraints"]:
+        pods = constraint["labelSelector"]["matchLabels"]
+        assert pods == {"serving.kserve.io/inferenceservice": merged["metadata"]["name"]}
+
+
+@pytest.mark.parametrize("key", ["topologySpreadConstraints", "scaleTarget"])
+def test_a_misspelt_field_of_it_is_caught(merged, key):
+    document = copy.deepcopy(merged)
+    document["spec"]["predictor"][f"{key}s"] = document["spec"]["predictor"].pop(key)
+    assert any(f"{key}s" in fault for fault in faults(document))
