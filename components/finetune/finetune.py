@@ -30,12 +30,12 @@ from longtail.modeling.bundling import fit_on_validation, neighbours_of, write_b
 from longtail.modeling.device import choose_device, choose_precision
 from longtail.modeling.export import export_text_encoder
 from longtail.modeling.language_model import LanguageModel, UpperLayers, encode_texts, load_language_model
-from longtail.modeling.masked_language import pretrain
 from longtail.modeling.neighbour_term import NeighbourTerm
 from longtail.modeling.parallel import Team
-from longtail.modeling.pruning import keep_lowest_layers
 from longtail.modeling.sequence_model import SequenceModel, Shape
-from longtail.modeling.text_augmentation import AlteredTexts, Wordings
+from longtail.modeling.techniques.layer_pruning import keep_lowest_layers
+from longtail.modeling.techniques.masked_language import pretrain
+from longtail.modeling.techniques.text_augmentation import AlteredTexts, Wordings
 from longtail.modeling.training import TrainingData, train
 from longtail.neighbours.words import lexical_vectors
 from longtail.system.machine import available_cores

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers.pytorch_utils import Conv1D
 
-from longtail.modeling.adalora import AdaLora
 from longtail.modeling.adaptation_settings import AdaptationSettings
 from longtail.modeling.language_model import UpperLayers
-from longtail.modeling.prefix import add_prefix
+from longtail.modeling.techniques.adalora import AdaLora
+from longtail.modeling.techniques.prefix import add_prefix
 
 
 class Bottleneck(nn.Module):

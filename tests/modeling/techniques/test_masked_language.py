@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from transformers import BertConfig, BertForMaskedLM
 
 from longtail.contracts.errors import UserError
-from longtail.modeling import masked_language
 from longtail.modeling.adaptation import adapted_vectors
 from longtail.modeling.adaptation_settings import AdaptationSettings
 from longtail.modeling.language_model import LanguageModel, UpperLayers, encode_texts, load_language_model
-from longtail.modeling.masked_language import TiedHead, masked, output_head, pretrain
+from longtail.modeling.techniques import masked_language
+from longtail.modeling.techniques.masked_language import TiedHead, masked, output_head, pretrain
 
 CPU = torch.device("cpu")
 TEXTS = ["red lip", "blue eye brush kit", "soap cream", "green nail oil set soft", "bright hair cream", ""]

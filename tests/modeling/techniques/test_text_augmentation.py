@@ -16,7 +16,13 @@ from longtail.contracts.prepared import PreparedDataset
 from longtail.modeling.adaptation import PlainTexts
 from longtail.modeling.adaptation_settings import AdaptationSettings
 from longtail.modeling.language_model import encode_texts, load_language_model
-from longtail.modeling.text_augmentation import AlteredTexts, Wordings, near_words, read_paraphrases, without_attributes
+from longtail.modeling.techniques.text_augmentation import (
+    AlteredTexts,
+    Wordings,
+    near_words,
+    read_paraphrases,
+    without_attributes,
+)
 
 CPU = torch.device("cpu")
 TEXTS = ["red lip | brand: eye, tone: blue | soft cream", "nail oil", "soap"]

@@ -6,7 +6,7 @@ import torch
 
 from longtail.contracts.errors import UserError
 from longtail.modeling.language_model import encode_texts, load_language_model
-from longtail.modeling.pruning import keep_lowest_layers
+from longtail.modeling.techniques.layer_pruning import keep_lowest_layers
 
 TEXTS = ["red lip", "soft hair brush kit"]
 
