@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 WORKER = Path(__file__)
-TESTS = (WORKER.parent, WORKER.parent / "modeling")
+TESTS = WORKER.parent
 
 
 class KilledError(Exception):
@@ -18,8 +18,8 @@ class KilledError(Exception):
 
 def main(folder: Path, stop_after: int | None, given: dict[str, object]) -> None:
     import torch
+    from helpers_ring import make_data, make_model
     from safetensors.torch import save_file
-    from test_training import make_data, make_model
 
     from longtail.modeling import training
     from longtail.modeling.parallel import Team
@@ -41,7 +41,7 @@ def main(folder: Path, stop_after: int | None, given: dict[str, object]) -> None
 
     training.validation_ndcg = dies  # type: ignore[assignment]
     with contextlib.suppress(KilledError):
-        training.train(model, make_data(), settings, 0, torch.float32, folder, team=team)
+        training.train(model, make_data(), training.Run(settings, 0, torch.float32, folder, team))
     save_file(model.state_dict(), folder / f"model-{team.rank}.safetensors")
     team.wait()
     if torch.distributed.is_initialized():

@@ -3,29 +3,25 @@
 import hashlib
 import json
 import shutil
-import tempfile
 from pathlib import Path
 
 import torch
-from safetensors.numpy import load_file
-from safetensors.torch import load_model
 
 from longtail.components.distill.settings import DistillSettings
-from longtail.contracts.artifacts import TEACHER, Artifact, read_artifact
-from longtail.contracts.errors import UserError
+from longtail.components.distill.teachers import extra_teachers, identity, load_teacher, read_teacher
+from longtail.contracts.artifacts import Artifact
 from longtail.contracts.prepared import PreparedDataset
-from longtail.modeling.bundling import fit_on_validation, write_bundle
-from longtail.modeling.device import choose_device, choose_precision
+from longtail.modeling.bundling import Fitted, write_bundle
+from longtail.modeling.device import choose_precision
 from longtail.modeling.distillation import Lesson, Teacher
 from longtail.modeling.neighbour_term import NeighbourTerm
-from longtail.modeling.parallel import Team
+from longtail.modeling.parallel import form_team
 from longtail.modeling.sequence_model import SequenceModel, Shape
-from longtail.modeling.training import TrainingData, train
+from longtail.modeling.training import Run, train
+from longtail.modeling.training_data import TrainingData
 from longtail.neighbours.item_to_item import ItemToItem
 from longtail.scoring.bundle import TEXT_ENCODER, copy_files
 from longtail.scoring.compression_loss import compress
-from longtail.system.machine import available_cores
-from longtail.tables.sources import fetch_folder
 
 
 def distill(
@@ -37,55 +33,42 @@ def distill(
         UserError: where a teacher was trained on other data than ``prepared``.
     """
     data = PreparedDataset(prepared)
-    digest = data.train_digest()
-    artifact = read_teacher(teacher, prepared, digest)
-    team = Team(choose_device(settings.device), settings.shard)
-    torch.set_num_threads(max(available_cores() // team.neighbours, 1))
-    device = team.device
-    precision = choose_precision(settings.precision, device)
-    features = load_file(artifact.file("text_vectors.safetensors"))["features"]
-    taught = load_teacher(artifact, device)
-    teachers, identities = [Teacher(taught)], [_identity(artifact)]
-    for path in settings.extra_teachers:
-        with tempfile.TemporaryDirectory() as temporary:
-            extra = read_teacher(fetch_folder(path, Path(temporary)), prepared, digest, path)
-            teachers.append(Teacher(load_teacher(extra, device)))
-            identities.append(_identity(extra))
-    shape = Shape.of(settings.training, taught.shape.max_history)
-    torch.manual_seed(seed)
-    n_attributes = len(data.facts["user_attributes"])
-    student = SequenceModel(shape, torch.from_numpy(features), taught.text_dim, n_attributes).to(device)
-    if settings.start_from_teacher and settings.training.dim == taught.shape.dim:
-        start_from_teacher(student, taught)
-    lesson = Lesson(teachers, settings, shape.dim).to(device)
-    key = hashlib.sha256(json.dumps([digest, settings.canonical(), seed, *identities]).encode()).hexdigest()[:16]
+    artifact = read_teacher(teacher, data)
+    team = form_team(settings)
+    taught = load_teacher(artifact, team.device)
+    others = list(extra_teachers(settings.extra_teachers, data, team.device))
+    identities = [identity(artifact), *(other for _, other in others)]
+    known = [data.train_digest(), settings.canonical(), seed, *identities]
+    key = hashlib.sha256(json.dumps(known).encode()).hexdigest()[:16]
     folder = Path(output).with_name(f"{Path(output).name}.checkpoints") / key
-    term = ItemToItem.load(artifact.file("neighbours.safetensors"))
-    beside = NeighbourTerm.of(term, settings.training)
-    training_data = TrainingData.of(data, shape.max_history, beside)
-    score = train(student, training_data, settings.training, seed, precision, folder, lesson, team)
-    if not team.first:
-        team.wait()
-        return
-    fit = fit_on_validation(student, data, term, seed)
-    scorer = artifact.file("scorer")
-    written = folder / "bundle" if settings.compression.compresses else Path(output)
-    write_bundle(
-        written,
-        student,
-        data,
-        term,
-        fit,
-        lambda target: copy_files(scorer, target, TEXT_ENCODER),
-        artifact.facts["settings"]["max_tokens"],
-        role="student",
-        settings=settings.model_dump(mode="json"),
-        seed=seed,
-        validation_ndcg=score,
+    torch.manual_seed(seed)
+    student = _new_student(data, settings, taught).to(team.device)
+    lesson = Lesson(
+        [Teacher(model) for model in (taught, *(model for model, _ in others))], settings, student.shape.dim
     )
-    if settings.compression.compresses:
-        compress(written, output, settings.compression, data, seed)
-    shutil.rmtree(folder)
+    term = ItemToItem.load(artifact.file("neighbours.safetensors"))
+    beside = TrainingData.of(data, student.shape.max_history, NeighbourTerm.of(term, settings.training))
+    run = Run(settings.training, seed, choose_precision(settings.precision, team.device), folder, team)
+    score = train(student, beside, run, lesson.to(team.device))
+    if team.first:
+        facts = {"settings": settings.model_dump(mode="json"), "seed": seed, "validation_ndcg": score}
+        fitted = Fitted.on_validation(student, data, term, seed)
+        written = folder / "bundle" if settings.compression.compresses else Path(output)
+        _write(written, fitted, artifact, facts)
+        if settings.compression.compresses:
+            compress(written, output, settings.compression, data, seed)
+        shutil.rmtree(folder)
+    team.wait()
+
+
+def _new_student(data: PreparedDataset, settings: DistillSettings, teacher: SequenceModel) -> SequenceModel:
+    """A student that reads the same features as its teacher, and starts from it where the settings and sizes let it."""
+    shape = Shape.of(settings.training, teacher.shape.max_history)
+    features: torch.Tensor = teacher.features.cpu()  # type: ignore[operator, assignment]
+    student = SequenceModel(shape, features, teacher.text_dim, len(data.facts["user_attributes"]))
+    if settings.start_from_teacher and shape.dim == teacher.shape.dim:
+        start_from_teacher(student, teacher)
+    return student
 
 
 def start_from_teacher(student: SequenceModel, teacher: SequenceModel) -> None:
@@ -100,29 +83,14 @@ def start_from_teacher(student: SequenceModel, teacher: SequenceModel) -> None:
     student.load_state_dict(own | inherited)
 
 
-def read_teacher(path: str | Path, prepared: str | Path, digest: str, name: str | Path | None = None) -> Artifact:
-    """A teacher that learnt from the training events with this digest. name: what the user called it.
-
-    Raises:
-        UserError: where it was trained on other data.
-    """
-    artifact = read_artifact(path, TEACHER)
-    if artifact.facts["train_digest"] != digest:
-        raise UserError(
-            f"{name or path}: was trained on other events than {prepared} holds; run finetune on this data first"
-        )
-    return artifact
-
-
-def load_teacher(artifact: Artifact, device: torch.device) -> SequenceModel:
-    """The teacher's sequence model, ready to be asked."""
-    shape = Shape(**artifact.facts["shape"])
-    features = load_file(artifact.file("text_vectors.safetensors"))["features"]
-    vocabulary = json.loads(artifact.file("scorer/attributes.json").read_text())
-    model = SequenceModel(shape, torch.from_numpy(features), artifact.facts["text_dim"], len(vocabulary))
-    load_model(model, str(artifact.file("model.safetensors")))
-    return model.to(device).eval()
-
-
-def _identity(artifact: Artifact) -> str:
-    return hashlib.sha256(artifact.file("manifest.json").read_bytes()).hexdigest()
+def _write(output: Path, fitted: Fitted, teacher: Artifact, facts: dict[str, object]) -> None:
+    """Write the bundle; the text encoder is the teacher's. facts: of the run."""
+    scorer, max_tokens = teacher.file("scorer"), teacher.facts["settings"]["max_tokens"]
+    write_bundle(
+        output,
+        fitted,
+        lambda target: copy_files(scorer, target, TEXT_ENCODER),
+        max_tokens,
+        role="student",
+        **facts,
+    )

@@ -8,7 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from longtail.modeling.adaptation import PlainTexts, _Objective, adapt, adapted_vectors, anchor_loss, pair_matrix
+from longtail.modeling.adaptation import PlainTexts, _Objective, adapt, adapted_vectors
 from longtail.modeling.adaptation_settings import AdaptationSettings
 from longtail.modeling.adapters import add_adapters
 from longtail.modeling.language_model import UpperLayers, encode_texts, load_language_model
@@ -18,17 +18,6 @@ TEXTS = ["red lip", "blue eye brush kit", "soap", "green nail oil set soft", "br
 TEXTS += [f"{text} {word}" for word in ("set", "oil", "kit") for text in TEXTS]  # more than one batch holds
 HISTORIES = [np.array([i, i + 1, i + 4], dtype=np.int32) for i in range(0, 15, 5)] * 2
 HISTORIES += [np.array([i + 2, i + 3], dtype=np.int32) for i in range(0, 15, 5)] * 2
-
-
-def test_pairs_by_hand() -> None:
-    pairs = pair_matrix([np.array([0, 1]), np.array([0, 1, 2]), np.array([2])], 3).toarray()
-    assert np.allclose(pairs, [[0, 1.5, 0.5], [1.5, 0, 0.5], [0.5, 0.5, 0]])
-
-
-def test_anchor_by_hand() -> None:
-    assert anchor_loss(torch.tensor([[1.0, 0.0], [0.6, 0.8]]), torch.tensor([[1.0, 0.0], [1.0, 0.0]])) == pytest.approx(
-        0.2
-    )
 
 
 def adapted(folder: Path, path: Path, **settings: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -58,15 +47,6 @@ def test_every_setting_of_the_loop_acts(tiny_encoder: Path, tmp_path: Path) -> N
         assert not np.allclose(plain, other, atol=1e-6), name
     _, less_memory = adapted(tiny_encoder, tmp_path / "checkpointing", gradient_checkpointing=True)
     assert np.allclose(plain, less_memory, atol=1e-5)
-
-
-@pytest.mark.slow
-def test_anchored_vectors_stay_nearer_to_the_pretrained_ones(tiny_encoder: Path, tmp_path: Path) -> None:
-    settings = {"steps": 40, "learning_rate": 1e-2}
-    frozen, free = adapted(tiny_encoder, tmp_path / "free", **settings)
-    _, anchored = adapted(tiny_encoder, tmp_path / "anchored", anchor_weight=20.0, **settings)
-    cosine = lambda v: (v * frozen).sum(axis=1).mean()  # noqa: E731
-    assert cosine(anchored) > cosine(free) + 0.1
 
 
 def objective_case(folder: Path, **settings: Any) -> tuple[UpperLayers, _Objective, tuple[Any, ...]]:

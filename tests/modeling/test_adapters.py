@@ -1,6 +1,5 @@
 """Every kind of adaptation on tiny random models: an encoder, a decoder with learned and one with rotary positions."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,51 +7,13 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from helpers_adapters import CPU, HISTORIES, METHODS, TEXTS, Case, chosen
 from numpy.typing import NDArray
 
-from longtail.modeling.adaptation import PlainTexts, adapt, adapted_vectors
-from longtail.modeling.adaptation_settings import AdaptationSettings
-from longtail.modeling.adapters import add_adapters, checkpointed, merge_lora
+from longtail.modeling.adaptation import PlainTexts, adapt
+from longtail.modeling.adapters import add_adapters, merge_lora
 from longtail.modeling.export import export_text_encoder
-from longtail.modeling.language_model import LanguageModel, UpperLayers, encode_texts, load_language_model
-
-CPU = torch.device("cpu")
-TEXTS = ["red lip", "blue eye brush kit", "soap", "green nail oil set soft", "bright hair cream"]
-HISTORIES = [np.array([0, 1], dtype=np.int32), np.array([2, 3], dtype=np.int32)] * 4
-BACKBONES = ["tiny_encoder", "tiny_decoder", "tiny_llama"]
-METHODS = {  # what the names of trained parameters must hold
-    "lora": ("lora_A", "lora_B"),
-    "adalora": ("lora_A", "lora_B", "lora_E"),
-    "prefix": ("prefix.keys", "prefix.values", "prefix.gate"),
-    "adapter": ("adapter.down", "adapter.up"),
-    "full": (".1.", ".2."),
-}
-
-
-@dataclass
-class Case:
-    model: LanguageModel
-    texts: PlainTexts
-
-    def upper(self) -> UpperLayers:
-        return UpperLayers(self.model, 1)
-
-    def vectors(self, upper: UpperLayers) -> NDArray[np.float32]:
-        return adapted_vectors(upper, self.texts.cached, CPU, False)
-
-
-@pytest.fixture(params=BACKBONES)
-def case(request: pytest.FixtureRequest) -> Case:
-    model = load_language_model(str(request.getfixturevalue(request.param)), "auto", 16)
-    frozen, cached = encode_texts(model, TEXTS, CPU, bf16=False, cache_from=1)
-    return Case(model, PlainTexts(cached, frozen))
-
-
-def chosen(method: str, **others: Any) -> AdaptationSettings:
-    sizes = {"lora": {"lora_rank": 4}, "adalora": {"lora_rank": 4}, "prefix": {"prefix_length": 3}}
-    return AdaptationSettings.model_validate(
-        {"method": method, "batch": 8, "learning_rate": 1e-2, **sizes.get(method, {}), **others}
-    )
+from longtail.modeling.language_model import encode_texts
 
 
 @pytest.mark.slow
@@ -146,54 +107,3 @@ def test_lora_is_merged_into_plain_modules_of_equal_vectors(case: Case) -> None:
     merge_lora(upper)
     assert not any("lora" in name for name, _ in upper.named_parameters())
     assert np.allclose(case.vectors(upper), kept, atol=1e-5)
-
-
-@pytest.mark.parametrize("case", ["tiny_encoder"], indirect=True)
-def test_adalora_leaves_the_mean_rank_that_was_asked_for(case: Case) -> None:
-    upper = case.upper()
-    ranks = add_adapters(upper, chosen("adalora", steps=20))
-    assert ranks is not None
-    optimizer = torch.optim.SGD([p for p in upper.parameters() if p.requires_grad], lr=0.1)
-    states, mask, _ = case.texts.batch(np.arange(5), np.random.default_rng(0))
-    for step in range(20):
-        optimizer.zero_grad()
-        (upper(states.float(), mask) * torch.arange(5)[:, None]).sin().sum().backward()
-        optimizer.step()
-        ranks.share_out(step)
-    left = [int((p != 0).sum()) for name, p in upper.named_parameters() if "lora_E" in name]
-    assert sum(left) == 4 * len(left) and len(set(left)) > 1  # 6 at first; shared out by need
-
-
-def test_adaloras_penalty_by_hand(tiny_encoder: Path) -> None:
-    model = load_language_model(str(tiny_encoder), "auto", 16)
-    upper = UpperLayers(model, 2)
-    ranks = add_adapters(upper, chosen("adalora", steps=10))
-    assert ranks is not None
-    for parameter in ranks.sides:
-        torch.nn.init.zeros_(parameter)
-    assert ranks.penalty().item() == pytest.approx(0.5 * np.sqrt(6))  # ||0 - I|| of rank 6, half of it
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("method", METHODS)
-def test_checkpointed_layers_give_the_same_gradients_and_keep_fewer_tensors(case: Case, method: str) -> None:
-    upper = case.upper()
-    torch.manual_seed(0)
-    add_adapters(upper, chosen(method, steps=20))
-    states, mask, _ = case.texts.batch(np.arange(5), np.random.default_rng(0))
-    found, kept = [], []
-    for on in (False, True):
-        upper.zero_grad()
-        saved: list[int] = []
-        with (
-            checkpointed(upper.layers, on),
-            torch.autograd.graph.saved_tensors_hooks(lambda t, s=saved: s.append(1) or t, lambda t: t),  # type: ignore
-        ):
-            loss = (upper(states.float(), mask) * torch.arange(5)[:, None]).sin().sum()
-            kept.append(len(saved))
-            loss.backward()
-        found.append({name: p.grad.clone() for name, p in upper.named_parameters() if p.grad is not None})
-    assert found[0].keys() == found[1].keys()
-    assert all(torch.allclose(found[0][name], found[1][name], atol=1e-6) for name in found[0])
-    assert kept[1] < kept[0]
-    assert not any("forward" in vars(layer) for layer in upper.layers)

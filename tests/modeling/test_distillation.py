@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from test_training import SHAPE, make_data, make_model
-from torch import Tensor
+from helpers_ring import SHAPE, make_data, make_model
 
 from longtail.components.distill.settings import DistillSettings, StudentTraining
 from longtail.contracts.errors import UserError
@@ -38,7 +37,7 @@ def test_teachers_are_asked_but_never_change() -> None:
     assert all(parameter.grad is None for parameter in teacher.parameters())
     assert all(parameter.grad is not None for parameter in objective.parameters())
     own = {name for name, _ in objective.named_parameters() if name.startswith("lesson")}
-    assert own == {f"lesson.map_{what}.0.{part}" for what in ("query", "item") for part in ("weight", "bias")}
+    assert own == {f"lesson.alignment.map_{what}.0.{part}" for what in ("query", "item") for part in ("weight", "bias")}
 
 
 def test_soft_labels_are_a_share_of_the_loss() -> None:
@@ -62,51 +61,6 @@ def test_scores_of_several_teachers_are_averaged() -> None:
     difference = loss_of([one, two], **settings)[0] - loss_of([one], **settings)[0]
     assert difference == pytest.approx((both - alone).item(), abs=1e-4)
     assert abs(difference) > 1e-3
-
-
-def test_alignment_is_zero_for_vectors_that_a_linear_map_can_reach() -> None:
-    same = make_model()
-    plain = loss_of([same], alignment_weight=0.0)[0]
-    torch.manual_seed(5)
-    settings = LessonSettings(alignment_weight=2.0)
-    lesson = Lesson([Teacher(same)], settings, SHAPE.dim)
-    for linear in (*lesson.map_query, *lesson.map_item):
-        torch.nn.init.eye_(linear.weight)
-        torch.nn.init.zeros_(linear.bias)
-    objective = Objective(make_model(), StudentTraining(), lesson).eval()
-    batch = make_data().train.batch(np.arange(8))
-    assert objective(batch)[0].item() == pytest.approx(plain, abs=1e-4)
-    for linear in lesson.map_query:
-        linear.weight.data.neg_()
-    # opposite queries: 1 - cosine is 2, for queries alone, so half of the weight times 2
-    assert objective(batch)[0].item() == pytest.approx(plain + 2.0, abs=1e-4)
-
-
-def test_alignment_reaches_a_teacher_of_another_width() -> None:
-    plain, _ = loss_of([make_teacher(2, dim=8)])
-    aligned, objective = loss_of([make_teacher(2, dim=8)], alignment_weight=1.0)
-    assert objective.lesson is not None and objective.lesson.map_query[0].weight.shape == (8, 16)
-    assert plain < aligned < plain + 2
-
-
-def soft_by_hand(teacher: Tensor, student: Tensor, top: int, temperature: float) -> float:
-    p, q = torch.softmax(teacher / temperature, -1), torch.softmax(student / temperature, -1)
-    total = 0.0
-    for row in range(len(p)):
-        best = torch.argsort(-p[row])[:top]
-        rest_p, rest_q = 1 - p[row, best].sum(), 1 - q[row, best].sum()
-        total += float(-(p[row, best] * q[row, best].log()).sum() - rest_p * rest_q.log())
-    return temperature**2 * total / len(p)
-
-
-def test_the_top_candidates_stay_apart_and_the_rest_is_one() -> None:
-    generator = torch.Generator().manual_seed(3)
-    teacher, student = torch.randn(6, 9, generator=generator), torch.randn(6, 9, generator=generator)
-    assert distillation(teacher, student, 2.0, 3).item() == pytest.approx(
-        soft_by_hand(teacher, student, 3, 2.0), abs=1e-5
-    )
-    assert distillation(teacher, student, 2.0, 9).item() == distillation(teacher, student, 2.0).item()
-    assert loss_of([make_teacher(1)], soft_label_top=3)[0] != pytest.approx(loss_of([make_teacher(1)])[0], abs=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -3,18 +3,12 @@ import math
 import pytest
 import torch
 
-from longtail.modeling.losses import contrastive, cross_entropy, distillation, label_cross_entropy
+from longtail.modeling.losses import contrastive, cross_entropy, distillation
 
 
 def test_cross_entropy_of_the_definition() -> None:
     p, p_hat = torch.tensor([[0.2, 0.5, 0.3]]), torch.tensor([[0.1, 0.5, 0.4]])
     assert cross_entropy(p, p_hat.log()).item() == pytest.approx(1.082, abs=5e-4)
-
-
-def test_label_cross_entropy_is_cross_entropy_with_one_hot_targets() -> None:
-    logits, labels = torch.randn(5, 7, generator=torch.Generator().manual_seed(1)), torch.tensor([0, 3, 6, 2, 2])
-    one_hot = torch.nn.functional.one_hot(labels, 7).float()
-    assert label_cross_entropy(labels, logits).item() == pytest.approx(cross_entropy(one_hot, logits).item(), abs=1e-6)
 
 
 def test_distillation_is_least_for_the_teachers_own_scores() -> None:

@@ -9,18 +9,23 @@ from scipy import sparse
 
 from longtail.modeling.neighbour_term import NeighbourTerm
 from longtail.modeling.objective import Objective
+from longtail.modeling.parallel import Team
 from longtail.modeling.sequence_model import SequenceModel, Shape
 from longtail.modeling.sequences import Sequences
-from longtail.modeling.training import TrainingData, train
+from longtail.modeling.training import Run, train
+from longtail.modeling.training_data import TrainingData
 from longtail.modeling.training_settings import TrainingSettings
 from longtail.neighbours import item_to_item as module
 from longtail.neighbours.counting import cosine_cooccurrence, following_counts
 from longtail.neighbours.item_to_item import ItemToItem, OwnPairs, item_to_item
+from longtail.neighbours.term_settings import TermSettings
+from longtail.neighbours.validation_cases import ValidationCases
 from longtail.scoring.likeness import Likeness
 from longtail.scoring.rows import row_norms
 
 SEQUENCES = [np.array(s, dtype=np.int32) for s in ([0, 1, 2], [0, 1], [1, 2, 3, 4], [4, 0], [2, 4])]
 NONE = np.zeros((5, 0), np.float32)  # no language model
+CASES = ValidationCases(SEQUENCES, SEQUENCES, exclude_history=False)
 TEXTS = ["red polish", "blue polish", "hair oil", "hair wax", "oil"]
 
 
@@ -28,7 +33,7 @@ TEXTS = ["red polish", "blue polish", "hair oil", "hair wax", "oil"]
 def test_a_users_own_pairs_are_taken_off(monkeypatch: pytest.MonkeyPatch, following: float) -> None:
     """Numerators are counted without the user; norms and counts of items stay, which is what the matrix was made with."""
     monkeypatch.setattr(module, "FOLLOWING_SHARES", (following,))
-    term = item_to_item(SEQUENCES, TEXTS, NONE, 5, SEQUENCES, SEQUENCES, False, 0, lexical=False)
+    term = item_to_item(SEQUENCES, TEXTS, NONE, TermSettings(neighbours=5, lexical=False), CASES, 0)
     counts = np.bincount(np.concatenate(SEQUENCES), minlength=5)
     together, after = np.zeros((5, 5)), np.zeros((5, 5))
     for other in (0, 1, 3, 4):
@@ -57,15 +62,21 @@ def test_validation_sees_whether_order_matters() -> None:
     rng = np.random.default_rng(0)
     begins = rng.integers(0, 30, 200)
     ordered = [((begin + np.arange(4)) % 30).astype(np.int32) for begin in begins]
-    texts = [""] * 30
     histories, targets = [s[:1] for s in ordered], [s[1:2] for s in ordered]
-    term = item_to_item(ordered, texts, np.zeros((30, 0), np.float32), 10, histories, targets, True, 0, lexical=False)
+    term = item_to_item(
+        ordered,
+        [""] * 30,
+        np.zeros((30, 0), np.float32),
+        TermSettings(neighbours=10, lexical=False),
+        ValidationCases(histories, targets, exclude_history=True),
+        0,
+    )
     assert term.own.following_row.any()
     assert term.scores(histories).argmax(axis=1).tolist() == [int(target[0]) for target in targets]
 
 
 def test_with_words_alone_nothing_is_taken_off() -> None:
-    term = item_to_item(SEQUENCES, TEXTS, NONE, 5, SEQUENCES, SEQUENCES, False, 0, cooccurrence=False)
+    term = item_to_item(SEQUENCES, TEXTS, NONE, TermSettings(neighbours=5, cooccurrence=False), CASES, 0)
     found = NeighbourTerm(term, 1.0).before_each_item(torch.tensor([[0, 1, 2]]), torch.ones(1, 3, dtype=torch.bool))
     assert np.allclose(found.numpy()[1:], term.scores([np.array([0]), np.array([0, 1])]), atol=1e-6)
 
@@ -77,7 +88,14 @@ def test_validation_chooses_the_part_that_knows() -> None:
     sequences = [rng.choice(np.arange(0, 40, 2), 4, replace=False).astype(np.int32) for _ in range(50)]
     histories = [sequence[-1:] for sequence in sequences]
     targets = [history + 1 for history in histories]
-    term = item_to_item(sequences, texts, np.zeros((40, 0), np.float32), 10, histories, targets, True, 0)
+    term = item_to_item(
+        sequences,
+        texts,
+        np.zeros((40, 0), np.float32),
+        TermSettings(neighbours=10),
+        ValidationCases(histories, targets, True),
+        0,
+    )
     best = term.neighbours[[0]].toarray()[0].argmax()
     assert best == 1
 
@@ -89,11 +107,11 @@ def test_validation_chooses_texts_that_mean_the_same() -> None:
     vectors = np.repeat(rng.normal(size=(20, 8)), 2, axis=0).astype(np.float32)
     histories = [sequence[-1:] for sequence in sequences]
     targets = [history + 1 for history in histories]
-    term = item_to_item(sequences, ["word"] * 40, vectors, 10, histories, targets, True, 0)
+    cases = ValidationCases(histories, targets, exclude_history=True)
+    term = item_to_item(sequences, ["word"] * 40, vectors, TermSettings(neighbours=10), cases, 0)
     assert term.neighbours[[0]].toarray()[0].argmax() == 1
-    assert (
-        item_to_item(sequences, [""] * 40, vectors, 10, histories, targets, True, 0, lexical=False).neighbours[0, 1] > 0
-    )
+    without = item_to_item(sequences, [""] * 40, vectors, TermSettings(neighbours=10, lexical=False), cases, 0)
+    assert without.neighbours[0, 1] > 0
 
 
 def test_it_is_read_back_as_it_was(tmp_path) -> None:  # type: ignore[no-untyped-def]
@@ -109,7 +127,7 @@ def test_it_is_read_back_as_it_was(tmp_path) -> None:  # type: ignore[no-untyped
 
 def test_it_joins_after_a_share_of_the_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Alone, the loss is that of the dense part; an adversarial step goes beside the term where its batch did."""
-    term = item_to_item(SEQUENCES, TEXTS, NONE, 5, SEQUENCES, SEQUENCES, False, 0, cooccurrence=False)
+    term = item_to_item(SEQUENCES, TEXTS, NONE, TermSettings(neighbours=5, cooccurrence=False), CASES, 0)
     torch.manual_seed(0)
     model = SequenceModel(Shape(8, 1, 2, 10, 0.0, 0.1), torch.randn(5, 3), 3, 0)
     sequences = Sequences(SEQUENCES, [np.zeros(0, np.int64)] * 5, 10)
@@ -134,5 +152,5 @@ def test_it_joins_after_a_share_of_the_epochs(tmp_path: Path, monkeypatch: pytes
     for after, epochs in ((0.0, 8), (0.25, 6), (0.99, 0)):
         calls = 0
         changed = settings.model_copy(update={"term_after": after})
-        train(model, data, changed, 0, torch.float32, tmp_path / str(after))
+        train(model, data, Run(changed, 0, torch.float32, tmp_path / str(after), Team(torch.device("cpu"))))
         assert calls == 2 * epochs  # one batch an epoch, read twice

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from test_training import make_model
+from helpers_ring import make_model
 
 from longtail.modeling.losses import cross_entropy
-from longtail.modeling.objective import START_WEIGHT, Objective, following_items
+from longtail.modeling.objective import START_WEIGHT, Objective
 from longtail.modeling.sequences import Batch, Sequences
 from longtail.modeling.training_settings import TrainingSettings
 
@@ -87,14 +87,6 @@ def test_smoothing_spreads_a_share_evenly() -> None:
     assert plain != pytest.approx(smoothed, abs=1e-3)
 
 
-def test_following_items_by_hand() -> None:
-    labels, shares = following_items(
-        torch.tensor([[3, 4, 5], [7, 0, 0]]), torch.tensor([[True, True, True], [True, False, False]]), 2, 0.5
-    )
-    assert labels[:2].tolist() == [[3, 4], [4, 5]] and labels[2:, 0].tolist() == [5, 7]
-    assert torch.allclose(shares, torch.tensor([[2 / 3, 1 / 3], [2 / 3, 1 / 3], [1.0, 0.0], [1.0, 0.0]]))
-
-
 def test_a_hidden_item_is_not_read_but_is_asked_for() -> None:
     nothing = [np.zeros(len(history), bool) for history in HISTORIES]
     last = [np.arange(len(history)) == len(history) - 1 for history in HISTORIES]
@@ -102,19 +94,6 @@ def test_a_hidden_item_is_not_read_but_is_asked_for() -> None:
     assert loss_of(make_batch(hidden=nothing)) == loss_of(make_batch())
     assert loss_of(make_batch(hidden=last)) == loss_of(make_batch())  # the last item is a label only
     assert loss_of(make_batch(hidden=first)) != pytest.approx(loss_of(make_batch()), abs=1e-4)
-
-
-def test_an_adversarial_step_raises_the_loss() -> None:
-    from longtail.modeling.optimization import adversarial_step
-
-    objective = Objective(make_model(), TrainingSettings(), None).eval()
-    loss, inputs = objective(make_batch())
-    inputs.retain_grad()
-    loss.backward()
-    assert inputs.grad is not None
-    worse = loss_of(make_batch(), adversarial_step(inputs.grad, 0.05))
-    better = loss_of(make_batch(), -adversarial_step(inputs.grad, 0.05))
-    assert better < loss.item() < worse
 
 
 def test_shares_are_factors_of_both_losses() -> None:

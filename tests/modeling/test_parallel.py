@@ -30,7 +30,10 @@ SETTINGS = {
 def launch(folder: Path, processes: int, **more: object) -> tuple[list[float], dict[str, torch.Tensor]]:
     """The loss of each epoch and the weights at the end, which all processes must agree about."""
     folder.mkdir(exist_ok=True)
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, TESTS)), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]),
+        "OMP_NUM_THREADS": "1",
+    }
     launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     command = [sys.executable, "-m", *launcher, str(WORKER), str(folder), json.dumps(SETTINGS | more)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)

@@ -1,46 +1,26 @@
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from helpers_ring import SETTINGS, SHAPE, make_data, make_model, run_of
 
 from longtail.modeling import training
 from longtail.modeling.distillation import Lesson, Teacher
 from longtail.modeling.lesson_settings import LessonSettings
-from longtail.modeling.sequence_model import SequenceModel, Shape
-from longtail.modeling.sequences import Sequences
-from longtail.modeling.training import TrainingData, train, validation_ndcg
+from longtail.modeling.sequence_model import SequenceModel
+from longtail.modeling.sequences import Sequences, query_vectors
+from longtail.modeling.training import train
+from longtail.modeling.training_data import TrainingData, epoch_batches, validation_ndcg
 from longtail.modeling.training_settings import TrainingSettings
-
-SHAPE = Shape(dim=16, blocks=1, heads=2, max_history=10, dropout=0.1, temperature=0.1)
-PLAIN = {"crop_share": 0.0, "user_weight_power": 0.0}
-SETTINGS = TrainingSettings.model_validate(
-    {"epochs": 6, "patience": 6, "batch_positions": 64, "epoch_steps": 1, "learning_rate": 1e-2} | PLAIN
-)
-
-
-def make_data() -> TrainingData:
-    """Users walk along a ring of 20 items: the next item is always the one after."""
-    rng = np.random.default_rng(0)
-    begin, length = rng.integers(0, 20, 100), rng.integers(1, 8, 100)
-    walks = [((first + np.arange(n)) % 20).astype(np.int32) for first, n in zip(begin, length)]
-    nothing = [np.zeros(0, np.int64)] * 100
-    following = [np.array([(walk[-1] + 1) % 20], dtype=np.int32) for walk in walks]
-    return TrainingData(Sequences(walks, nothing, 10), Sequences(walks, nothing, 10), following, True)
-
-
-def make_model(dropout: float = 0.1) -> SequenceModel:
-    torch.manual_seed(0)
-    return SequenceModel(replace(SHAPE, dropout=dropout), torch.randn(20, 4), 4, 0)
 
 
 def test_a_rule_is_learnt(tmp_path: Path) -> None:
     model, data = make_model(), make_data()
     before = validation_ndcg(model, data)
-    after = train(model, data, SETTINGS, 0, torch.float32, tmp_path)
+    after = train(model, data, run_of(SETTINGS, tmp_path))
     assert before < 0.4 < 0.75 < after
     assert validation_ndcg(model, data) == pytest.approx(after)  # the best epoch's weights are back
     assert list((tmp_path / "tensorboard").glob("events*"))
@@ -86,7 +66,7 @@ def test_a_killed_run_ends_as_an_uninterrupted_one(
 ) -> None:
     settings = TrainingSettings.model_validate(SETTINGS.model_dump() | {"epochs": 3} | more)
     whole = make_model()
-    train(whole, make_data(), settings, 0, precision, tmp_path / "a", make())
+    train(whole, make_data(), run_of(settings, tmp_path / "a", precision), make())
 
     class KilledError(Exception):
         pass
@@ -102,9 +82,9 @@ def test_a_killed_run_ends_as_an_uninterrupted_one(
 
     with monkeypatch.context() as patch, pytest.raises(KilledError):
         patch.setattr(training, "validation_ndcg", dies)
-        train(make_model(), make_data(), settings, 0, precision, tmp_path / "b", make())
+        train(make_model(), make_data(), run_of(settings, tmp_path / "b", precision), make())
     resumed = make_model()
-    train(resumed, make_data(), settings, 0, precision, tmp_path / "b", make())
+    train(resumed, make_data(), run_of(settings, tmp_path / "b", precision), make())
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
 
@@ -113,7 +93,7 @@ def trained(folder: Path, dropout: float = 0.1, **more: object) -> dict[str, tor
     """The model after one epoch."""
     settings = TrainingSettings.model_validate(SETTINGS.model_dump() | {"epochs": 1} | more)
     model = make_model(dropout)
-    train(model, make_data(), settings, 0, torch.float32, folder / str(len(list(folder.iterdir()))))
+    train(model, make_data(), run_of(settings, folder / str(len(list(folder.iterdir())))))
     return model.state_dict()
 
 
@@ -181,7 +161,7 @@ def test_training_stops_when_validation_no_longer_improves(tmp_path: Path, monke
     scores = iter([0.3, 0.5, 0.4, 0.4, 0.9])
     monkeypatch.setattr(training, "validation_ndcg", lambda *_: next(scores))
     settings = SETTINGS.model_copy(update={"patience": 2})
-    assert train(make_model(), make_data(), settings, 0, torch.float32, tmp_path) == 0.5
+    assert train(make_model(), make_data(), run_of(settings, tmp_path)) == 0.5
     assert next(scores) == 0.9  # the fifth epoch was never run
 
 
@@ -191,7 +171,7 @@ def test_validation_ndcg_by_hand() -> None:
     gains = []
     for row in range(len(data.validation)):
         history = data.validation.histories[row]
-        query = training.query_vectors(model, Sequences([history], [np.zeros(0, np.int64)], 10))[0]
+        query = query_vectors(model, Sequences([history], [np.zeros(0, np.int64)], 10))[0]
         scores = (vectors @ query).detach().numpy()
         scores[history] = -np.inf
         rank = int((scores >= scores[data.validation_items[row][0]]).sum())
@@ -203,11 +183,11 @@ def test_small_data_are_passed_over_until_an_epoch_has_its_batches() -> None:
     def rows(steps: int) -> list[list[int]]:
         settings = SETTINGS.model_copy(update={"epoch_steps": steps})
         order, changes = np.random.default_rng(0), np.random.default_rng(1)
-        return [batch[2].tolist() for batch in training._batches(make_data().train, settings, order, changes)]
+        return [batch[2].tolist() for batch in epoch_batches(make_data().train, settings, order, changes)]
 
     once = rows(1)
     assert sorted(chain(*once)) == list(range(100)) and len(once) > 2
     twice = rows(len(once) + 1)
     assert twice[: len(once)] == once and sorted(chain(*twice[len(once) :])) == list(range(100))
     nothing = Sequences([np.zeros(0, np.int32)], [np.zeros(0, np.int64)], 10)
-    assert training._batches(nothing, SETTINGS, np.random.default_rng(0), np.random.default_rng(0)) == []
+    assert epoch_batches(nothing, SETTINGS, np.random.default_rng(0), np.random.default_rng(0)) == []

@@ -4,7 +4,7 @@ from scipy import sparse
 from sklearn.metrics.pairwise import cosine_similarity
 
 from longtail.neighbours import counting as neighbours
-from longtail.neighbours.counting import cosine_cooccurrence, following_counts, vector_similarity
+from longtail.neighbours.counting import cosine_cooccurrence, following_counts, shared_histories, vector_similarity
 from longtail.neighbours.words import lexical_vectors, tfidf_similarity, tfidf_vectors
 from longtail.scoring.rows import history_matrix, keep_top, unit_rows
 
@@ -31,6 +31,11 @@ def test_following_items_by_hand() -> None:
     expected[1, 2] = 3**-0.25
     expected[2, 0] = (1 + 0.8) * 3**-0.25
     assert np.allclose(found, expected)
+
+
+def test_shared_histories_by_hand() -> None:
+    pairs = shared_histories([np.array([0, 1]), np.array([0, 1, 2]), np.array([2])], 3).toarray()
+    assert np.allclose(pairs, [[0, 1.5, 0.5], [1.5, 0, 0.5], [0.5, 0.5, 0]])
 
 
 def test_items_far_apart_do_not_follow_each_other() -> None:

@@ -5,6 +5,7 @@ from scipy import sparse
 
 from longtail.neighbours.fitting import Fit, fit_terms
 from longtail.neighbours.item_to_item import ItemToItem, OwnPairs
+from longtail.neighbours.validation_cases import ValidationCases
 from longtail.scoring.likeness import Likeness
 
 N_ITEMS = 40
@@ -37,12 +38,10 @@ def fit(dense: np.ndarray, next_item: np.ndarray, seed: int = 0) -> Fit:
         term_of(next_item),
         dense,
         popularity,
-        histories,
-        targets,
+        ValidationCases(histories, targets, exclude_history=True),
         lambda cut, rows: np.stack(
             [dense[history[-1]] if len(history) else np.zeros(dense.shape[1]) for history in cut]
         ).astype(np.float32),
-        exclude_history=True,
         seed=0,
     )
 
@@ -65,10 +64,8 @@ def test_a_useless_sparse_term_gets_none() -> None:
         term_of((np.arange(N_ITEMS) + 5) % N_ITEMS),
         dense,
         np.zeros(N_ITEMS, np.float32),
-        histories,
-        [following[history].astype(np.int32) for history in histories],
+        ValidationCases(histories, [following[history].astype(np.int32) for history in histories], True),
         lambda cut, rows: np.eye(N_ITEMS, dtype=np.float32)[[h[-1] if len(h) else 0 for h in cut]],
-        True,
         0,
     )
     assert result.neighbour_weight[1] == 0.0
@@ -93,10 +90,8 @@ def test_items_that_were_cut_off_do_not_compete_with_the_target() -> None:
         term,
         dense,
         np.zeros(3, np.float32),
-        [np.array([0, 1], dtype=np.int32)] * 5,
-        [np.array([2], dtype=np.int32)] * 5,
+        ValidationCases([np.array([0, 1], dtype=np.int32)] * 5, [np.array([2], dtype=np.int32)] * 5, True),
         lambda cut, rows: np.eye(3, dtype=np.float32)[[h[-1] if len(h) else 0 for h in cut]],
-        True,
         0,
     )
     assert result.neighbour_weight[1] == 0.0 and result.ndcg[1] == 1.0  # item 0 is out: nothing has to push item 2

@@ -5,6 +5,8 @@ import pytest
 
 from longtail.neighbours.item_to_item import item_to_item
 from longtail.neighbours.new_items import compare
+from longtail.neighbours.term_settings import TermSettings
+from longtail.neighbours.validation_cases import ValidationCases
 from longtail.scoring.likeness import Likeness, put
 
 COUNT, NEW = 160, 3
@@ -20,8 +22,9 @@ def both():
     vectors = (np.eye(8)[kinds] + 0.2 * rng.normal(size=(COUNT + NEW, 8))).astype(np.float32)
     sequences = [rng.choice(COUNT, 4, replace=False).astype(np.int32) for _ in range(80)]
     histories, targets = [s[:3] for s in sequences], [(s[2:3] + 8) % COUNT for s in sequences]
+    cases = ValidationCases(histories, targets, exclude_history=True)
     whole, part = (
-        item_to_item(sequences, texts[:n], vectors[:n], COUNT + NEW, histories, targets, True, 0)
+        item_to_item(sequences, texts[:n], vectors[:n], TermSettings(neighbours=COUNT + NEW), cases, 0)
         for n in (COUNT + NEW, COUNT)
     )
     assert whole.likeness.shares == pytest.approx(part.likeness.shares)

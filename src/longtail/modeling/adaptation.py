@@ -10,31 +10,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import sparse
-from torch import Tensor, nn
-from tqdm import tqdm
+from torch import Tensor
 
 from longtail.modeling.adaptation_settings import AdaptationSettings
-from longtail.modeling.adapters import add_adapters, checkpointed, merge_lora
-from longtail.modeling.checkpoint import load_checkpoint, save_checkpoint
+from longtail.modeling.adapters import add_adapters, merge_lora
 from longtail.modeling.language_model import CachedStates, UpperLayers
 from longtail.modeling.losses import contrastive
-from longtail.modeling.optimization import adversarial_step, make_optimizer, schedule, set_learning_rate
+from longtail.modeling.steps import Steps
+from longtail.modeling.techniques.adversarial import adversarial_step
+from longtail.modeling.techniques.anchoring import anchor_loss
+from longtail.modeling.techniques.gradient_checkpointing import checkpointed
+from longtail.neighbours.counting import shared_histories
 
 log = logging.getLogger(__name__)
-CHECKPOINT_STEPS = 25
-
-
-def pair_matrix(sequences: Sequence[NDArray[np.int32]], n_items: int) -> sparse.csr_array:
-    """How often two items lie in one training history, each history counting 1 / (its length - 1). ``[items, items]``"""
-    used = [np.unique(sequence) for sequence in sequences if len(np.unique(sequence)) > 1]
-    users = np.repeat(np.arange(len(used)), [len(items) for items in used])
-    items = np.concatenate([*used, np.zeros(0, np.int32)])
-    scale = np.concatenate([np.full(len(items), 1.0 / np.sqrt(len(items) - 1)) for items in used] or [np.zeros(0)])
-    incidence = sparse.csr_array((scale, (users, items)), shape=(len(used), n_items))
-    pairs = sparse.csr_array(incidence.T @ incidence)
-    pairs.setdiag(0.0)
-    pairs.eliminate_zeros()
-    return pairs
 
 
 class TextBatches(Protocol):
@@ -84,50 +72,30 @@ def adapt(
     torch.manual_seed(seed)
     ranks = add_adapters(upper, settings)
     objective = _Objective.of(sequences, len(texts), settings)
-    parameters = {name: p for name, p in upper.named_parameters() if p.requires_grad}
-    optimizer = make_optimizer(parameters.values(), settings.optimizer, settings.learning_rate, settings.weight_decay)
-    folder.mkdir(parents=True, exist_ok=True)
-    checkpoint = folder / "adaptation.safetensors"
-    begin = 0
-    if checkpoint.is_file():
-        tensors, numbers = load_checkpoint(checkpoint, optimizer)
-        upper.load_state_dict(tensors, strict=False)
+
+    def backward(step: int) -> float:
+        loss, parts = 0.0, settings.accumulation
+        for part in range(step * parts, (step + 1) * parts):
+            rng = np.random.default_rng([seed, part])
+            items = _batch_items(histories, settings.batch, rng)
+            states, mask, frozen = texts.batch(items, rng)
+            loss += objective.backward(upper, items, states, mask, frozen, bf16) / parts
         if ranks is not None:
-            ranks.load(tensors, numbers)
-        begin = int(numbers["step"])
-        log.info("going on from %s after step %d", checkpoint, begin)
+            ranks.penalty().backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    parameters = {name: p for name, p in upper.named_parameters() if p.requires_grad}
+    path = folder / "adaptation.safetensors"
     upper.eval()  # no dropout: on CPUs it costs more than the products do
-    steps, parts, running = settings.steps, settings.accumulation, 0.0
     with checkpointed(upper.layers, settings.gradient_checkpointing):
-        for step in tqdm(range(begin, steps), desc="adapt", unit="step", disable=None):
-            torch.manual_seed(seed * 1_000_003 + step)
-            factor = schedule(settings.schedule, step / steps, settings.warmup_share)
-            set_learning_rate(optimizer, settings.learning_rate * factor)
-            optimizer.zero_grad(set_to_none=True)
-            loss = 0.0
-            for part in range(step * parts, (step + 1) * parts):
-                rng = np.random.default_rng([seed, part])
-                items = _batch_items(histories, settings.batch, rng)
-                states, mask, frozen = texts.batch(items, rng)
-                loss += objective.backward(upper, items, states, mask, frozen, bf16) / parts
-            if ranks is not None:
-                ranks.penalty().backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(parameters.values(), settings.clip)
-            optimizer.step()
-            if ranks is not None:
-                ranks.share_out(step)
-            running = loss if step == begin else 0.95 * running + 0.05 * loss
-            if (step + 1) % CHECKPOINT_STEPS == 0 or step + 1 == steps:
-                held, facts = (ranks.tensors(), ranks.numbers()) if ranks is not None else ({}, {})
-                save_checkpoint(checkpoint, parameters | held, optimizer, {"step": step + 1} | facts)
-                log.info("adapt: step %d of %d, loss %.3f", step + 1, steps, running)
+        Steps("adapt", settings.steps, settings.learning_rate, parameters, settings, seed, path, ranks).run(backward)
     merge_lora(upper)
     upper.eval()
 
 
 @dataclass
 class _Objective:
-    """The adaptation's loss: contrastive, anchored to the pretrained vectors, and the same once more under attack."""
+    """The adaptation's loss: contrastive; anchored to the pretrained vectors, or asked once more under attack, where set."""
 
     pairs: sparse.csr_array  # [items, items]
     log_popularity: NDArray[np.float64]  # [items]
@@ -136,15 +104,12 @@ class _Objective:
     @classmethod
     def of(cls, sequences: Sequence[NDArray[np.int32]], n_items: int, settings: AdaptationSettings) -> "_Objective":
         counts = np.bincount(np.concatenate([*sequences, np.zeros(0, np.int32)]), minlength=n_items)
-        return cls(pair_matrix(sequences, n_items), np.log1p(counts), settings)
+        return cls(shared_histories(sequences, n_items), np.log1p(counts), settings)
 
     def backward(
         self, upper: UpperLayers, items: NDArray[np.int64], states: Tensor, mask: Tensor, frozen: Tensor, bf16: bool
     ) -> float:
-        """Add the gradients of one batch (shapes as in ``TextBatches.batch``), and return its loss.
-
-        With ``fgm_epsilon`` the loss on the states moved against the model is added (Miyato et al. 2017).
-        """
+        """Add the gradients of one batch (shapes as in ``TextBatches.batch``), and return its loss."""
         device = next(upper.parameters()).device
         epsilon, parts = self.settings.fgm_epsilon, self.settings.accumulation
         states, mask, frozen = states.to(device, torch.float32), mask.to(device), frozen.to(device)
@@ -166,11 +131,6 @@ class _Objective:
         assert states.grad is not None
         once(states.detach() + adversarial_step(states.grad * parts * mask[..., None], epsilon))
         return loss
-
-
-def anchor_loss(vectors: Tensor, frozen: Tensor) -> Tensor:
-    """Mean of 1 - cosine to the pretrained vectors. Both [batch, dim], unit rows."""
-    return 1 - (vectors * frozen).sum(dim=-1).mean()
 
 
 def pair_loss(

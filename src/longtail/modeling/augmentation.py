@@ -1,12 +1,11 @@
-"""Augmented training sequences (after CL4SRec, Xie et al. 2022): cropped, reordered, reversed and masked histories."""
+"""Training sequences as one pass sees them: windows of long histories, and later parts of them (crops)."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from longtail.modeling.sequences import Sequences
+from longtail.modeling.techniques.sequence_augmentation import masked_items, reordered, reversed_history
 from longtail.modeling.training_settings import TrainingSettings
-
-LONGEST_RUN = 5
 
 
 def augment(sequences: Sequences, settings: TrainingSettings, rng: np.random.Generator) -> Sequences:
@@ -19,15 +18,12 @@ def augment(sequences: Sequences, settings: TrainingSettings, rng: np.random.Gen
     for history in sequences.whole:
         if len(history) > sequences.max_history:
             history = window(history, sequences.max_history, rng)
-        if rng.random() < settings.reverse_share:
-            history = history[::-1]
+        history = reversed_history(history, settings.reverse_share, rng)
         if rng.random() < settings.crop_share:
             history = crop(history, rng)
-        if rng.random() < settings.reorder_share:
-            history = reorder(history, rng)
-        histories.append(history)
-    hidden = [rng.random(len(history)) < settings.mask_share for history in histories]
-    return Sequences(histories, sequences.attributes, sequences.max_history, hidden if settings.mask_share else None)
+        histories.append(reordered(history, settings.reorder_share, rng))
+    hidden = masked_items(histories, settings.mask_share, rng)
+    return Sequences(histories, sequences.attributes, sequences.max_history, hidden)
 
 
 def window(history: NDArray[np.int32], length: int, rng: np.random.Generator) -> NDArray[np.int32]:
@@ -37,16 +33,5 @@ def window(history: NDArray[np.int32], length: int, rng: np.random.Generator) ->
 
 
 def crop(history: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.int32]:
-    """A random later part, which may be all but the first item, or the last one alone."""
+    """A random later part, which may be all but the first item, or the last one alone (after CL4SRec, Xie et al. 2022)."""
     return history[rng.integers(1, len(history)) :] if len(history) > 1 else history
-
-
-def reorder(history: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.int32]:
-    """The history with a random run of 2 to 5 items shuffled."""
-    if len(history) < 2:
-        return history
-    length = int(rng.integers(2, min(LONGEST_RUN, len(history)) + 1))
-    begin = int(rng.integers(0, len(history) - length + 1))
-    changed = history.copy()
-    changed[begin : begin + length] = rng.permutation(history[begin : begin + length])
-    return changed

@@ -1,6 +1,7 @@
 """From a trained sequence model to a scoring bundle: fit the sparse terms on validation, export, write."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,10 @@ from longtail.contracts.prepared import PreparedDataset, Split
 from longtail.modeling.export import export_sequence_encoder
 from longtail.modeling.sequence_model import SequenceModel
 from longtail.modeling.sequences import Sequences, query_vectors
-from longtail.modeling.training import attribute_codes
+from longtail.modeling.training_data import attribute_codes
 from longtail.neighbours.fitting import Fit, fit_terms
-from longtail.neighbours.item_to_item import ItemToItem, item_to_item
-from longtail.neighbours.term_settings import TermSettings
+from longtail.neighbours.item_to_item import ItemToItem
+from longtail.neighbours.validation_cases import ValidationCases
 from longtail.scoring.bundle import LIKENESS, Tensors, bundle_facts, write_tables
 
 RIDGE = 1.0  # of the guess of words' vectors: one more text, as it were, that says nothing
@@ -29,44 +30,27 @@ def log_popularity(prepared: PreparedDataset) -> NDArray[np.float32]:
     return np.asarray((logs - logs.mean()) / max(float(logs.std()), 1e-9), dtype=np.float32)
 
 
-def neighbours_of(
-    prepared: PreparedDataset, vectors: NDArray[np.float32], settings: TermSettings, seed: int
-) -> ItemToItem:
-    """The sparse term, its mixture chosen on validation. vectors: of the items' texts [items, dim]"""
-    targets = prepared.targets(Split.VALIDATION)
-    return item_to_item(
-        prepared.train_sequences(),
-        prepared.item_texts,
-        vectors,
-        settings.neighbours,
-        targets.histories,
-        targets.items,
-        prepared.exclude_history,
-        seed,
-        settings.lexical,
-        settings.cooccurrence,
-    )
+@dataclass(frozen=True)
+class Fitted:
+    """A trained sequence model, the sparse term beside it, and the weights that validation gave the terms."""
 
+    model: SequenceModel
+    prepared: PreparedDataset
+    term: ItemToItem
+    fit: Fit
 
-def fit_on_validation(model: SequenceModel, prepared: PreparedDataset, term: ItemToItem, seed: int) -> Fit:
-    """Weights of the sparse and the popularity term beside this model's dense scores."""
-    targets = prepared.targets(Split.VALIDATION)
-    attributes = attribute_codes(prepared)
+    @classmethod
+    def on_validation(cls, model: SequenceModel, prepared: PreparedDataset, term: ItemToItem, seed: int) -> "Fitted":
+        """Weights of the sparse and the popularity term beside this model's dense scores."""
+        targets, attributes = prepared.targets(Split.VALIDATION), attribute_codes(prepared)
 
-    def encode(histories: list[NDArray[np.int32]], rows: NDArray[np.intp]) -> NDArray[np.float32]:
-        users = [attributes[targets.users[row]] for row in rows]
-        return query_vectors(model, Sequences(histories, users, model.shape.max_history)).cpu().numpy()
+        def encode(histories: list[NDArray[np.int32]], rows: NDArray[np.intp]) -> NDArray[np.float32]:
+            users = [attributes[targets.users[row]] for row in rows]
+            return query_vectors(model, Sequences(histories, users, model.shape.max_history)).cpu().numpy()
 
-    return fit_terms(
-        term,
-        model.item_vectors().detach().cpu().numpy(),
-        log_popularity(prepared),
-        targets.histories,
-        targets.items,
-        encode,
-        prepared.exclude_history,
-        seed,
-    )
+        items = model.item_vectors().detach().cpu().numpy()
+        cases = ValidationCases.of(prepared)
+        return cls(model, prepared, term, fit_terms(term, items, log_popularity(prepared), cases, encode, seed))
 
 
 def text_projection(model: SequenceModel, n_numbers: int) -> NDArray[np.float32]:
@@ -85,54 +69,54 @@ def text_projection(model: SequenceModel, n_numbers: int) -> NDArray[np.float32]
 
 
 def write_bundle(
-    path: Path,
-    model: SequenceModel,
-    prepared: PreparedDataset,
-    term: ItemToItem,
-    fit: Fit,
-    text_encoder: Callable[[Path], None],
-    max_tokens: int,
-    **facts: object,
+    path: Path, fitted: Fitted, text_encoder: Callable[[Path], None], max_tokens: int, **facts: object
 ) -> None:
     """Write a scoring bundle. ``text_encoder`` puts text_encoder.onnx and tokenizer.json into the folder it is given."""
+    prepared, term = fitted.prepared, fitted.term
     recorded = bundle_facts(
         prepared.segment_rule,
         prepared.exclude_history,
-        model.shape.max_history,
+        fitted.model.shape.max_history,
         max_tokens,
         prepared.train_digest(),
-        validation_ndcg_by_history=fit.ndcg,
+        validation_ndcg_by_history=fitted.fit.ndcg,
         numeric_names=prepared.facts["numeric_names"],
         data_until=int(prepared.timestamps.max()),  # seconds
         **facts,
     )
-    model = model.cpu().eval()
+    model = fitted.model.cpu().eval()
     with write_artifact(path, BUNDLE, recorded) as folder, torch.no_grad():
-        n_attributes = len(prepared.facts["user_attributes"])
-        tensors = Tensors(
-            item_matrix=_array(model.item_vectors()),
-            log_popularity=log_popularity(prepared),
-            start=_array(model.start),
-            attribute_matrix=_array(model.attributes.weight)[:n_attributes],
-            text_projection=text_projection(model, len(prepared.facts["numeric_names"])),
-            neighbours=term.neighbours,
-            neighbour_weight=fit.neighbour_weight,
-            popularity_weight=fit.popularity_weight,
-            decay=term.decay,
-        )
-        items = pa.table(
-            {
-                Columns.ITEM: prepared.item_ids,
-                Columns.TITLE: pa.array(prepared.titles, pa.string()),
-                Columns.ATTRIBUTES: pa.array(prepared.item_attributes, pa.list_(pa.string())),
-                Columns.TEXT: prepared.item_texts,
-                Columns.TRAIN_COUNT: prepared.train_counts,
-            }
-        )
-        write_tables(folder, tensors, items, list(prepared.facts["user_attributes"]))
+        write_tables(folder, _tensors(fitted), _catalogue(prepared), list(prepared.facts["user_attributes"]))
         export_sequence_encoder(model.encoder, folder / "sequence_encoder.onnx")
         text_encoder(folder)
         term.likeness.save(folder / LIKENESS)
+
+
+def _tensors(fitted: Fitted) -> Tensors:
+    model, prepared, term = fitted.model, fitted.prepared, fitted.term
+    return Tensors(
+        item_matrix=_array(model.item_vectors()),
+        log_popularity=log_popularity(prepared),
+        start=_array(model.start),
+        attribute_matrix=_array(model.attributes.weight)[: len(prepared.facts["user_attributes"])],
+        text_projection=text_projection(model, len(prepared.facts["numeric_names"])),
+        neighbours=term.neighbours,
+        neighbour_weight=fitted.fit.neighbour_weight,
+        popularity_weight=fitted.fit.popularity_weight,
+        decay=term.decay,
+    )
+
+
+def _catalogue(prepared: PreparedDataset) -> pa.Table:
+    return pa.table(
+        {
+            Columns.ITEM: prepared.item_ids,
+            Columns.TITLE: pa.array(prepared.titles, pa.string()),
+            Columns.ATTRIBUTES: pa.array(prepared.item_attributes, pa.list_(pa.string())),
+            Columns.TEXT: prepared.item_texts,
+            Columns.TRAIN_COUNT: prepared.train_counts,
+        }
+    )
 
 
 def _array(tensor: torch.Tensor) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from longtail.modeling.parallel import sharded_like, whole
+from longtail.modeling.techniques.sharding import sharded_like, whole
 
 
 def save_checkpoint(

@@ -3,18 +3,20 @@
 import torch
 from torch import Tensor, nn
 
-from longtail.modeling.distillation import Lesson
-from longtail.modeling.losses import cross_entropy, label_cross_entropy
+from longtail.modeling.distillation import Answers, Lesson
+from longtail.modeling.losses import cross_entropy, weighted_mean
 from longtail.modeling.neighbour_term import NeighbourTerm
 from longtail.modeling.sequence_model import SequenceModel, of_items
 from longtail.modeling.sequences import Batch
+from longtail.modeling.techniques.following_items import following_items
+from longtail.modeling.techniques.label_smoothing import smoothed_rows
 from longtail.modeling.training_settings import TrainingSettings
 
 START_WEIGHT = 0.5  # of the loss of any item after the start alone
 
 
 class Objective(nn.Module):
-    """Full-softmax cross-entropy of the next items at every place, of any item after the start alone, and a lesson."""
+    """Full-softmax cross-entropy of the next item at every place, of any item after the start alone, and a lesson."""
 
     def __init__(
         self,
@@ -38,7 +40,7 @@ class Objective(nn.Module):
         shares: factors of the loss over positions and of that over users; step: added to the inputs; with_term: whether the
         sparse term, if there is one, is part of the scores.
         """
-        model, settings = self.model, self.settings
+        model = self.model
         device = model.start.device
         histories, valid = batch.histories.to(device), batch.valid.to(device)
         vectors = model.item_vectors()
@@ -55,26 +57,22 @@ class Objective(nn.Module):
         weights = None
         if batch.weights is not None:
             weights = batch.weights.to(device)[:, None].expand_as(valid)[valid]  # [positions]
-        labels, label_shares = histories[valid], None
-        if settings.future_items > 1:
-            labels, label_shares = following_items(histories, valid, settings.future_items, settings.future_decay)
-        loss = label_cross_entropy(labels, logits, weights, settings.label_smoothing, label_shares)
+        loss = weighted_mean(self._label_rows(logits, histories, valid), weights)
         if self.lesson is not None:
-            loss = self.lesson(loss, batch, valid, places, of_items(vectors, histories[valid]), logits, term, weights)
+            answers = Answers(valid, places, of_items(vectors, histories[valid]), logits, term, weights)
+            loss = self.lesson(loss, batch, answers)
         # What any newcomer with these attributes goes on to choose: p is uniform over the user's items.
         chosen = torch.zeros(len(histories), len(vectors), device=device)
         chosen.scatter_add_(1, histories, valid.float() / valid.sum(dim=1, keepdim=True).clamp(min=1))
         first = cross_entropy(chosen, queries[:, 0] @ vectors.T)
         return shares[0] * loss + shares[1] * START_WEIGHT * first, inputs
 
-
-def following_items(histories: Tensor, valid: Tensor, count: int, decay: float) -> tuple[Tensor, Tensor]:
-    """The next items at every place, and shares ``decay ** j``, scaled to sum 1. Both ``[positions, count]``
-
-    histories [batch, length] item codes; valid [batch, length].
-    """
-    later = torch.arange(count, device=histories.device)
-    index = torch.arange(histories.shape[1], device=histories.device)[:, None] + later  # [length, count]
-    exists = index[None] < valid.sum(dim=1)[:, None, None]  # [batch, length, count]
-    shares = (decay**later * exists)[valid]
-    return histories[:, index.clamp(max=histories.shape[1] - 1)][valid], shares / shares.sum(dim=1, keepdim=True)
+    def _label_rows(self, logits: Tensor, histories: Tensor, valid: Tensor) -> Tensor:
+        """Cross-entropy at every position: the label is the next item, unless a technique spreads it. ``[positions]``"""
+        settings = self.settings
+        if settings.future_items > 1:
+            labels, shares = following_items(histories, valid, settings.future_items, settings.future_decay)
+            return smoothed_rows(labels, logits, settings.label_smoothing, shares)
+        if settings.label_smoothing:
+            return smoothed_rows(histories[valid], logits, settings.label_smoothing)
+        return nn.functional.cross_entropy(logits.float(), histories[valid], reduction="none")

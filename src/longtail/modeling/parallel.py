@@ -1,24 +1,24 @@
 """Training in several processes: those that ``accelerate launch`` or torchrun started, each with its share of every batch.
 
-Without sharding each process holds the whole model and gradients are averaged. With it (FSDP2, the function that
-accelerate's own plugin calls; the plugin itself refuses CPUs) weights, gradients and optimizer state are spread, while each
-process still holds the weights once, to validate with. Files are written by the first process alone, so all must see one
-file system. Tested with two CPU processes (gloo); NCCL and several GPUs are not.
+Each process holds the whole model and gradients are averaged, unless the team shards (``techniques.sharding``). Files are
+written by the first process alone, so all must see one file system. Tested with two CPU processes (gloo); NCCL and several
+GPUs are not.
 """
 
 import datetime
 import os
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.distributed.fsdp import fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
+from torch import nn
 
 from longtail.contracts.errors import UserError
+from longtail.modeling.device import choose_device
+from longtail.modeling.machine_settings import MachineSettings
+from longtail.modeling.techniques.sharding import shard as shard_module
+from longtail.system.machine import available_cores
 
 LONGEST_WAIT = datetime.timedelta(days=2)  # the others wait while the first adapts the language model
 
@@ -71,10 +71,7 @@ class Team:
     def spread(self, module: nn.Module, layers: nn.ModuleList) -> None:
         """Shard the module in place, each of ``layers`` on its own, where the team shards."""
         if self.shard:
-            mesh = torch.distributed.device_mesh.init_device_mesh(self.device.type, (self.size,))
-            for layer in layers:
-                fully_shard(layer, mesh=mesh)
-            fully_shard(module, mesh=mesh)
+            shard_module(module, layers, self.device, self.size)
 
     def average_gradients(self, module: nn.Module) -> None:
         """Replace each gradient by its mean over the processes; sharded modules do that themselves."""
@@ -96,19 +93,8 @@ class Team:
             self._accelerator.wait_for_everyone()
 
 
-def whole(tensor: Tensor) -> Tensor:
-    """The full tensor of a sharded one; all processes must ask for it."""
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
-
-
-def load_whole(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Put full tensors into a module that may be sharded."""
-    own = module.state_dict()
-    module.load_state_dict({name: sharded_like(own[name], value) for name, value in tensors.items()})
-
-
-def sharded_like(own: Tensor, tensor: Tensor) -> Tensor:
-    """A full tensor spread as ``own`` is."""
-    if not isinstance(own, DTensor):
-        return tensor
-    return distribute_tensor(tensor.to(own.device), own.device_mesh, own.placements)
+def form_team(settings: MachineSettings) -> Team:
+    """The team that the settings ask for; its processes on one machine share the cores."""
+    team = Team(choose_device(settings.device), settings.shard)
+    torch.set_num_threads(max(available_cores() // team.neighbours, 1))
+    return team

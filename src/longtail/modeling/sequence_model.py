@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
-from torch.utils.checkpoint import checkpoint
 
 from longtail.modeling.training_settings import TrainingSettings
 
@@ -82,12 +81,11 @@ class SequenceEncoder(nn.Module):
         self.dropout = nn.Dropout(shape.dropout)
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.blocks))
         self.norm = nn.LayerNorm(shape.dim)
-        self.recompute = False  # in training, compute each block again for its gradients rather than keep its inside
 
     def forward(self, inputs: Tensor) -> Tensor:  # [batch, length, dim] -> the same
         x = self.dropout(inputs * math.sqrt(self.shape.dim))
         for block in self.blocks:
-            x = checkpoint(block, x, use_reentrant=False) if self.recompute and self.training else block(x)
+            x = block(x)
         return F.normalize(self.norm(x).float(), dim=-1) / self.shape.temperature
 
 

@@ -32,6 +32,22 @@ def cosine_cooccurrence(sequences: Sequence[NDArray[np.integer]], n_items: int) 
     return similarity.astype(np.float32)
 
 
+def shared_histories(sequences: Sequence[NDArray[np.integer]], n_items: int) -> SparseRows:
+    """How often two items lie in one history, each history counting 1 / (its items - 1); zero diagonal. ``[items, items]``
+
+    A history of one item counts nothing. sequences: item codes of each user's training events.
+    """
+    used = [np.unique(sequence) for sequence in sequences if len(np.unique(sequence)) > 1]
+    users = np.repeat(np.arange(len(used)), [len(items) for items in used])
+    items = np.concatenate([*used, np.zeros(0, np.int32)])
+    scale = np.concatenate([np.full(len(items), 1.0 / np.sqrt(len(items) - 1)) for items in used] or [np.zeros(0)])
+    incidence = sparse.csr_array((scale, (users, items)), shape=(len(used), n_items))
+    pairs = sparse.csr_array(incidence.T @ incidence)
+    pairs.setdiag(0.0)
+    pairs.eliminate_zeros()
+    return pairs
+
+
 def following_counts(sequences: Sequence[NDArray[np.integer]], n_items: int) -> SparseRows:
     """How often, and how soon, an item (column) comes after another (row); zero diagonal. ``[items, items]``
 

@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 
 from longtail.metrics.ranking import ndcg, rank_targets
 from longtail.neighbours.item_to_item import ItemToItem
+from longtail.neighbours.validation_cases import ValidationCases
 from longtail.scoring.bundle import LENGTH_BUCKETS, LENGTH_EDGES, length_bucket
 
 log = logging.getLogger(__name__)
 
 NEIGHBOUR_WEIGHTS = (0.0, 2.0, 4.0, 6.0, 8.0, 11.0, 14.0, 18.0, 22.0, 27.0, 33.0, 40.0, 50.0)
 POPULARITY_WEIGHTS = (0.0, 0.1, 0.2, 0.4, 0.7, 1.0, 2.0, 4.0, 8.0)
+SAMPLE = 8000  # validation users of a bucket at most
 CHUNK = 1000
 
 
@@ -37,60 +39,60 @@ class _Case:
     targets: list[NDArray[np.int32]]
 
 
+Encode = Callable[[list[NDArray[np.int32]], NDArray[np.intp]], NDArray[np.float32]]
+
+
 def fit_terms(
     term: ItemToItem,
     item_matrix: NDArray[np.float32],
     log_popularity: NDArray[np.float32],
-    histories: Sequence[NDArray[np.int32]],
-    targets: Sequence[NDArray[np.int32]],
-    encode: Callable[[list[NDArray[np.int32]], NDArray[np.intp]], NDArray[np.float32]],
-    exclude_history: bool,
+    cases: ValidationCases,
+    encode: Encode,
     seed: int,
-    sample: int = 8000,
 ) -> Fit:
-    """Choose the weights that give the best validation NDCG@10.
+    """Choose the weights that give the best validation NDCG@10: of the sparse term, then of popularity beside it.
+
+    encode: (histories, rows of the users) -> query vectors [n, dim].
+    """
+    by_bucket = _by_bucket(cases, encode, seed)
+    evaluator = _Evaluator(term, item_matrix, log_popularity, cases.exclude_history)
+    gains = np.full((LENGTH_BUCKETS, len(NEIGHBOUR_WEIGHTS)), np.nan)
+    for bucket, case in by_bucket.items():
+        gains[bucket] = evaluator.ndcg(case, [(weight if bucket else 0.0, 0.0) for weight in NEIGHBOUR_WEIGHTS])
+    neighbour_weight = np.array(NEIGHBOUR_WEIGHTS, np.float32)[_best(_smoothed(gains))]
+    gains = np.full((LENGTH_BUCKETS, len(POPULARITY_WEIGHTS)), np.nan)
+    for bucket, case in by_bucket.items():
+        neighbour = float(neighbour_weight[bucket])
+        gains[bucket] = evaluator.ndcg(case, [(neighbour, weight) for weight in POPULARITY_WEIGHTS])
+    best = _best(_smoothed(gains))
+    popularity_weight = np.array(POPULARITY_WEIGHTS, np.float32)[best]
+    edges = LENGTH_EDGES.tolist()
+    log.info("weights of the sparse term by history length (edges %s): %s", edges, neighbour_weight.tolist())
+    log.info("weights of popularity by history length: %s", popularity_weight.tolist())
+    reached = [float(gains[bucket, best[bucket]]) if bucket in by_bucket else None for bucket in range(LENGTH_BUCKETS)]
+    return Fit(neighbour_weight, popularity_weight, reached)
+
+
+def _by_bucket(cases: ValidationCases, encode: Encode, seed: int) -> dict[int, _Case]:
+    """The users that fit each bucket's weights; none for a bucket without users.
 
     Buckets of short histories are fitted on validation users whose history is cut to its last items, so that a data set
     without newcomers still says how to serve them. What is cut off is not ranked: the model was trained on it beside the
     items shown, so it would only stand in the way of the target, as nothing does for users who really have short histories.
-
-    Args:
-        histories, targets: the validation users'.
-        encode: (histories, rows of the users) -> query vectors [n, dim].
     """
     rng = np.random.default_rng(seed)
-    lengths = np.array([len(history) for history in histories])
-    neighbour_gains = np.full((LENGTH_BUCKETS, len(NEIGHBOUR_WEIGHTS)), np.nan)
-    popularity_gains = np.full((LENGTH_BUCKETS, len(POPULARITY_WEIGHTS)), np.nan)
-    cases: dict[int, _Case] = {}
+    lengths = np.array([len(history) for history in cases.histories])
+    found: dict[int, _Case] = {}
     for bucket in range(LENGTH_BUCKETS):
         rows = np.flatnonzero(lengths >= bucket if bucket < 5 else length_bucket(lengths) == bucket)
         if len(rows) == 0:
             continue
-        rows = np.sort(rng.permutation(rows)[:sample])
-        whole = [histories[row] for row in rows.tolist()]
+        rows = np.sort(rng.permutation(rows)[:SAMPLE])
+        whole = [cases.histories[row] for row in rows.tolist()]
         shown = [history[len(history) - bucket :] for history in whole] if bucket < 5 else whole
-        wanted = [targets[row][:1] for row in rows.tolist()]
-        cases[bucket] = _Case(encode(shown, rows), shown, whole, wanted)
-    evaluator = _Evaluator(term, item_matrix, log_popularity, exclude_history)
-    for bucket, case in cases.items():
-        pairs = [(weight if bucket else 0.0, 0.0) for weight in NEIGHBOUR_WEIGHTS]
-        neighbour_gains[bucket] = evaluator.ndcg(case, pairs)
-    neighbour_weight = np.array(NEIGHBOUR_WEIGHTS, np.float32)[_best(_smoothed(neighbour_gains))]
-    for bucket, case in cases.items():
-        popularity_gains[bucket] = evaluator.ndcg(
-            case, [(float(neighbour_weight[bucket]), weight) for weight in POPULARITY_WEIGHTS]
-        )
-    best = _best(_smoothed(popularity_gains))
-    popularity_weight = np.array(POPULARITY_WEIGHTS, np.float32)[best]
-    ndcg = [
-        float(popularity_gains[bucket, best[bucket]]) if bucket in cases else None for bucket in range(LENGTH_BUCKETS)
-    ]
-    log.info(
-        "weights of the sparse term by history length (edges %s): %s", LENGTH_EDGES.tolist(), neighbour_weight.tolist()
-    )
-    log.info("weights of popularity by history length: %s", popularity_weight.tolist())
-    return Fit(neighbour_weight, popularity_weight, ndcg)
+        wanted = [cases.targets[row][:1] for row in rows.tolist()]
+        found[bucket] = _Case(encode(shown, rows), shown, whole, wanted)
+    return found
 
 
 def _smoothed(gains: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -19,6 +19,8 @@ from longtail.neighbours.counting import (
     following_counts,
     vector_similarity,
 )
+from longtail.neighbours.term_settings import TermSettings
+from longtail.neighbours.validation_cases import ValidationCases
 from longtail.neighbours.words import tfidf_similarity
 from longtail.scoring.bundle import sparse_arrays, sparse_matrix
 from longtail.scoring.likeness import Likeness
@@ -29,6 +31,7 @@ DECAYS = (0.5, 0.7, 0.85, 0.95)
 ALIKE_SHARES = (0.2, 0.4, 0.5, 0.6, 0.7, 0.8)
 TEXT_SHARES = (0.0, 0.3, 0.5)
 FOLLOWING_SHARES = (0.0, 1.0)  # what comes after, or what comes beside in any order
+SAMPLE = 3000  # validation users at most
 CHUNK = 500
 
 
@@ -85,18 +88,27 @@ class ItemToItem:
         return cls(sparse_matrix(arrays), float(arrays["decay"][0]), own, likeness)
 
 
+@dataclass(frozen=True)
+class _Parts:
+    """What the sparse term is mixed of, before their rows have length 1. All [items, items]; empty where left out."""
+
+    together: SparseRows
+    following: SparseRows
+    words: SparseRows
+    alike: SparseRows
+
+    def unit(self) -> tuple[SparseRows, ...]:
+        """The four with rows of length 1, in the order of a mixture's shares."""
+        return tuple(unit_rows(part) for part in (self.together, self.following, self.words, self.alike))
+
+
 def item_to_item(
     sequences: Sequence[NDArray[np.int32]],
     texts: Sequence[str],
     vectors: NDArray[np.float32],
-    count: int,
-    histories: Sequence[NDArray[np.int32]],
-    targets: Sequence[NDArray[np.int32]],
-    exclude_history: bool,
+    settings: TermSettings,
+    cases: ValidationCases,
     seed: int,
-    lexical: bool = True,
-    cooccurrence: bool = True,
-    sample: int = 3000,
 ) -> ItemToItem:
     """Items chosen together, items chosen afterwards, likeness of words and of text vectors, rows of length 1 each, mixed.
 
@@ -105,63 +117,71 @@ def item_to_item(
     Args:
         sequences: training items of each user.
         vectors: of the items' texts [items, dim]; no columns where there is no language model.
-        count: entries a row keeps.
-        histories, targets: the validation users'.
-        lexical, cooccurrence: whether there are words, and whether there are the other two parts.
     """
-    n_items, has_text = len(texts), vectors.shape[1] > 0
+    n_items, count, has_text = len(texts), settings.neighbours, vectors.shape[1] > 0
     empty = sparse.csr_array((n_items, n_items), dtype=np.float32)
-    together = cosine_cooccurrence(sequences, n_items) if cooccurrence else empty
-    following = following_counts(sequences, n_items) if cooccurrence else empty
-    words = tfidf_similarity(texts, count) if lexical else empty
-    alike = vector_similarity(vectors, count) if has_text else empty
-    parts = (unit_rows(together), unit_rows(following), unit_rows(words), unit_rows(alike))
-    alike_shares = ALIKE_SHARES if cooccurrence and (lexical or has_text) else (float(not cooccurrence),)
-    text_shares = TEXT_SHARES if lexical and has_text else (float(has_text),)
-    mixtures = [
+    parts = _Parts(
+        together=cosine_cooccurrence(sequences, n_items) if settings.cooccurrence else empty,
+        following=following_counts(sequences, n_items) if settings.cooccurrence else empty,
+        words=tfidf_similarity(texts, count) if settings.lexical else empty,
+        alike=vector_similarity(vectors, count) if has_text else empty,
+    )
+    mixed = parts.unit()
+    shares, decay = _best_mixture(mixed, _mixtures(settings, has_text), cases, seed)
+    items = np.concatenate([*sequences, np.zeros(0, np.int32)])
+    matrix = sparse.csr_array(sum(share * part for share, part in zip(shares, mixed)))
+    return ItemToItem(
+        keep_top(matrix, count),
+        decay,
+        _own_pairs(items, parts, shares),
+        Likeness.of(vectors, parts.words, parts.alike, (shares[2], shares[3])),
+    )
+
+
+def _mixtures(settings: TermSettings, has_text: bool) -> list[tuple[float, ...]]:
+    """Shares of together, following, words and texts that are tried; those of what is left out are 0."""
+    likeness = settings.lexical or has_text
+    alike_shares = ALIKE_SHARES if settings.cooccurrence and likeness else (float(not settings.cooccurrence),)
+    text_shares = TEXT_SHARES if settings.lexical and has_text else (float(has_text),)
+    return [
         ((1 - share) * (1 - after), (1 - share) * after, share * (1 - text), share * text)
         for share in alike_shares
-        for after in (FOLLOWING_SHARES if cooccurrence else (0.0,))
+        for after in (FOLLOWING_SHARES if settings.cooccurrence else (0.0,))
         for text in text_shares
     ]
-    shares, decay = _best_mixture(parts, mixtures, histories, targets, exclude_history, seed, sample)
-    items = np.concatenate([*sequences, np.zeros(0, np.int32)])
+
+
+def _own_pairs(items: NDArray[np.int32], parts: _Parts, shares: Sequence[float]) -> OwnPairs:
+    """What one history adds to the mixture. items: codes of all training events."""
+    n_items = parts.together.shape[0]
     column = 1 / np.sqrt(np.maximum(np.bincount(items, minlength=n_items), 1))
-    own = OwnPairs(
-        together_row=(shares[0] * column * inverse_norms(together)).astype(np.float32),
+    return OwnPairs(
+        together_row=(shares[0] * column * inverse_norms(parts.together)).astype(np.float32),
         together_column=column.astype(np.float32),
-        following_row=(shares[1] * inverse_norms(following)).astype(np.float32),
+        following_row=(shares[1] * inverse_norms(parts.following)).astype(np.float32),
         following_column=follower_scale(items, n_items).astype(np.float32),
     )
-    mixed = sparse.csr_array(sum(share * part for share, part in zip(shares, parts)))
-    return ItemToItem(keep_top(mixed, count), decay, own, Likeness.of(vectors, words, alike, (shares[2], shares[3])))
 
 
 def _best_mixture(
-    parts: Sequence[SparseRows],
-    mixtures: Sequence[tuple[float, ...]],
-    histories: Sequence[NDArray[np.int32]],
-    targets: Sequence[NDArray[np.int32]],
-    exclude_history: bool,
-    seed: int,
-    sample: int,
+    parts: Sequence[SparseRows], mixtures: Sequence[tuple[float, ...]], cases: ValidationCases, seed: int
 ) -> tuple[tuple[float, ...], float]:
-    """The mixture of the parts and the decay with the greatest validation NDCG@10 (of each user's first target)."""
-    known = np.array([row for row, history in enumerate(histories) if len(history)], dtype=np.int64)
-    known = np.sort(np.random.default_rng(seed).permutation(known)[:sample])
+    """The mixture of the parts and the decay with the greatest validation NDCG@10."""
+    known = np.array([row for row, history in enumerate(cases.histories) if len(history)], dtype=np.int64)
+    known = np.sort(np.random.default_rng(seed).permutation(known)[:SAMPLE])
     grid = [(mixture, decay) for mixture in mixtures for decay in DECAYS]
     gains = np.zeros(len(grid))
     for begin in range(0, len(known), CHUNK):
         rows = known[begin : begin + CHUNK]
-        asked = [histories[row] for row in rows]
-        wanted = [targets[row][:1] for row in rows]
+        asked = [cases.histories[row] for row in rows]
+        wanted = [cases.targets[row][:1] for row in rows]
         for decay in DECAYS:
             weights = history_matrix(asked, parts[0].shape[0], decay)
             scored = [(weights @ part).toarray() for part in parts]
             for place, (mixture, tried) in enumerate(grid):
                 if tried == decay:
                     scores = sum(share * score for share, score in zip(mixture, scored) if share)
-                    gains[place] += ndcg(rank_targets(scores, wanted, asked if exclude_history else [])).sum()
+                    gains[place] += ndcg(rank_targets(scores, wanted, asked if cases.exclude_history else [])).sum()
     shares, decay = grid[int(gains.argmax())]
     if len(known):
         log.info(

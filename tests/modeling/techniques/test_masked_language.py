@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from transformers import BertConfig, BertForMaskedLM
 
 from longtail.contracts.errors import UserError
+from longtail.modeling import steps
 from longtail.modeling.adaptation import adapted_vectors
 from longtail.modeling.adaptation_settings import AdaptationSettings
 from longtail.modeling.language_model import LanguageModel, UpperLayers, encode_texts, load_language_model
@@ -109,7 +110,7 @@ def test_a_new_head_is_trained_alone_at_first(tiny_encoder: Path, tmp_path: Path
 
     settings = AdaptationSettings(mlm_steps=125, batch=8)  # the first checkpoint is at the end of the head's share
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KilledError):
-        patch.setattr(masked_language, "save_checkpoint", dies)
+        patch.setattr(steps, "save_checkpoint", dies)
         pretrain(model, upper, TEXTS, settings, 0, False, tmp_path)
     assert all(torch.equal(value, before[name]) for name, value in upper.state_dict().items())
 

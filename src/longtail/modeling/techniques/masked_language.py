@@ -1,4 +1,5 @@
-"""Domain pretraining: the adapted layers guess words of the catalogue before they learn what users choose.
+"""Domain pretraining (Gururangan et al. 2020, ACL): the adapted layers guess words of the catalogue before they learn what
+users choose.
 
 Encoders guess masked tokens (Devlin et al. 2019, section 3.1), decoders the next one. All weights of the adapted layers
 are trained, whatever the adaptation is; the layers below and the embeddings stay as they are.
@@ -6,6 +7,7 @@ are trained, whatever the adaptation is; the layers below and the embeddings sta
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +15,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
-from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 from transformers.utils import logging as transformers_logging
 
 from longtail.contracts.errors import UserError
 from longtail.modeling.adaptation_settings import AdaptationSettings
-from longtail.modeling.adapters import checkpointed
-from longtail.modeling.checkpoint import load_checkpoint, save_checkpoint
 from longtail.modeling.language_model import LanguageModel, UpperLayers, encode_batch
-from longtail.modeling.optimization import make_optimizer, schedule, set_learning_rate
+from longtail.modeling.steps import Steps
+from longtail.modeling.techniques.gradient_checkpointing import checkpointed
 
 log = logging.getLogger(__name__)
-CHECKPOINT_STEPS = 25
 HEAD_SHARE = 0.2  # of the steps train a new head alone, lest it spoil the layers
 
 
@@ -61,6 +60,33 @@ def pretrain(
         UserError: where no item has text, an encoder's tokenizer has no mask token, or mlm_share is given for a decoder.
     """
     texts = [text for text in texts if text.strip()]
+    _check(language_model, texts, settings)
+    device = next(upper.parameters()).device
+    head, is_new = output_head(language_model)
+    trained = nn.ModuleDict({"layers": nn.ModuleList(upper.layers)} | ({"head": head} if is_new else {}))
+    upper.requires_grad_(False)
+    head.requires_grad_(False).to(device)
+    trained.requires_grad_(True)
+    guessing = _Guessing(language_model, upper, head, settings.mlm_share, bf16)
+    head_alone = HEAD_SHARE * settings.mlm_steps if is_new else 0
+
+    def backward(step: int) -> float | None:
+        rng = np.random.default_rng([seed, step])
+        rows = rng.choice(len(texts), min(settings.batch, len(texts)), replace=False)
+        loss = guessing.loss([texts[row] for row in rows], with_layers=step >= head_alone)
+        if loss is None:
+            return None
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.item()
+
+    steps, rate, path = settings.mlm_steps, settings.mlm_learning_rate, folder / "pretraining.safetensors"
+    upper.eval()
+    head.eval()
+    with checkpointed(upper.layers, settings.gradient_checkpointing):
+        Steps("domain pretraining", steps, rate, dict(trained.named_parameters()), settings, seed, path).run(backward)
+
+
+def _check(language_model: LanguageModel, texts: Sequence[str], settings: AdaptationSettings) -> None:
     if not texts:
         raise UserError(
             f"finetune.adaptation.mlm_steps: is {settings.mlm_steps}, but no item has text to learn from; set it to 0"
@@ -74,56 +100,38 @@ def pretrain(
             f"finetune.adaptation.mlm_share: is {settings.mlm_share}, but {language_model.source} is a decoder, which guesses every "
             "next token; leave it out"
         )
-    device = next(upper.parameters()).device
-    head, is_new = output_head(language_model)
-    trained = nn.ModuleDict({"layers": nn.ModuleList(upper.layers)} | ({"head": head} if is_new else {}))
-    upper.requires_grad_(False)
-    head.requires_grad_(False).to(device)
-    trained.requires_grad_(True)
-    parameters = dict(trained.named_parameters())
-    optimizer = make_optimizer(
-        parameters.values(), settings.optimizer, settings.mlm_learning_rate, settings.weight_decay
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    checkpoint = folder / "pretraining.safetensors"
-    begin, steps, running = 0, settings.mlm_steps, 0.0
-    if checkpoint.is_file():
-        tensors, numbers = load_checkpoint(checkpoint, optimizer)
-        trained.load_state_dict(tensors, strict=False)
-        begin = int(numbers["step"])
-        log.info("going on from %s after step %d", checkpoint, begin)
-    upper.eval()
-    head.eval()
-    with checkpointed(upper.layers, settings.gradient_checkpointing):
-        for step in tqdm(range(begin, steps), desc="domain pretraining", unit="step", disable=None):
-            torch.manual_seed(seed * 1_000_003 + step)
-            factor = schedule(settings.schedule, step / steps, settings.warmup_share)
-            set_learning_rate(optimizer, settings.mlm_learning_rate * factor)
-            rng = np.random.default_rng([seed, step])
-            rows = rng.choice(len(texts), min(settings.batch, len(texts)), replace=False)
-            ids, mask = (tensor.to(device) for tensor in language_model.tokenize([texts[row] for row in rows]))
-            inputs, places = ids, mask[:, 1:] > 0
-            if language_model.is_decoder:
-                places, targets = F.pad(places, (0, 1)), ids[:, 1:][places]
-            else:
-                inputs, places = masked(language_model, ids, mask, settings.mlm_share)
-                targets = ids[places]
-            if len(targets) == 0:
-                continue  # texts of a single token
-            _, states = encode_batch(language_model, inputs, mask, bf16, upper.first)
-            head_alone = is_new and step < HEAD_SHARE * steps
-            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                with torch.set_grad_enabled(not head_alone):
-                    hidden = upper.token_states(states.float(), mask)
-                loss = F.cross_entropy(head(hidden[places]).float(), targets)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(parameters.values(), settings.clip)
-            optimizer.step()
-            running = loss.item() if step == begin else 0.95 * running + 0.05 * loss.item()
-            if (step + 1) % CHECKPOINT_STEPS == 0 or step + 1 == steps:
-                save_checkpoint(checkpoint, dict(parameters), optimizer, {"step": step + 1})
-                log.info("domain pretraining: step %d of %d, loss %.3f", step + 1, steps, running)
+
+
+@dataclass
+class _Guessing:
+    """The task: which tokens stand at the masked places (encoders), or come next (decoders)."""
+
+    language_model: LanguageModel
+    upper: UpperLayers
+    head: nn.Module
+    share: float
+    bf16: bool
+
+    def loss(self, texts: Sequence[str], with_layers: bool) -> Tensor | None:
+        """Mean cross-entropy of the tokens to be guessed, or None where there are none (texts of a single token).
+
+        with_layers: whether the adapted layers get gradients, too, or the head alone.
+        """
+        device = next(self.upper.parameters()).device
+        ids, mask = (tensor.to(device) for tensor in self.language_model.tokenize(texts))
+        inputs, places = ids, mask[:, 1:] > 0
+        if self.language_model.is_decoder:
+            places, targets = F.pad(places, (0, 1)), ids[:, 1:][places]
+        else:
+            inputs, places = masked(self.language_model, ids, mask, self.share)
+            targets = ids[places]
+        if len(targets) == 0:
+            return None
+        _, states = encode_batch(self.language_model, inputs, mask, self.bf16, self.upper.first)
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
+            with torch.set_grad_enabled(with_layers):
+                hidden = self.upper.token_states(states.float(), mask)
+            return F.cross_entropy(self.head(hidden[places]).float(), targets)
 
 
 def masked(language_model: LanguageModel, ids: Tensor, mask: Tensor, share: float) -> tuple[Tensor, Tensor]:
