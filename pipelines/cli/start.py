@@ -133,13 +133,8 @@ def recommend(
     if user is not None and run is not None:
         ids, known = _of_user(PreparedDataset(run / "prepared"), user, run)
         attributes = attributes or known
-    answer = recommender.recommend(ids, attributes, interests or "", k)
-    if answer.unknown_items:
-        examples = ", ".join(loaded.item_ids[:SHOWN])
-        raise UserError(
-            f"--history: item {answer.unknown_items[0]!r} is not in the catalogue of the bundle, which holds {examples}, …"
-        )
-    items = [asdict(item) for item in answer.items]
+    _check_history(ids, loaded)
+    items = [asdict(item) for item in recommender.recommend(ids, attributes, interests or "", k).items]
     if as_json:
         typer.echo(json.dumps(items, ensure_ascii=False, indent=1))
         return
@@ -158,6 +153,16 @@ def _of_user(prepared: "PreparedDataset", user: str, run: Path) -> tuple[list[st
         )
     code = prepared.user_ids.index(user)
     return [prepared.item_ids[item] for item in whole_history(prepared, code)], prepared.user_attributes[code]
+
+
+def _check_history(given: Sequence[str], bundle: "Bundle") -> None:
+    known = set(bundle.item_ids)
+    for item in given:
+        if item not in known:
+            examples = ", ".join(bundle.item_ids[:SHOWN])
+            raise UserError(
+                f"--history: item {item!r} is not in the catalogue of the bundle, which holds {examples}, …"
+            )
 
 
 def _check_attributes(given: Sequence[str], bundle: "Bundle") -> None:

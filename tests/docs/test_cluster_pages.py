@@ -8,7 +8,7 @@ import pytest
 import typer
 import yaml
 
-from longtail.pipelines import cli
+from longtail.pipelines.cli import main as cli
 from longtail.pipelines.resources import load_resources
 from longtail.pipelines.run_settings import load_settings
 
