@@ -134,7 +134,8 @@ sys.exit(not sizes or max(sizes) > 300e6)
 PY
 }
 
-# The CPU build from pip's own index, else from PyTorch's, else the standard build.
+# The CPU build where pip is set to look, else from PyTorch's index, else the standard build. 20 seconds are for a busy machine: pip
+# itself gives an address up after 4.
 look_for_cpu_build() {
     local seen
     say "looking for torch's CPU build, as no NVIDIA driver answers (nvidia-smi)"
@@ -143,7 +144,7 @@ look_for_cpu_build() {
         BUILD="the CPU build, which pip finds where it is set to look" TORCH=$TORCH+cpu
     elif all_small "$seen"; then
         BUILD="the build that pip finds where it is set to look, a CPU build by its size"
-    elif wheels_seen 10 --timeout 4 --retries 0 --index-url "$CPU_INDEX" | grep "+cpu " >/dev/null; then
+    elif wheels_seen 20 --timeout 4 --retries 0 --index-url "$CPU_INDEX" | grep "+cpu " >/dev/null; then
         BUILD="the CPU build of $CPU_INDEX" TORCH=$TORCH+cpu INDEX=$CPU_INDEX
     else
         takes 1
