@@ -78,17 +78,7 @@ def _prepare(
     )
     placed, cuts, rare = _place(engine, coded, settings)
     counts = _split_counts(engine, placed, interactions, settings)
-    lengths = _history_lengths(engine, placed)
-    rule = SegmentRule.from_quantiles(lengths) if settings.segments == "quantile" else SegmentRule()
-    without_text = catalogue.count_without_text(engine, item_rows)
-    if without_text:
-        logger.warning("%s: %d items have neither title, attributes nor description", items, without_text)
-
-    facts: dict[str, Any] = {
-        "protocol": PROTOCOLS[settings.split],
-        "split": {"rule": settings.split}
-        | ({} if cuts is None else {"validation_from": int(cuts[0]), "test_from": int(cuts[1])}),
-        "segment_rule": {"tail_max": rule.tail_max, "torso_max": rule.torso_max},
+    facts: dict[str, Any] = _rules(settings, cuts, _history_lengths(engine, placed)) | {
         "counts": counts
         | {
             "rows": rows,
@@ -101,7 +91,7 @@ def _prepare(
         "numeric_names": numeric,
         "user_attributes": _vocabulary(engine, user_rows),
         "left_out_user_attributes": left_out,
-        "items_without_text": without_text,
+        "items_without_text": _without_text(engine, item_rows, items),
         "repeats": settings.repeats,
         "settings": settings.model_dump(mode="json"),
     }
@@ -113,6 +103,27 @@ def _prepare(
         engine.write(profiles.user_table(user_codes, user_rows), folder / "users.parquet", [Columns.USER_CODE])
         engine.write(events.weigh(placed, settings), folder / "events.parquet", [Columns.USER_CODE, Columns.POSITION])
         rejection.write(folder / "rejected.parquet")
+
+
+def _rules(
+    settings: PreprocessSettings, cuts: list[float] | None, lengths: "np.ndarray[Any, np.dtype[np.int64]]"
+) -> dict[str, Any]:
+    """Facts on how events are split and users are divided. lengths: of the test users' histories."""
+    rule = SegmentRule.from_quantiles(lengths) if settings.segments == "quantile" else SegmentRule()
+    times = {} if cuts is None else {"validation_from": int(cuts[0]), "test_from": int(cuts[1])}
+    return {
+        "protocol": PROTOCOLS[settings.split],
+        "split": {"rule": settings.split} | times,
+        "segment_rule": {"tail_max": rule.tail_max, "torso_max": rule.torso_max},
+    }
+
+
+def _without_text(engine: Engine, item_rows: Frame, uri: str) -> int:
+    """How many items have no text, said loudly."""
+    count = catalogue.count_without_text(engine, item_rows)
+    if count:
+        logger.warning("%s: %d items have neither title, attributes nor description", uri, count)
+    return count
 
 
 def _place(engine: Engine, coded: Frame, settings: PreprocessSettings) -> tuple[Frame, list[float] | None, int]:
