@@ -1,5 +1,5 @@
 # make            what can be made
-# Variables: PYTHON (3.11 to 3.13), VENV, TORCH_INDEX_URL (an index with CPU or CUDA builds of torch), PIP_FLAGS;
+# Variables: PYTHON (3.11 to 3.13), VENV, TORCH_INDEX_URL (the index of another build of torch), PIP_FLAGS;
 # TESTS (a part of the tests), TEST_WORKERS (processes that run them).
 # Those of images: docker/build.sh
 VENV ?= .venv

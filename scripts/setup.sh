@@ -170,7 +170,7 @@ main() {
     EXTRAS=pipeline,serving,dev$(java_extra)
     takes 0
     echo "longtail needs Python 3.11 to 3.13, ${DISK_GB:-$DISK} GB of free disk (${DISK_GB:-$((DISK + 9))} where torch comes with CUDA)" \
-        "and $MEMORY_GB GB of memory; the first set-up takes about 4 minutes."
+        "and $MEMORY_GB GB of memory; the first set-up takes some minutes."
     PYTHON=$(find_python)
     "$PYTHON" -c 'import venv, ensurepip' 2>/dev/null ||
         fail "$PYTHON has no venv module with ensurepip; install it (Debian, Ubuntu: apt-get install python3-venv) and run make again"
@@ -204,7 +204,7 @@ main() {
     say "2/4 torch: $BUILD"
     [ -z "$DOWNLOAD" ] || say "up to $DOWNLOAD MB to download in all, ${DISK_GB:-$DISK} GB of free disk needed"
     install_torch
-    say "3/4 longtail[$EXTRAS] (about two minutes)"
+    say "3/4 longtail[$EXTRAS] (most of the time)"
     case $EXTRAS in
         *spark*) pip_install --no-deps -c constraints.txt pyspark ;; # alone: its build fills TMPDIR, and pip empties it at the end only
         *) say "no Java 17 or newer found: the Spark engine is left out" ;;
