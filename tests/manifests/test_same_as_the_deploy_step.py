@@ -7,7 +7,7 @@ import yaml
 from helpers_manifests import MANIFESTS, faults, one, render
 
 from longtail.components.deploy.serving_runtime import serving_runtime
-from longtail.contracts.settings import load_settings
+from longtail.pipelines.run_settings import load_settings
 from longtail.rollout.inference_service import inference_service, predictor
 
 PRODUCTION = MANIFESTS / "overlays/production"
