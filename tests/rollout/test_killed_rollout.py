@@ -9,7 +9,8 @@ import sys
 import pytest
 
 PROGRAM = """
-import json, logging, sys
+import json, logging, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a test runner in the background hands on that it is ignored
 from helpers_hand_bundle import GOLDEN
 from longtail.rollout.kubernetes_api import connect
 from longtail.rollout.roll_out import roll_out
