@@ -212,7 +212,7 @@ def test_a_killed_benchmark_goes_on_and_a_finished_one_trains_nothing(
     module, shop, tiny_encoder, tmp_path, monkeypatch
 ):
     small = ["dim=16", "heads=2", "epochs=1", "batch_positions=64", "epoch_steps=1"]
-    settings = [f"{stage}.{one}" for stage in ("finetune", "distill") for one in small]
+    settings = [f"{stage}.training.{one}" for stage in ("finetune", "distill") for one in small]
     settings += [f"finetune.language_model={tiny_encoder}", "finetune.adaptation.method=frozen"]
     where = ["--dataset", str(shop), "--work", str(tmp_path / "work"), "--output", str(tmp_path / "out.json")]
     given = [*where, "--seeds", "1", "--only", "full", "--set", *settings]
