@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from longtail.contracts.artifacts import MANIFEST
-from longtail.contracts.errors import UserError
+from longtail.contracts.artifacts import check_place
+from longtail.contracts.errors import about
+from longtail.contracts.folders import place_of
 from longtail.system.preflight import check_machine
 
 
@@ -13,19 +14,6 @@ def check_output(output: Path) -> None:
     Raises:
         UserError: naming the place and the remedy.
     """
-    if output.resolve() in (Path.cwd(), *Path.cwd().parents):
-        raise UserError(f"--output {output}: is the working folder or one above it; name a folder of its own")
-    if output.exists() and not output.is_dir():
-        raise UserError(f"--output {output}: is a file; name a folder")
-    check_replaceable(output, "--output")
-    check_machine(output, disk_gb=0.5, memory_gb=0.5)
-
-
-def check_replaceable(folder: Path, option: str) -> None:
-    """A folder may be replaced where it is absent, empty, or an artifact.
-
-    Raises:
-        UserError: where it holds something else.
-    """
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
-        raise UserError(f"{option} {folder}: holds files that no stage of longtail wrote; name another folder")
+    with about("--output"):
+        check_place(output)
+    check_machine(place_of(output).parent, disk_gb=0.5, memory_gb=0.5)

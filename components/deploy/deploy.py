@@ -9,7 +9,7 @@ import yaml
 from longtail.components.deploy.serving_runtime import DEFAULT_IMAGE, serving_runtime
 from longtail.components.deploy.settings import DeploySettings
 from longtail.components.deploy.smoke import local_smoke_test
-from longtail.contracts.artifacts import BUNDLE, DEPLOYMENT, EVALUATION, read_artifact, write_artifact
+from longtail.contracts.artifacts import BUNDLE, DEPLOYMENT, EVALUATION, check_place, read_artifact, write_artifact
 from longtail.contracts.errors import UserError
 from longtail.registry.interface import Version
 from longtail.registry.opening import open_registry
@@ -27,6 +27,7 @@ def deploy(bundle: str, evaluation: str, output: str, settings: DeploySettings) 
             rollout that failed.
         RuntimeError: the server ended by itself.
     """
+    check_place(output, DEPLOYMENT)
     read_artifact(bundle, BUNDLE)
     mode = "Standard" if settings.mode == "auto" else settings.mode
     _manifests(bundle, None, mode, settings)  # settings that KServe would ignore are refused before any work

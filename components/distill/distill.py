@@ -9,7 +9,8 @@ import torch
 
 from longtail.components.distill.settings import DistillSettings
 from longtail.components.distill.teachers import extra_teachers, identity, load_teacher, read_teacher
-from longtail.contracts.artifacts import Artifact
+from longtail.contracts.artifacts import BUNDLE, Artifact, check_place
+from longtail.contracts.folders import make_folder, place_of
 from longtail.contracts.prepared import PreparedDataset
 from longtail.modeling.bundling import Fitted, write_bundle
 from longtail.modeling.device import choose_precision
@@ -32,6 +33,7 @@ def distill(
     Raises:
         UserError: where a teacher was trained on other data than ``prepared``.
     """
+    check_place(output, BUNDLE)
     data = PreparedDataset(prepared)
     artifact = read_teacher(teacher, data)
     team = form_team(settings)
@@ -40,7 +42,8 @@ def distill(
     identities = [identity(artifact), *(other for _, other in others)]
     known = [data.train_digest(), settings.canonical(), seed, *identities]
     key = hashlib.sha256(json.dumps(known).encode()).hexdigest()[:16]
-    folder = Path(output).with_name(f"{Path(output).name}.checkpoints") / key
+    place = place_of(output)
+    folder = make_folder(place.with_name(f"{place.name}.checkpoints") / key)
     torch.manual_seed(seed)
     student = _new_student(data, settings, taught).to(team.device)
     lesson = Lesson(

@@ -19,7 +19,7 @@ from longtail.components.evaluate.measure import Measured, Revealed, beyond_accu
 from longtail.components.evaluate.report import render_report
 from longtail.components.evaluate.settings import EvaluateSettings
 from longtail.components.evaluate.systems import load_models, systems_of
-from longtail.contracts.artifacts import EVALUATION, write_artifact
+from longtail.contracts.artifacts import EVALUATION, check_place, write_artifact
 from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset, Split
 from longtail.contracts.segments import ALL
@@ -44,6 +44,7 @@ def evaluate(
     Raises:
         UserError: where a model saw more than the training split, or nothing is left to measure.
     """
+    check_place(output, EVALUATION)
     data = PreparedDataset(prepared)
     models = load_models(data, teacher, bundle)
     _check_cutoffs(settings, len(data.item_ids))

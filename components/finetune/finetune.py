@@ -20,8 +20,9 @@ from safetensors.torch import save_model
 
 from longtail.components.finetune.settings import FinetuneSettings
 from longtail.components.finetune.text_features import Reading, TextFeatures, read_texts
-from longtail.contracts.artifacts import TEACHER, write_artifact
+from longtail.contracts.artifacts import TEACHER, check_place, write_artifact
 from longtail.contracts.errors import UserError
+from longtail.contracts.folders import make_folder, place_of
 from longtail.contracts.prepared import PreparedDataset
 from longtail.modeling.bundling import Fitted, write_bundle
 from longtail.modeling.device import choose_precision
@@ -50,6 +51,7 @@ def finetune(
     Raises:
         UserError: where the training split is empty, or the language model cannot be loaded.
     """
+    check_place(output, TEACHER)
     data = PreparedDataset(prepared)
     if not (data.splits == 0).any():
         raise UserError(
@@ -57,8 +59,8 @@ def finetune(
             "under leave_last_out, or take preprocess.split: global_time"
         )
     key = hashlib.sha256(json.dumps([data.train_digest(), settings.canonical(), seed]).encode()).hexdigest()[:16]
-    folder = (Path(checkpoints) if checkpoints else Path(output).with_name(f"{Path(output).name}.checkpoints")) / key
-    folder.mkdir(parents=True, exist_ok=True)
+    place = place_of(output)
+    folder = make_folder((Path(checkpoints) if checkpoints else place.with_name(f"{place.name}.checkpoints")) / key)
     team = form_team(settings)
     precision = choose_precision(settings.precision, team.device)
     reading = None

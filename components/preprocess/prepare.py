@@ -15,9 +15,10 @@ from longtail.components.preprocess import catalogue, events, profiles
 from longtail.components.preprocess.layouts import LIST, Table, check_mapping, check_settings, open_table
 from longtail.components.preprocess.rejection import Rejection
 from longtail.components.preprocess.settings import PreprocessSettings
-from longtail.contracts.artifacts import PREPARED, write_artifact
+from longtail.contracts.artifacts import PREPARED, check_place, write_artifact
 from longtail.contracts.columns import Columns
 from longtail.contracts.errors import UserError
+from longtail.contracts.folders import place_of
 from longtail.contracts.prepared import Split
 from longtail.contracts.segments import SegmentRule
 from longtail.tables.engine import Engine, Frame
@@ -36,7 +37,8 @@ def prepare(
     Raises:
         UserError: naming the file, column, row or key that cannot be used, and the remedy; nothing is written then.
     """
-    target = Path(output).absolute()
+    check_place(output, PREPARED)
+    target = place_of(output)
     target.parent.mkdir(parents=True, exist_ok=True)
     check_settings(settings)
     with (

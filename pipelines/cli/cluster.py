@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from longtail.contracts.errors import UserError
+from longtail.contracts.errors import UserError, about
+from longtail.contracts.folders import check_new_file
 from longtail.pipelines.cli.options import (
     Champion,
     Config,
@@ -48,8 +49,8 @@ def compile_(
     if output.suffix not in (".yaml", ".yml"):
         raise UserError(f"--output {output}: kfp writes YAML; give a name that ends in .yaml")
     wanted = load_resources(resources)
-    if not output.absolute().parent.is_dir():
-        raise UserError(f"--output {output}: its folder does not exist; make it first")
+    with about("--output"):
+        check_new_file(output)
     compile_pipeline(output, wanted)
     typer.echo(f"Wrote {output}")
 

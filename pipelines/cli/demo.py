@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from longtail.contracts.artifacts import results_of
+from longtail.contracts.errors import about
 from longtail.pipelines.cli.options import read_settings
 from longtail.pipelines.cli.results import read_evaluation, table, whole_history
 from longtail.pipelines.local.run import RunInputs, run_local
+from longtail.pipelines.local.run_folder import check_results
 from longtail.system.preflight import check_machine, set_threads
 
 if TYPE_CHECKING:
@@ -25,6 +28,8 @@ def run_demo(out: Path, overrides: Sequence[str] | None = None, seed: int | None
     """Write the demo shop, run the pipeline on it, and ask the real server for three users."""
     with as_file(files(__package__) / "demo.yaml") as path:
         settings = read_settings(path, overrides, seed=seed)
+    with about("--out"):
+        check_results(out)
     check_machine(out, disk_gb=1.0, memory_gb=1.5)
     set_threads()
     data = _write_shop(out / "data")
@@ -34,8 +39,8 @@ def run_demo(out: Path, overrides: Sequence[str] | None = None, seed: int | None
     from longtail.components.evaluate.summary import segment_table
     from longtail.contracts.prepared import PreparedDataset
 
-    typer.echo(f"\n{segment_table(read_evaluation(out))}\n\nReport: {(out / 'report.html').absolute()}")
-    prepared = PreparedDataset(out / "prepared")
+    typer.echo(f"\n{segment_table(read_evaluation(out))}\n\nReport: {(results_of(out) / 'report.html').absolute()}")
+    prepared = PreparedDataset(results_of(out) / "prepared")
     tail, cold = _tail_user(prepared), _cold_user(prepared)
     _ask_server(out, prepared, tail, cold)
     nexts = (
@@ -85,7 +90,7 @@ def _ask_server(out: Path, prepared: "PreparedDataset", tail: int, cold: int) ->
     known = prepared.user_attributes[cold]
     logging.getLogger("longtail.components.deploy").setLevel(logging.WARNING)
     typer.echo("\nStarting the KServe model server on the student's bundle …")
-    with running_server(out / "bundle", MODEL, 120, out / "server.log") as server:
+    with running_server(results_of(out) / "bundle", MODEL, 120, out / "server.log") as server:
         typer.echo(f"It answers on {server.url}/v1/models/{MODEL}:predict\n")
 
         def show(title: str, instance: dict[str, Any]) -> None:

@@ -1,6 +1,8 @@
 """The command `longtail`. Heavy imports lie inside the commands, so that --help is quick."""
 
 import logging
+import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -90,6 +92,11 @@ def _options(
 ) -> None: ...
 
 
+def _with_home(word: str) -> str:
+    """``~`` in ``--output=~/x`` and ``--set a.b=~/x``, where no shell expands it: the home folder."""
+    return re.sub(r"^((?:[\w.-]+=)*)~(?=/)", lambda found: found[1] + os.path.expanduser("~"), word)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; a user's fault ends it with one line and exit code 2, a failed stage or run with 1.
 
@@ -99,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that a run's processes are ended too
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
-        app(arguments)
+        app([_with_home(word) for word in (sys.argv[1:] if arguments is None else arguments)])
     except UserError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(EXIT_CODE)

@@ -13,7 +13,7 @@ from longtail.pipelines.run_settings import RunSettings, load_settings
 from longtail.system.preflight import set_threads
 
 
-def _at_hand(context: typer.Context, given: str | None) -> Path | None:
+def at_hand(context: typer.Context, given: str | None) -> Path | None:
     """The folder; of an address a copy on this disk, for as long as the command runs."""
     if given is None or "://" not in given:
         return None if given is None else Path(given)
@@ -25,7 +25,7 @@ def _at_hand(context: typer.Context, given: str | None) -> Path | None:
 
 
 def _artifact(help: str) -> Any:
-    return typer.Option(parser=str, callback=_at_hand, metavar="FOLDER|ADDRESS", help=help)
+    return typer.Option(parser=str, callback=at_hand, metavar="FOLDER|ADDRESS", help=help)
 
 
 Interactions = Annotated[

@@ -6,6 +6,7 @@ from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
+from longtail.contracts.artifacts import results_of
 from longtail.contracts.errors import UserError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ def read_evaluation(run: Path) -> dict[str, Any]:
     Raises:
         UserError: the folder holds none.
     """
-    path = run / "evaluation.json"
+    path = results_of(run) / "evaluation.json"
     try:
         evaluation: dict[str, Any] = json.loads(path.read_text())
     except OSError:

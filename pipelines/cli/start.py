@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from longtail.contracts.artifacts import results_of
 from longtail.contracts.errors import UserError
 from longtail.pipelines.cli.options import (
     Champion,
@@ -91,7 +92,7 @@ def report(
     from longtail.components.evaluate.summary import segment_table
 
     evaluation = read_evaluation(run)
-    page = (run / "report.html").absolute()
+    page = (results_of(run) / "report.html").absolute()
     typer.echo(f"\n{segment_table(evaluation)}\n\nReport: {page}")
     if not evaluation["gate"]["passed"]:
         typer.echo("Not deployed: the gate did not pass, for the reasons above.")
@@ -117,7 +118,7 @@ def recommend(
 
     A new user is described by history, interests or attributes.
     """
-    folder = bundle if run is None else run / "bundle"
+    folder = bundle if run is None else results_of(run) / "bundle"
     if folder is None or (run is not None and bundle is not None):
         raise UserError("recommend: give --run or --bundle, one of the two")
     if user is not None and (history is not None or run is None):
@@ -131,7 +132,7 @@ def recommend(
     attributes = list(attribute or [])
     _check_attributes(attributes, loaded)
     if user is not None and run is not None:
-        ids, known = _of_user(PreparedDataset(run / "prepared"), user, run)
+        ids, known = _of_user(PreparedDataset(results_of(run) / "prepared"), user, run)
         attributes = attributes or known
     _check_history(ids, loaded)
     items = [asdict(item) for item in recommender.recommend(ids, attributes, interests or "", k).items]
@@ -148,7 +149,7 @@ def _of_user(prepared: "PreparedDataset", user: str, run: Path) -> tuple[list[st
     """Item ids of the user's whole history, and the attributes."""
     if user not in prepared.user_ids:
         raise UserError(
-            f"--user: {user!r} is not among the {len(prepared.user_ids):,} users of {run / 'prepared'} "
+            f"--user: {user!r} is not among the {len(prepared.user_ids):,} users of {run} "
             f"({', '.join(prepared.user_ids[:SHOWN])}, …); for a new user give --history, --interests or --attribute"
         )
     code = prepared.user_ids.index(user)

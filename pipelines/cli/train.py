@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from longtail.contracts.errors import UserError
+from longtail.contracts.errors import UserError, about
+from longtail.contracts.folders import check_new_file, make_folder
 from longtail.pipelines.cli.options import (
     Bundle,
     Champion,
@@ -19,10 +20,12 @@ from longtail.pipelines.cli.options import (
     Set,
     Teacher,
     Users,
+    at_hand,
     begin_stage,
     read_settings,
 )
 from longtail.pipelines.outputs import check_output
+from longtail.system.places import readable
 from longtail.system.preflight import check_machine, set_threads
 
 
@@ -37,6 +40,8 @@ def demo_data(
     from longtail.synthetic.shop import generate_shop, write_shop
 
     check_machine(out, disk_gb=0.1, memory_gb=0.2)
+    with about("--out"):
+        make_folder(out)
     shop = generate_shop(seed)
     write_shop(shop, out)
     typer.echo(
@@ -189,7 +194,8 @@ def compress(
 
 
 def add_items(
-    bundle: Bundle,
+    context: typer.Context,
+    bundle: Annotated[str, typer.Option(metavar="FOLDER|ADDRESS", help="A Student bundle; of an address, a copy.")],
     items: Items,
     output: Annotated[Path | None, typer.Option(help="Folder to write; the bundle itself where left out.")] = None,
     replace: Annotated[
@@ -204,21 +210,25 @@ def add_items(
     A running server must load it again.
     """
     settings = read_settings(config, overrides, format).preprocess
+    if output is None and "://" in readable(bundle):
+        raise UserError(f"--bundle {bundle}: is an address, where nothing is written; name a folder with --output")
     if output is not None:
         check_output(output)
+    folder = at_hand(context, bundle)
+    assert folder is not None
     set_threads()
     from longtail.components.preprocess.later_items import read_new_items
     from longtail.neighbours.new_items import add_items as add
 
-    target = output or bundle
-    added = add(bundle, read_new_items(items, settings), target, replace)
+    target = output or folder
+    added = add(folder, read_new_items(items, settings), target, replace)
     known = f", replaced {added.replaced:,}" if replace else f"; {added.unchanged:,} were there already, unchanged"
     typer.echo(f"Added {added.new:,} items{known}. Wrote {target}")
 
 
 def _check_files(study: Path, output: Path, config: Path | None, space: Path) -> None:
     for option, path in (("--study", study), ("--output", output)):
-        if path.is_dir() or not path.absolute().parent.is_dir():
-            raise UserError(f"{option} {path}: must be a file in an existing folder")
+        with about(option):
+            check_new_file(path)
     if output.resolve() in {path.resolve() for path in (study, space, config) if path is not None}:
         raise UserError(f"--output {output}: would replace another file of this command; name another")

@@ -1,14 +1,11 @@
-"""Runs the pipeline on this machine and leaves its results in one folder.
-
-The folder holds evaluation.json, per_user.parquet, report.html, bundle/, prepared/, run.log and, where the gate passed,
-servingruntime.yaml and inferenceservice.yaml. Below ``.work`` lie the tasks' own folders, kfp's cache and the checkpoints of killed runs.
-"""
+"""Runs the pipeline on this machine and leaves its results in one folder (``run_folder.py`` says how it is laid out)."""
 
 import fcntl
 import hashlib
 import os
 import shutil
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,13 +13,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from longtail.contracts.artifacts import BUNDLE, read_artifact
-from longtail.contracts.errors import UserError
+from longtail.contracts.artifacts import BUNDLE, read_artifact, results_of
+from longtail.contracts.errors import UserError, about
+from longtail.contracts.folders import make_folder, place_of
 from longtail.contracts.settings_base import places, with_places
 from longtail.pipelines.code_version import code_digest, content_digest, read_digest
 from longtail.pipelines.local.containers import image_id, request
+from longtail.pipelines.local.run_folder import adopt, check_results, publish
 from longtail.pipelines.local.runner import Execution, run_pipeline
-from longtail.pipelines.outputs import check_replaceable
 from longtail.pipelines.parameters import STAGES, arguments
 from longtail.pipelines.run_settings import RunSettings
 from longtail.registry.bundles import POINTER
@@ -30,8 +28,6 @@ from longtail.registry.champion import REGISTRY, bundle_today
 from longtail.system import channel
 
 PIPELINE = "longtail.pipelines.activation:local_pipeline"
-EVALUATION_FILES = ("evaluation.json", "per_user.parquet", "report.html")
-MANIFEST_FILES = ("servingruntime.yaml", "inferenceservice.yaml")
 
 
 @dataclass(frozen=True)
@@ -61,16 +57,12 @@ def run_local(inputs: RunInputs, pipeline: str = PIPELINE) -> None:
     """
     image = image_id(inputs.image) if inputs.image else None
     settings = _with_whole_paths(inputs.settings)
-    out = inputs.out.absolute()
-    work = out / ".work"
-    if not work.exists():  # with it, the folder is of an earlier run
-        for name in ("prepared", "bundle"):
-            check_replaceable(out / name, "--out:")
-    try:
-        work.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--out {inputs.out}: cannot be made ({error.strerror}); choose another folder") from None
+    with about("--out"):
+        check_results(inputs.out)
+        work = make_folder(inputs.out / ".work")
+    out = place_of(inputs.out)
     with _only_run(inputs.out, work) as held:
+        adopt(out)
         root = work / "tasks" / f"{time.time_ns()}"
         given = _arguments(inputs, settings, work)
         execution = Execution(
@@ -86,8 +78,8 @@ def run_local(inputs: RunInputs, pipeline: str = PIPELINE) -> None:
             held,
         )
         outputs = run_pipeline(execution)
-        _publish(outputs, root, out, work)
-        _prune(work / "tasks", outputs)
+        publish(outputs, root, out)
+        _prune(work, outputs)
 
 
 @contextmanager
@@ -96,9 +88,13 @@ def _only_run(shown: Path, work: Path) -> Iterator[int]:
     with (work / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise UserError(
                 f"--out {shown}: another run is at work in this folder; wait for it to end, or choose another"
+            ) from None
+        except OSError as error:
+            raise UserError(
+                f"--out {shown}: the file system cannot lock files ({error.strerror}); choose a folder on another"
             ) from None
         yield lock.fileno()
 
@@ -106,7 +102,7 @@ def _only_run(shown: Path, work: Path) -> Iterator[int]:
 def _with_whole_paths(settings: RunSettings) -> RunSettings:
     """A task may run in another folder than the command."""
     written = {named.uri for named in places(settings) if named.place.written}
-    return with_places(settings, lambda uri: _place(uri) if uri in written or Path(uri).exists() else uri)
+    return with_places(settings, lambda uri: _place(uri) if uri in written or Path(uri).expanduser().exists() else uri)
 
 
 def _arguments(inputs: RunInputs, settings: RunSettings, work: Path) -> dict[str, str | int]:
@@ -123,7 +119,7 @@ def _arguments(inputs: RunInputs, settings: RunSettings, work: Path) -> dict[str
 def _place(uri: str) -> str:
     if not uri:
         raise UserError("an input is named by an empty text; give the path or address of the table")
-    return uri if "://" in uri else os.path.abspath(uri)  # noqa: PTH100  (keeps globs, and links as they are)
+    return uri if "://" in uri else os.path.abspath(os.path.expanduser(uri))  # noqa: PTH100, PTH111  (keeps globs and links)
 
 
 def _champion(given: str, work: Path) -> str | None:
@@ -137,8 +133,8 @@ def _champion(given: str, work: Path) -> str | None:
             return None
         given = unquote(urlsplit(today).path)
     folder = Path(given)
-    if (folder / "bundle").is_dir():
-        folder = folder / "bundle"
+    if (results_of(folder) / "bundle").is_dir():
+        folder = results_of(folder) / "bundle"
     read_artifact(folder, BUNDLE)
     link = work / "champions" / content_digest(folder)[:16]
     link.parent.mkdir(exist_ok=True)
@@ -164,31 +160,15 @@ def _containers(image: str, settings: RunSettings, given: Mapping[str, str | int
     return request(image, [*read, str(root.parent)], [str(folder) for folder in write])
 
 
-def _publish(outputs: Mapping[str, Any], root: Path, out: Path, work: Path) -> None:
-    """Gather all results beside the old ones, then put each in place by a rename."""
-    fresh, old = work / "fresh", work / "old"
-    for folder in (fresh, old):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-    for name in ("prepared", "bundle"):
-        shutil.copytree(outputs[name], fresh / name)
-    for name in EVALUATION_FILES:
-        shutil.copy2(Path(outputs["evaluation"]) / name, fresh / name)
-    for name in MANIFEST_FILES:
-        for served in root.rglob(name):  # deploy is never cached, so its result is of this run
-            shutil.copy2(served, fresh / name)
-    for name in ("prepared", "bundle", *EVALUATION_FILES, *MANIFEST_FILES):
-        if (out / name).exists():
-            (out / name).rename(old / name)
-        if (fresh / name).exists():
-            (fresh / name).rename(out / name)
-    shutil.rmtree(old)
-    shutil.rmtree(fresh)
+def _prune(work: Path, outputs: Mapping[str, Any]) -> None:
+    """Remove the folders of runs and tasks without one of the latest results; kfp takes their cache entries as missing.
 
-
-def _prune(tasks: Path, outputs: Mapping[str, Any]) -> None:
-    """Remove the folders of runs and tasks without one of the latest results; kfp takes their cache entries as missing."""
+    Each goes by a rename first: of a task that is half removed, kfp would take what is left as its cached result.
+    """
+    tasks, removed = work / "tasks", work / "removed"
+    removed.mkdir(exist_ok=True)
     latest = {above for path in outputs.values() if isinstance(path, str) for above in Path(path).resolve().parents}
     for folder in (*tasks.iterdir(), *tasks.glob("*/*/*")):  # run / pipeline / task
         if folder.is_dir() and folder.resolve() not in latest:
-            shutil.rmtree(folder)
+            folder.rename(removed / uuid.uuid4().hex)
+    shutil.rmtree(removed, ignore_errors=True)

@@ -26,6 +26,7 @@ from longtail.components.distill.distill import distill
 from longtail.components.finetune.finetune import finetune
 from longtail.contracts.artifacts import MANIFEST
 from longtail.contracts.errors import UserError
+from longtail.contracts.folders import make_folder, place_of
 from longtail.contracts.prepared import PreparedDataset, Split
 from longtail.metrics.ranking import ranking_metrics
 from longtail.pipelines.code_version import code_digest, read_digest
@@ -183,9 +184,10 @@ def _write_best(study: optuna.Study, tuning: Tuning, required: bool = False) -> 
         return tuning.base
     settings = with_values(tuning.base, best.params)
     text = yaml.safe_dump(settings.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
-    partial = tuning.output.with_name(f".{tuning.output.name}.partial")
+    place = place_of(tuning.output)  # a link stays one
+    partial = place.with_name(f".{place.name}.partial")
     partial.write_text(f"# longtail tune: validation NDCG@10 {best.value:.4f}\n{text}")
-    partial.rename(tuning.output)
+    partial.rename(place)
     return settings
 
 
@@ -213,11 +215,11 @@ def _open_study(tuning: Tuning, identity: dict[str, str]) -> optuna.Study:
 
 @contextmanager
 def _only_study(tuning: Tuning) -> Iterator[None]:
-    tuning.work.mkdir(parents=True, exist_ok=True)
+    make_folder(tuning.work)
     with (tuning.work / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise UserError(f"--study {tuning.study}: another tune is at work in it; wait for its end") from None
         yield
 

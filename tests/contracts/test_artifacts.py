@@ -5,9 +5,10 @@ import os
 from pathlib import Path
 
 import pytest
+from helpers_killed import killed_at_each_step
 
-from longtail.contracts import artifacts
-from longtail.contracts.artifacts import BUNDLE, PREPARED, read_artifact, sha256, write_artifact
+from longtail.contracts import artifacts, folders
+from longtail.contracts.artifacts import BUNDLE, PREPARED, Format, check_place, read_artifact, sha256, write_artifact
 from longtail.contracts.errors import UserError
 
 
@@ -48,6 +49,53 @@ def test_a_second_writer_replaces_the_whole(artifact: Path):
     with write_artifact(artifact, PREPARED, {"n": 2}) as folder:
         (folder / "b.txt").write_text("b")
     assert sorted(path.name for path in artifact.iterdir()) == ["b.txt", "manifest.json"]
+
+
+@pytest.mark.parametrize("swaps", [True, False])
+def test_a_writer_killed_at_any_step_leaves_a_whole_artifact(
+    artifact: Path, monkeypatch: pytest.MonkeyPatch, swaps: bool
+):
+    if not swaps:
+        monkeypatch.setattr(folders, "_swapped", lambda *_: False)
+
+    def write(n: int) -> None:
+        with write_artifact(artifact, PREPARED, {"n": n}) as folder:
+            (folder / "b.txt").write_text(str(n))
+
+    found = set()
+    for _ in killed_at_each_step(lambda: write(2), lambda: write(1)):
+        if swaps:
+            assert (artifact / "manifest.json").is_file()
+        read = read_artifact(artifact, PREPARED)
+        assert read.file("b.txt").read_text() == str(read.facts["n"])
+        found.add(read.facts["n"])
+    assert found == {1, 2}
+
+
+def test_what_is_of_no_stage_or_of_another_is_never_replaced(artifact: Path, tmp_path: Path):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/manifest.json").write_text('{"name": "My web app", "version": 2}')
+    with pytest.raises(UserError, match="site: holds files that no stage of longtail wrote; name another folder"):
+        check_place(tmp_path / "site", PREPARED)
+    with pytest.raises(UserError, match="made: is a longtail/prepared artifact, which a longtail/bundle would replace"):
+        check_place(artifact, BUNDLE)
+    for kind in (PREPARED, Format(PREPARED.name, 99), None):
+        check_place(artifact, kind)
+    check_place(tmp_path / "site/of/mine", PREPARED)  # somebody else's manifest says nothing
+    for kind, place in ((BUNDLE, artifact), (PREPARED, tmp_path / "site")):
+        with pytest.raises(UserError), write_artifact(place, kind, {}):
+            raise AssertionError("the work began")
+    assert read_artifact(artifact, PREPARED).facts == {"n": 1}
+
+
+def test_a_place_inside_an_artifact_is_refused(artifact: Path, tmp_path: Path):
+    (tmp_path / "link").symlink_to(artifact / "deep")
+    for place in (artifact / "deep", artifact / "new/er", tmp_path / "link", tmp_path / "link/new"):
+        with pytest.raises(UserError, match=rf"{place}: lies inside {artifact}, a longtail/prepared artifact"):
+            check_place(place)
+    with write_artifact(tmp_path / "outer", PREPARED, {}) as folder, write_artifact(folder / "inner", BUNDLE, {}):
+        pass  # a stage may make artifacts of several, in one
+    assert read_artifact(tmp_path / "outer/inner", BUNDLE).facts == {}
 
 
 def edit(artifact: Path, **changes: object) -> None:

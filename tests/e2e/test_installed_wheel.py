@@ -92,7 +92,7 @@ def test_whole_run_from_inside_a_foreign_repository(installed, foreign):
     assert ended.returncode == 0, ended.stderr + (log.read_text()[-3000:] if log.exists() else "")
     shown = {path.name for path in (foreign / "out").iterdir() if path.name != ".work"}
     assert shown == {
-        "bundle", "prepared", "evaluation.json", "per_user.parquet", "report.html",
+        "results", "bundle", "prepared", "evaluation.json", "per_user.parquet", "report.html",
         "servingruntime.yaml", "inferenceservice.yaml", "run.log",
     }  # fmt: skip
     asked = longtail(installed, foreign, "recommend", "--run", "out", "--user", "user-00001", "-k", "3")

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,8 +11,10 @@ from typing import Any
 
 from longtail import __version__
 from longtail.contracts.errors import UserError
+from longtail.contracts.folders import check_new_folder, new_folder, place_of, put_back
 
 MANIFEST = "manifest.json"
+RESULTS = "results"  # in a run's folder: its artifacts (pipelines/local/run_folder.py)
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Format:
     version: int
 
 
+OURS = "longtail/"
 PREPARED = Format("longtail/prepared", 1)
 TEACHER = Format("longtail/teacher", 3)
 BUNDLE = Format("longtail/bundle", 2)
@@ -42,6 +44,13 @@ class Artifact:
         return self.path / name
 
 
+def results_of(run: str | os.PathLike[str]) -> Path:
+    """The folder of a run's artifacts, below the run's folder; that itself where an earlier version put them there."""
+    inside = place_of(run) / RESULTS
+    put_back(inside)
+    return inside if inside.is_dir() else Path(run)
+
+
 def sha256(path: Path) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as stream:
@@ -58,17 +67,56 @@ def file_inside(root: Path, name: str, manifest: str | Path) -> Path:
     return file
 
 
+def check_place(path: str | os.PathLike[str], kind: Format | None = None) -> None:
+    """Refuse, before any work, a place to which the artifact cannot be written, or that holds what it may not replace.
+
+    It may replace nothing, an empty folder, and an artifact of its own kind (of any kind where none is given).
+
+    Raises:
+        UserError: naming the place and the remedy.
+    """
+    check_new_folder(path)
+    check_outside(path)
+    place = place_of(path)
+    found = format_of(place)
+    if place.is_dir() and any(place.iterdir()) and not found:
+        raise UserError(f"{path}: holds files that no stage of longtail wrote; name another folder")
+    if kind and found and found.name != kind.name:
+        raise UserError(f"{path}: is a {found.name} artifact, which a {kind.name} would replace; name another folder")
+
+
+def check_outside(path: str | os.PathLike[str]) -> None:
+    """Refuse a place inside an artifact, which would be lost when that is replaced.
+
+    Raises:
+        UserError: naming the artifact.
+    """
+    for above in place_of(path).parents:
+        if inside := format_of(above):
+            raise UserError(f"{path}: lies inside {above}, a {inside.name} artifact; name a folder outside")
+
+
+def format_of(folder: Path) -> Format | None:
+    """What kind of artifact a folder says that it is; None for others, and where the manifest cannot be read."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+        found = Format(str(manifest["format"]), int(manifest["version"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return found if found.name.startswith(OURS) else None
+
+
 @contextmanager
 def write_artifact(path: str | os.PathLike[str], kind: Format, facts: dict[str, Any]) -> Iterator[Path]:
-    """Yield an empty folder to fill; on success it becomes ``path`` in one rename, on failure nothing stays.
+    """Yield an empty folder to fill; on success it is put at ``path`` in one step, on failure nothing stays.
 
     ``facts`` may be filled while the block runs; it is written to the manifest at its end.
+
+    Raises:
+        UserError: what ``check_place`` refuses.
     """
-    target = Path(path)
-    partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
+    check_place(path, kind)
+    with new_folder(path) as partial:
         yield partial
         files = sorted(file for file in partial.rglob("*") if file.is_file())
         readable = partial.stat().st_mode & 0o444
@@ -82,11 +130,6 @@ def write_artifact(path: str | os.PathLike[str], kind: Format, facts: dict[str, 
             "files": {str(file.relative_to(partial)): sha256(file) for file in files},
         }
         (partial / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
-        if target.exists():
-            shutil.rmtree(target) if target.is_dir() else target.unlink()
-        partial.rename(target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def read_artifact(path: str | os.PathLike[str], kind: Format) -> Artifact:
@@ -95,7 +138,8 @@ def read_artifact(path: str | os.PathLike[str], kind: Format) -> Artifact:
     Raises:
         UserError: naming the file that is missing, truncated or changed, or the format that was found instead.
     """
-    root = Path(path)
+    root = Path(os.path.expanduser(path))  # noqa: PTH111  (as place_of does)
+    put_back(root)
     manifest_path = root / MANIFEST
     if not root.is_dir():
         raise UserError(f"{root}: no such folder; a {kind.name} artifact was expected here")

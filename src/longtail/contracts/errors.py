@@ -1,7 +1,19 @@
 """The one error a user can cause. Everything that is not a ``UserError`` is a bug and keeps its traceback."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 EXIT_CODE = 2
 
 
 class UserError(ValueError):
     """A fault in data, settings or environment: one message that names the file, row or key, and the remedy."""
+
+
+@contextmanager
+def about(option: str) -> Iterator[None]:
+    """Begin the message of a ``UserError`` with the option that it is about."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{option} {error}") from None

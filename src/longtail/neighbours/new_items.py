@@ -19,7 +19,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy import sparse
 
-from longtail.contracts.artifacts import BUNDLE, MANIFEST, sha256, write_artifact
+from longtail.contracts.artifacts import BUNDLE, MANIFEST, check_place, sha256, write_artifact
 from longtail.contracts.columns import Columns
 from longtail.contracts.errors import UserError
 from longtail.neighbours.words import tfidf_vectors
@@ -54,6 +54,7 @@ def add_items(
     Raises:
         UserError: an item of the catalogue with other content, unless ``replace_known``; a bundle without text encoder.
     """
+    check_place(output, BUNDLE)
     loaded = load_bundle(bundle)
     if not loaded.has_text_encoder:
         raise UserError(f"{loaded.path}: holds no text encoder, so nothing can be known of new items; train with text")

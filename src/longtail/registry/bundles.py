@@ -8,7 +8,6 @@ champion.json     the champion and every promotion; the only file that ever chan
 import hashlib
 import json
 import re
-import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 from longtail.contracts.artifacts import BUNDLE, MANIFEST, file_inside, read_artifact, sha256
 from longtail.contracts.errors import UserError
+from longtail.contracts.folders import new_folder
 from longtail.registry.interface import Promotion, Version
 from longtail.registry.stores import Store
 
@@ -31,29 +31,24 @@ def bundle_id(manifest: bytes) -> str:
 
 def copy_bundle(store: Store, key: str, manifest: bytes, folder: Path) -> Path:
     """The bundle whose files' keys start with ``key``, checked, in a folder named by its id below ``folder``."""
-    id = bundle_id(manifest)
-    target, partial = folder / id, folder / f".{id}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
+    target = folder / bundle_id(manifest)
     try:
-        for name, checksum in json.loads(manifest)["files"].items():
-            copy = file_inside(partial, name, f"{store.uri}/{key}{MANIFEST}")
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            store.download(key + name, copy)
-            if sha256(copy) != checksum:
-                raise UserError(
-                    f"{store.uri}/{key}{name}: differs from its checksum, so it was damaged or changed; remove it and "
-                    "publish the bundle again"
-                )
-        (partial / MANIFEST).write_bytes(manifest)
-        read_artifact(partial, BUNDLE)
-        shutil.rmtree(target, ignore_errors=True)
-        partial.rename(target)
+        with new_folder(target) as fresh:
+            for name, checksum in json.loads(manifest)["files"].items():
+                copy = file_inside(fresh, name, f"{store.uri}/{key}{MANIFEST}")
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                store.download(key + name, copy)
+                if sha256(copy) != checksum:
+                    raise UserError(
+                        f"{store.uri}/{key}{name}: differs from its checksum, so it was damaged or changed; remove it and "
+                        "publish the bundle again"
+                    )
+            (fresh / MANIFEST).write_bytes(manifest)
+            read_artifact(fresh, BUNDLE)
     except OSError as error:
         raise UserError(
             f"{folder}: the bundle cannot be written there ({error.strerror}); give another folder"
         ) from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return target
 
 

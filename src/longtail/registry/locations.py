@@ -1,5 +1,6 @@
 """Where bundles and registries lie: the files behind an address, and a bundle copied from one."""
 
+import os
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -24,7 +25,7 @@ def open_store(uri: str) -> Store:
         return GcsStore(uri)
     if uri.startswith(PVC):
         return FolderStore(Path(readable(uri)), uri.rstrip("/"))
-    path = unquote(uri.removeprefix("file://")) if uri.startswith("file://") else uri
+    path = unquote(uri.removeprefix("file://")) if uri.startswith("file://") else os.path.expanduser(uri)  # noqa: PTH111
     if "://" in path or not path:
         raise UserError(f"{uri or 'an empty address'}: is no place for a registry; give {FORMS}")
     return FolderStore(Path(path).absolute(), Path(path).absolute().as_uri())

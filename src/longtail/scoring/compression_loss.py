@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from longtail.contracts.artifacts import BUNDLE, MANIFEST, sha256, write_artifact
+from longtail.contracts.artifacts import BUNDLE, MANIFEST, check_place, sha256, write_artifact
 from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset, Split
 from longtail.metrics.ranking import TargetRanks, ndcg, rank_targets
@@ -41,6 +41,7 @@ def compress(
         raise UserError(
             f"no compression is on; turn one of {', '.join(names)} on, for example distill.compression.int8_items=true"
         )
+    check_place(output, BUNDLE)
     loaded = load_bundle(bundle)
     if loaded.item_ids != prepared.item_ids or loaded.facts["train_digest"] != prepared.train_digest():
         raise UserError(f"{bundle}: did not learn from {prepared.artifact.path}, so its loss cannot be measured there")

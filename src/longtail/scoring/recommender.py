@@ -13,11 +13,11 @@ The one place where ids become codes, where limits are checked, and where it is 
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from longtail.contracts.artifacts import results_of
 from longtail.contracts.errors import UserError
 from longtail.registry.champion import champion_folder
 from longtail.scoring.bundle import Bundle, load_bundle
@@ -80,8 +80,8 @@ class Recommender:
         Raises:
             UserError: there is no bundle, it is damaged, or the registry has no champion yet.
         """
-        if (Path(place) / "bundle").is_dir():  # a run's results
-            place = Path(place) / "bundle"
+        if (results_of(place) / "bundle").is_dir():
+            place = results_of(place) / "bundle"
         with champion_folder(os.fspath(place)) as folder:
             if folder is None:
                 raise UserError(f"{place}: has no champion yet; promote a bundle, or name one")

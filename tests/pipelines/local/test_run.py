@@ -18,7 +18,7 @@ from longtail.pipelines.run_settings import load_settings
 
 STUB = "helpers_stub_pipeline:build"
 TESTS = Path(__file__).parents[2]
-RESULTS = {"evaluation.json", "per_user.parquet", "report.html", "bundle", "prepared", "run.log"}
+RESULTS = {"evaluation.json", "per_user.parquet", "report.html", "bundle", "prepared", "results", "run.log"}
 
 
 @pytest.fixture
@@ -115,6 +115,7 @@ def test_failed_gate_leaves_no_service_behind(shop, capfd):
     run_local(inputs(shop), STUB)
     assert states(capfd.readouterr().out)["deploy"] == "skipped"
     assert visible(shop / "out") == RESULTS
+    assert not (shop / "out/results/inferenceservice.yaml").exists()
 
 
 def test_user_error_inside_a_task_is_its_one_message_and_leaves_the_former_results(shop):
@@ -223,7 +224,7 @@ def test_foreign_packages_in_the_working_folder_do_no_harm(shop, monkeypatch):
 
 def test_out_that_cannot_be_made(shop):
     (shop / "taken").write_text("")
-    with pytest.raises(UserError, match=r"^--out .*taken/out: cannot be made"):
+    with pytest.raises(UserError, match=r"^--out .*taken/out/results: cannot be written, .*taken is a file"):
         run_local(inputs(shop, out="taken/out"), STUB)
 
 
