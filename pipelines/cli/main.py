@@ -1,11 +1,11 @@
 """The command `longtail`. Heavy imports lie inside the commands, so that --help is quick."""
 
 import logging
-import os
 import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -94,7 +94,7 @@ def _options(
 
 def _with_home(word: str) -> str:
     """``~`` in ``--output=~/x`` and ``--set a.b=~/x``, where no shell expands it: the home folder."""
-    return re.sub(r"^((?:[\w.-]+=)*)~(?=/)", lambda found: found[1] + os.path.expanduser("~"), word)
+    return re.sub(r"^((?:[\w.-]+=)*)~(?=/)", lambda found: found[1] + str(Path.home()), word)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
