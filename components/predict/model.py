@@ -38,11 +38,14 @@ Prediction = dict[str, Any]
 
 
 class RecommendationModel(kserve.Model):
-    """Scores off the event loop, in as many threads as there are cores; each request is computed by one of them."""
+    """Scores off the event loop, in as many threads as there are cores; each request is computed by one of them.
 
-    def __init__(self, name: str, bundle: str | os.PathLike[str]) -> None:
+    max_k: items that an instance may ask for; None: the whole catalogue.
+    """
+
+    def __init__(self, name: str, bundle: str | os.PathLike[str], max_k: int | None = None) -> None:
         super().__init__(name)
-        self.path = bundle
+        self.path, self.max_k = bundle, max_k
         self._pool = ThreadPoolExecutor(available_cores(), thread_name_prefix="score")
 
     def load(self) -> bool:
@@ -52,7 +55,7 @@ class RecommendationModel(kserve.Model):
             UserError: naming the bundle's file that is missing or changed.
         """
         bundle = load_bundle(self.path)
-        self._recommender = Recommender(bundle, threads=1)
+        self._recommender = Recommender(bundle, threads=1, max_k=self.max_k)
         self._predictions([Instance()])
         monitoring.start_at_zero(self.name)
         if "data_until" in bundle.facts:  # bundles made before it was recorded have none

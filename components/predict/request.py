@@ -10,12 +10,11 @@ from longtail.system.kserve_sdk import kserve
 InvalidInput = kserve.errors.InvalidInput
 
 MAX_INSTANCES = 64  # a request; more belong into several requests
-MAX_HISTORY = 1000  # item ids; the model reads the latest ``max_history`` of them
-MAX_ATTRIBUTES = 100
+MAX_ATTRIBUTES = 10_000  # far above what one of the data's users has, as the limit below
 MAX_INTERESTS = 2000  # characters
 INPUT_TENSOR = "request"
 
-Text = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
 
 
 class Instance(BaseModel):
@@ -23,7 +22,7 @@ class Instance(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    history: list[Text] = Field([], max_length=MAX_HISTORY)  # item ids, oldest first
+    history: list[Text] = []  # item ids, oldest first; the recommender says how many are read
     attributes: list[Text] = Field([], max_length=MAX_ATTRIBUTES)  # ``name=value``, or an object of name: value
     interests: str | None = Field(None, max_length=MAX_INTERESTS)
     k: int | None = Field(None, ge=1)

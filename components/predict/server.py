@@ -22,10 +22,13 @@ log = logging.getLogger(__name__)
 
 DEFAULT_BUNDLE = "/mnt/models"  # where KServe's storage initializer puts what STORAGE_URI names
 MAX_PORT = 65535
+MAX_K = 100  # items for one user: the answers of a request of 64 users stay below a few MB
 
 
-def serve(bundle: str | os.PathLike[str], name: str, http_port: int = 0, grpc_port: int = 0) -> None:
-    """Serve a bundle until SIGTERM or SIGINT. A port of 0 is chosen free.
+def serve(
+    bundle: str | os.PathLike[str], name: str, http_port: int = 0, grpc_port: int = 0, max_k: int = MAX_K
+) -> None:
+    """Serve a bundle until SIGTERM or SIGINT. A port of 0 is chosen free. max_k: items that an instance may ask for.
 
     Raises:
         UserError: a port that is taken, or what is wrong with the bundle.
@@ -36,7 +39,7 @@ def serve(bundle: str | os.PathLike[str], name: str, http_port: int = 0, grpc_po
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # scoring threads share the cores: numpy must not multiply them
     from longtail.components.predict.model import RecommendationModel  # with numpy, so not before the line above
 
-    model = RecommendationModel(name, bundle)
+    model = RecommendationModel(name, bundle, max_k)
     model.load()
     log.info("serving %s as %s on http://127.0.0.1:%d (gRPC on %d)", Path(bundle), name, http_port, grpc_port)
     start(model, http_port, grpc_port)
@@ -103,10 +106,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--name", default="longtail", help="name of the model in addresses (default: %(default)s)")
     parser.add_argument("--http-port", type=int, default=0, help="port of V1 and V2 over HTTP; 0 chooses a free one")
     parser.add_argument("--grpc-port", type=int, default=0, help="port of V2 over gRPC; 0 chooses a free one")
+    parser.add_argument(
+        "--max-k", type=int, default=MAX_K, help="items that an instance may ask for (default: %(default)s)"
+    )
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
-        serve(options.bundle, options.name, options.http_port, options.grpc_port)
+        serve(options.bundle, options.name, options.http_port, options.grpc_port, options.max_k)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_CODE

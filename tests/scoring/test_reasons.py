@@ -51,3 +51,17 @@ def test_reasons_say_what_the_score_came_from(reasons, asked, item, reason):
 def test_a_reason_names_no_item_that_the_score_did_not_read(reasons):
     # a lies before the latest three, so it contributed nothing to b
     assert reasons.of(query(A, D, D, D), np.array([B])) == ["fits your history as a whole"]
+
+
+@pytest.mark.parametrize(
+    ("interests", "said"),
+    [
+        ("red lamp " * 200, "red lamp " * 6 + "red…"),
+        ("red lamp" + "x" * 2000, "red lamp" + "x" * 51 + "…"),
+        ("red\n\tlamp", "red lamp"),
+        (f"{'red lamp ' * 6}redred", f"{'red lamp ' * 6}redred"),  # 60 characters
+    ],
+)
+def test_a_long_interest_is_not_repeated_in_every_reason(reasons, interests, said, monkeypatch):
+    monkeypatch.setattr(reasons, "_matching", lambda *_: np.array([True, True]))
+    assert reasons.of(query(interests=interests), np.array([A, B])) == [f"matches your interest in {said}"] * 2

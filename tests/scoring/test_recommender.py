@@ -8,6 +8,7 @@ from helpers_hand_bundle import write_hand_bundle
 
 from longtail.contracts.errors import UserError
 from longtail.registry.opening import open_registry
+from longtail.scoring import recommender as recommending
 from longtail.scoring.bundle import load_bundle
 from longtail.scoring.recommender import Asked, Recommender
 
@@ -66,6 +67,49 @@ def test_several_users_are_answered_as_each_alone(recommender):
 def test_k_outside_the_catalogue_is_refused(recommender, k, message):
     with pytest.raises(UserError, match=message):
         recommender.recommend(k=k)
+
+
+def test_a_server_gives_at_most_so_many_items(recommender):
+    limited = Recommender(recommender.bundle, max_k=10)
+    assert limited.recommend(k=4) == recommender.recommend(k=4)
+    with pytest.raises(UserError, match="k is 11, but at most 10 items are given; ask for fewer"):
+        limited.recommend(k=11)
+    with pytest.raises(UserError, match="max_k is 9, but who names no k gets 10 items"):
+        Recommender(recommender.bundle, max_k=9)
+
+
+def test_of_a_long_history_the_latest_are_read(recommender, monkeypatch):
+    monkeypatch.setattr(recommending, "MAX_HISTORY", 3)
+    answer = recommender.recommend(["y", "c", "b", "z", "a"], k=4)
+    assert answer == recommender.recommend(["b", "z", "a"], k=4)
+    assert answer.unknown_items == ["z"]
+    assert {item.item_id for item in answer.items} == {"c", "d"}  # what is older may come again
+
+
+def test_thousands_of_items_are_a_history(recommender):
+    long = recommender.recommend(["d"] * 5000 + ["a", "b"], k=4)
+    assert [item.item_id for item in long.items] == ["c"]
+    assert long.segment == "head"
+
+
+@pytest.mark.parametrize("room, pieces", [(4, [1, 1, 1, 1, 1]), (9, [2, 2, 1]), (1, [1, 1, 1, 1, 1]), (1000, [5])])
+def test_scores_of_many_users_are_computed_in_pieces(recommender, monkeypatch, room, pieces):
+    asked = [Asked(k=2), Asked(["a"], k=3), Asked(["b"], ["gender=F"]), Asked(["a", "b"]), Asked(interests="lamp")]
+    expected = recommender.answers(asked)
+    score, sizes = recommender._scorer.score, []
+
+    def counted(queries):
+        sizes.append(len(queries))
+        return score(queries)
+
+    monkeypatch.setattr(recommending, "PIECE_SCORES", room)
+    monkeypatch.setattr(recommender._scorer, "score", counted)
+    answers = recommender.answers(asked)
+    assert sizes == pieces
+    for answer, one in zip(answers, expected, strict=True):
+        assert [item.item_id for item in answer.items] == [item.item_id for item in one.items]
+        assert [item.score for item in answer.items] == pytest.approx([item.score for item in one.items])
+        assert [item.reason for item in answer.items] == [item.reason for item in one.items]
 
 
 def test_interests_without_a_text_encoder_are_refused(tmp_path):

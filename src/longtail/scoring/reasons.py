@@ -10,6 +10,7 @@ from longtail.scoring.query import Query
 from longtail.scoring.scorer import Scorer, buckets_of
 
 NEAR = 0.95  # "similar" and "matches" are said of what is nearer than this share of the catalogue
+SHOWN = 60  # characters of an interest in a reason
 SAMPLE = 512  # items whose cosines with each other show how near items of this catalogue are
 
 Causes = Sequence[int | None]  # for each recommended item: an item of the history, or none
@@ -39,7 +40,7 @@ class Reasons:
             if cause is not None:
                 reasons.append(f"because of {self._name(cause)} in your history")
             elif matches:
-                reasons.append(f"matches your interest in {query.interests}")
+                reasons.append(f"matches your interest in {_shortened(query.interests or '')}")
             elif near is not None:
                 reasons.append(f"similar to {self._name(near)}")
             else:
@@ -82,6 +83,12 @@ class Reasons:
 
     def _name(self, item: int) -> str:
         return self._bundle.titles[item] or self._bundle.item_ids[item]
+
+
+def _shortened(words: str) -> str:
+    """A reason is said of every item, so it does not repeat all that somebody wrote."""
+    line = " ".join(words.split())
+    return line if len(line) <= SHOWN else f"{line[: SHOWN - 1].rstrip()}…"
 
 
 def _greatest(recent: NDArray[np.int32], values: NDArray[np.floating], above: float) -> Causes:

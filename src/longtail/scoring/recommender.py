@@ -27,6 +27,8 @@ from longtail.scoring.scorer import Scorer
 from longtail.scoring.top import top_items
 
 DEFAULT_K = 10
+MAX_HISTORY = 10_000  # item ids that are read of a history, the latest ones
+PIECE_SCORES = 4_000_000  # scores of several users that are there at one time, 16 MB; those of one user at least
 
 Attributes = Mapping[str, str | int] | Sequence[str]  # {name: value}, or ``name=value`` texts
 
@@ -41,7 +43,8 @@ class Recommendation:
 
 @dataclass(frozen=True)
 class Asked:
-    """What is known of one user. history: item ids, oldest first. k: items wanted; None takes 10, or all where there are fewer."""
+    """What is known of one user. history: item ids, oldest first, of which the latest ``MAX_HISTORY`` are read. k: items
+    wanted; None takes 10, or all where there are fewer."""
 
     history: Sequence[str] = ()
     attributes: Attributes = ()
@@ -65,10 +68,17 @@ class Recommender:
     Args:
         bundle: what to ask.
         threads: CPU threads a question may use; 0 takes all cores.
+        max_k: items in an answer at most; None allows the whole catalogue.
+
+    Raises:
+        UserError: ``max_k`` is less than the items that who names no number gets.
     """
 
-    def __init__(self, bundle: Bundle, threads: int = 0) -> None:
+    def __init__(self, bundle: Bundle, threads: int = 0, max_k: int | None = None) -> None:
+        if max_k is not None and max_k < DEFAULT_K:
+            raise UserError(f"max_k is {max_k}, but who names no k gets {DEFAULT_K} items; give at least that")
         self.bundle = bundle
+        self._max_k = max_k
         self._scorer = Scorer(bundle, threads)
         self._reasons = Reasons(self._scorer)
         self._codes = {item: code for code, item in enumerate(bundle.item_ids)}
@@ -112,7 +122,7 @@ class Recommender:
             Answer(
                 items=items[:k],
                 segment=str(segment),
-                unknown_items=[item for item in one.history if item not in self._codes],
+                unknown_items=[item for item in latest(one.history) if item not in self._codes],
                 unknown_attributes=[name for name in query.attributes if name not in self._scorer.attributes],
             )
             for one, query, segment, items, k in zip(
@@ -124,9 +134,11 @@ class Recommender:
         """Refuse what cannot be answered.
 
         Raises:
-            UserError: ``k`` is not between 1 and the size of the catalogue, or the bundle cannot read interests.
+            UserError: ``k`` is not between 1 and ``max_k`` or the size of the catalogue, or the bundle cannot read interests.
         """
         count = len(self.bundle.item_ids)
+        if asked.k is not None and self._max_k is not None and asked.k > self._max_k:
+            raise UserError(f"k is {asked.k}, but at most {self._max_k} items are given; ask for fewer")
         if asked.k is not None and asked.k > count:
             raise UserError(f"k is {asked.k}, but the catalogue holds {count} items; ask for fewer")
         if asked.k is not None and asked.k < 1:
@@ -136,14 +148,18 @@ class Recommender:
 
     def query(self, asked: Asked) -> Query:
         """The question in codes; items that the catalogue does not hold are left out."""
-        codes = [self._codes[item] for item in asked.history if item in self._codes]
+        codes = [self._codes[item] for item in latest(asked.history) if item in self._codes]
         given = asked.attributes
         names = [f"{name}={value}" for name, value in given.items()] if isinstance(given, Mapping) else list(given)
         return Query(np.array(codes, dtype=np.int32), names, asked.interests)
 
     def best(self, queries: Sequence[Query], k: int) -> list[list[Recommendation]]:
         """The best ``k`` items of each query with a reason each; ties go to the smaller code."""
-        return [self._of(query, scores, k) for query, scores in zip(queries, self._scorer.score(queries))]
+        size = max(PIECE_SCORES // len(self.bundle.item_ids), 1)
+        pieces = (queries[begin : begin + size] for begin in range(0, len(queries), size))
+        return [
+            self._of(query, scores, k) for piece in pieces for query, scores in zip(piece, self._scorer.score(piece))
+        ]
 
     def _of(self, query: Query, scores: NDArray[np.float32], k: int) -> list[Recommendation]:
         excluded = query.history if self.bundle.facts["exclude_history"] else query.history[:0]
@@ -152,3 +168,8 @@ class Recommender:
             Recommendation(self.bundle.item_ids[item], self.bundle.titles[item], float(scores[item]), reason)
             for item, reason in zip(chosen, self._reasons.of(query, chosen))
         ]
+
+
+def latest(history: Sequence[str]) -> Sequence[str]:
+    """What is read of a history: the one rule for long ones, so that evaluated and served answers are the same."""
+    return history[-MAX_HISTORY:]

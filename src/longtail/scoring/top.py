@@ -10,9 +10,14 @@ def top_items(scores: NDArray[np.floating], k: int, excluded: NDArray[np.integer
     """Codes of the best ``k`` items, best first; ties go to the smaller code. Fewer where too many are excluded.
 
     scores [items]; excluded: item codes that may not be chosen.
+
+    Raises:
+        ValueError: a score is NaN, which compares with nothing.
     """
     allowed = np.array(scores)
     allowed[excluded] = -np.inf
+    if np.isnan(allowed.max(initial=-np.inf)):
+        raise ValueError(f"item {int(np.isnan(allowed).argmax())} has the score nan; scores must be numbers")
     candidates = np.flatnonzero(allowed >= _lower_bound(allowed, k))  # ascending, so that a stable sort settles ties
     best = candidates[np.argsort(-allowed[candidates], kind="stable")][:k]
     return best[allowed[best] > -np.inf]

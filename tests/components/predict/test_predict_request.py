@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from kserve import InferInput, InferRequest
 from kserve.errors import InvalidInput
@@ -18,6 +20,12 @@ def test_attributes_as_object_and_as_list_are_the_same():
     first, second = instances_of_v1(given)
     assert first == second
     assert first.attributes == ["gender=F", "age=25"]
+
+
+def test_whatever_a_user_of_the_data_has_may_be_asked():
+    given = {"history": ["x" * 600] * 20_000, "attributes": {f"column {n}": n for n in range(200)}}
+    assert len(instances_of_v1({"instances": [given]})[0].history) == 20_000
+    assert len(instances_of_v2(v2([json.dumps(given)]))[0].attributes) == 200
 
 
 def test_a_body_without_a_json_content_type_is_read_all_the_same():
@@ -52,7 +60,10 @@ def test_v2_elements_are_instances_as_text_or_bytes():
             {"instances": [{"history": ["a", 7]}]},
             r"instances\[0\].history\[1\]: input should be a valid string \(given: '7'\)",
         ),
-        ({"instances": [{"history": ["a"] * 1001}]}, r"instances\[0\].history: list should have at most 1000 items"),
+        (
+            {"instances": [{"history": ["a"] * 1001 + [""]}]},
+            r"instances\[0\].history\[1001\]: string should have at least 1",
+        ),
         ({"instances": [{"attributes": {"a": [1]}}]}, r"instances\[0\].attributes: a must be a text or a whole number"),
         ({"instances": [{"attributes": "a=b"}]}, r"instances\[0\].attributes: input should be a valid list"),
         ({"instances": [{"interests": 5}]}, r"instances\[0\].interests: input should be a valid string \(given: '5'\)"),

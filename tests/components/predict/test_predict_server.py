@@ -24,6 +24,7 @@ from longtail.components.predict.server import main
 from longtail.contracts.errors import UserError
 from longtail.rollout.addresses import at
 from longtail.rollout.answers import ask_v2
+from longtail.scoring.recommender import Recommender
 from longtail.system.http import call
 from longtail.system.machine import free_ports
 
@@ -92,6 +93,15 @@ def test_unknown_items_and_attributes_are_listed_and_change_nothing(server):
     assert unknown["segment"] == "tail"
 
 
+def test_a_history_of_thousands_is_answered_as_evaluated(server, bundle):
+    history = [*(["d", "c", "z"] * 4000), "a"]
+    (prediction,) = ask(server.url, "shop", [{"history": history, "k": 3}])
+    evaluated = Recommender.load(bundle).recommend(history, k=3)
+    assert shown(prediction) == [(item.item_id, item.title, pytest.approx(item.score)) for item in evaluated.items]
+    assert [item["item_id"] for item in prediction["items"]] == ["b"]
+    assert set(prediction["unknown_items"]) == {"z"}
+
+
 def test_interests_are_read(server):
     (prediction,) = ask(server.url, "shop", [{"interests": "red lamp", "k": 1}])
     # q = (.7, 1): a = .7 + 1 / (1 + .0625 ** 2) ** .5 of its neighbours' row + .1
@@ -126,6 +136,7 @@ def test_v2_metadata_names_the_tensors(server):
     ("body", "message"),
     [
         (b'{"instances": [{"k": 5}]}', "instance 0: k is 5, but the catalogue holds 4 items; ask for fewer"),
+        (b'{"instances": [{}, {"k": 101}]}', "instance 1: k is 101, but at most 100 items are given; ask for fewer"),
         (b'{"instances": [{}, {"k": 0}]}', "instances[1].k: input should be greater than or equal to 1 (given: '0')"),
         (
             b'{"instances": [{"user": "u"}]}',
@@ -281,6 +292,11 @@ def test_a_port_in_use_is_named_with_the_remedy(bundle, option, capsys):
 def test_bad_ports_are_refused(options, message, capsys):
     assert main(options) == 2
     assert message in capsys.readouterr().err
+
+
+def test_fewer_items_than_are_given_unasked_are_no_limit(bundle, capsys):
+    assert main(["--bundle", str(bundle), "--max-k", "9"]) == 2
+    assert capsys.readouterr().err == "error: max_k is 9, but who names no k gets 10 items; give at least that\n"
 
 
 def test_both_ports_must_differ(capsys):
