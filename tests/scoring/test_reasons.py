@@ -56,7 +56,7 @@ def test_a_reason_names_no_item_that_the_score_did_not_read(reasons):
 @pytest.mark.parametrize(
     ("interests", "said"),
     [
-        ("red lamp " * 200, "red lamp " * 6 + "red…"),
+        ("red lamp " * 200, "red lamp " * 6 + "red l…"),
         ("red lamp" + "x" * 2000, "red lamp" + "x" * 51 + "…"),
         ("red\n\tlamp", "red lamp"),
         (f"{'red lamp ' * 6}redred", f"{'red lamp ' * 6}redred"),  # 60 characters

@@ -7,7 +7,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -97,8 +97,9 @@ class FolderStore:
         partials, target = self._root / PARTIAL, self._root / key
         partials.mkdir(parents=True, exist_ok=True)
         for file in partials.iterdir():
-            if time.time() - file.stat().st_mtime > FORGOTTEN_SECONDS:
-                file.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another writer moved it to its place meanwhile
+                if time.time() - file.stat().st_mtime > FORGOTTEN_SECONDS:
+                    file.unlink()
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = partials / uuid.uuid4().hex
         try:
