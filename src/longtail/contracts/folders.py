@@ -148,6 +148,8 @@ def put_back(path: AnyPath) -> None:
             return
         try:
             asides[-1].rename(missing)
+        except FileNotFoundError:  # others are at work here
+            return put_back(place)
         except OSError as error:
             if not os.path.lexists(missing):  # else somebody else was first
                 raise UserError(
@@ -186,8 +188,8 @@ def _put(fresh: Path, place: Path) -> None:
         put_back(place)
         raise
     for aside in asides:
-        if aside.is_dir():  # not if a reader put it back meanwhile
-            old = _beside(place, "partial")
+        old = _beside(place, "partial")
+        with suppress(FileNotFoundError):  # a reader put it back meanwhile
             aside.rename(old)  # at once, so that no kill leaves it to be put back some day
             shutil.rmtree(old, ignore_errors=True)
 
