@@ -26,8 +26,8 @@ from quality_stages import Done, Stages, digest_of, longtail, open_stages
 from quality_tables import NDCG, RECALL, figures, markdown, read_values
 
 from longtail.contracts.errors import EXIT_CODE, UserError
-from longtail.pipelines.code_version import LIBRARIES, code_digest
 from longtail.pipelines.run_settings import RunSettings, load_settings
+from longtail.system.code_version import LIBRARIES, code_digest
 
 HERE = Path(__file__).parent
 SPLITS = ("validation", "test")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from longtail.contracts.errors import UserError
-from longtail.pipelines.code_version import code_digest
+from longtail.system.code_version import code_digest
 
 LONGTAIL = "import sys; from longtail.pipelines.cli.main import main; main(sys.argv[1:])"
 DONE = "done.json"

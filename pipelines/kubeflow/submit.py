@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from longtail.contracts.errors import UserError
 from longtail.pipelines.activation import PIPELINE, compile_pipeline
-from longtail.pipelines.code_version import source_digest
 from longtail.pipelines.kubeflow.api import Api, connected, experiment_id, found_or_made, named
 from longtail.pipelines.resources import Resources, check_claims
+from longtail.system.code_version import source_digest
 
 
 class RunRequest(NamedTuple):

@@ -17,7 +17,6 @@ from longtail.contracts.artifacts import BUNDLE, read_artifact, results_of
 from longtail.contracts.errors import UserError, about
 from longtail.contracts.folders import make_folder, place_of
 from longtail.contracts.settings_base import places, with_places
-from longtail.pipelines.code_version import code_digest, content_digest, read_digest
 from longtail.pipelines.local.containers import image_id, request
 from longtail.pipelines.local.run_folder import adopt, check_results, publish
 from longtail.pipelines.local.runner import Execution, run_pipeline
@@ -26,6 +25,7 @@ from longtail.pipelines.run_settings import RunSettings
 from longtail.registry.bundles import POINTER
 from longtail.registry.champion import REGISTRY, bundle_today
 from longtail.system import channel
+from longtail.system.code_version import code_digest, content_digest, read_digest
 
 PIPELINE = "longtail.pipelines.activation:local_pipeline"
 

@@ -29,12 +29,12 @@ from longtail.contracts.errors import UserError
 from longtail.contracts.folders import make_folder, place_of
 from longtail.contracts.prepared import PreparedDataset, Split
 from longtail.metrics.ranking import ranking_metrics
-from longtail.pipelines.code_version import code_digest, read_digest
 from longtail.pipelines.run_settings import RunSettings
 from longtail.pipelines.tuning.search_space import read_space, with_values
 from longtail.scoring.bundle import load_bundle
 from longtail.scoring.ranked import rank_all
 from longtail.scoring.scorer import Scorer
+from longtail.system.code_version import code_digest, read_digest
 
 log = logging.getLogger(__name__)
 STUDY = "longtail"

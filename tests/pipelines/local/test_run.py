@@ -229,7 +229,7 @@ def test_out_that_cannot_be_made(shop):
 
 
 def test_code_digest_changes_with_the_code(tmp_path, monkeypatch):
-    from longtail.pipelines import code_version
+    from longtail.system import code_version
 
     package = tmp_path / "longtail"
     (package / "pipelines/cli").mkdir(parents=True)
