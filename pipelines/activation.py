@@ -37,8 +37,12 @@ class Results(NamedTuple):
 def build_pipeline(resources: Resources | None = None, image: str | None = None) -> GraphComponent:
     """The pipeline. On its tasks go ``resources``, which local runs would ignore, and an ``image`` in place of their own."""
     defaults = RunSettings()
-    kept = CHECKPOINTS if resources is not None and resources.finetune.checkpoint_claim else ""
+    kept = CHECKPOINTS if resources is not None and resources.have_checkpoint_claims else ""
     ask = partial(_ask, resources, image)
+
+    def reached(stage: str, checkpoints: str) -> str:
+        """The folder for checkpoints, but for a stage whose pod does not mount the claim that the other one's does."""
+        return checkpoints if not kept or getattr(resources, stage).checkpoint_claim else ""
 
     @dsl.pipeline(name=PIPELINE, description="From interaction logs to a served recommender.")
     def activation(
@@ -67,10 +71,20 @@ def build_pipeline(resources: Resources | None = None, image: str | None = None)
             "preprocess",
         ).outputs["prepared"]
         teacher = ask(
-            finetune(prepared=prepared, settings=finetune_settings, seed=seed, checkpoints=checkpoints), "finetune"
+            finetune(
+                prepared=prepared, settings=finetune_settings, seed=seed, checkpoints=reached("finetune", checkpoints)
+            ),
+            "finetune",
         ).outputs["teacher"]
         bundle = ask(
-            distill(prepared=prepared, teacher=teacher, settings=distill_settings, seed=seed), "distill"
+            distill(
+                prepared=prepared,
+                teacher=teacher,
+                settings=distill_settings,
+                seed=seed,
+                checkpoints=reached("distill", checkpoints),
+            ),
+            "distill",
         ).outputs["bundle"]
         evaluated = ask(
             evaluate(

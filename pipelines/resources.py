@@ -13,7 +13,7 @@ from longtail.contracts.errors import UserError
 from longtail.contracts.settings_base import Settings, parse, read_yaml
 from longtail.system.places import CLAIMS
 
-CHECKPOINTS = "/mnt/checkpoints"  # where the claim of finetune's checkpoints is mounted
+CHECKPOINTS = "/mnt/checkpoints"  # where a claim for checkpoints is mounted
 QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|[kKMGT]i?)?$"
 
 
@@ -49,8 +49,8 @@ class StageResources(Settings):
         return self
 
 
-class FinetuneResources(StageResources):
-    """Requests of the fine-tuning, whose progress can outlive its pod."""
+class TrainingResources(StageResources):
+    """Requests of a stage that trains, whose progress can outlive its pod."""
 
     checkpoint_claim: str | None = Field(
         None,
@@ -64,8 +64,8 @@ class Resources(Settings):
 
     fingerprint: StageResources = StageResources(cpu="1", memory="1Gi")
     preprocess: StageResources = StageResources(cpu="4", memory="8Gi")
-    finetune: FinetuneResources = FinetuneResources(cpu="4", memory="16Gi", shared_memory="2Gi", retries=2)
-    distill: StageResources = StageResources(cpu="4", memory="16Gi", shared_memory="2Gi")
+    finetune: TrainingResources = TrainingResources(cpu="4", memory="16Gi", shared_memory="2Gi", retries=2)
+    distill: TrainingResources = TrainingResources(cpu="4", memory="16Gi", shared_memory="2Gi")
     evaluate: StageResources = StageResources(cpu="4", memory="8Gi")
     deploy: StageResources = StageResources(cpu="1", memory="2Gi")
     secret_env: dict[str, tuple[str, ...]] = Field(
@@ -79,12 +79,17 @@ class Resources(Settings):
 
     @model_validator(mode="after")
     def _claims_are_mounted_once(self) -> "Resources":
-        if self.finetune.checkpoint_claim in self.claims:
-            raise ValueError(
-                f"claims: holds finetune.checkpoint_claim {self.finetune.checkpoint_claim}, and a pod mounts a claim only "
-                "once; take another one for the checkpoints"
-            )
+        for stage, wanted in (("finetune", self.finetune), ("distill", self.distill)):
+            if wanted.checkpoint_claim in self.claims:
+                raise ValueError(
+                    f"claims: holds {stage}.checkpoint_claim {wanted.checkpoint_claim}, and a pod mounts a claim only "
+                    "once; take another one for the checkpoints"
+                )
         return self
+
+    @property
+    def have_checkpoint_claims(self) -> bool:
+        return bool(self.finetune.checkpoint_claim or self.distill.checkpoint_claim)
 
 
 def apply(task: PipelineTask, wanted: StageResources) -> None:
@@ -101,7 +106,7 @@ def apply(task: PipelineTask, wanted: StageResources) -> None:
         kubernetes.add_toleration(task, **toleration.model_dump(exclude_none=True))
     if wanted.shared_memory:
         kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit=wanted.shared_memory)  # noqa: S108
-    if isinstance(wanted, FinetuneResources) and wanted.checkpoint_claim:
+    if isinstance(wanted, TrainingResources) and wanted.checkpoint_claim:
         kubernetes.mount_pvc(task, wanted.checkpoint_claim, CHECKPOINTS)
     if wanted.retries:
         task.set_retry(num_retries=wanted.retries, backoff_duration="60s", backoff_factor=2.0)

@@ -41,7 +41,7 @@ def main(folder: Path, stop_after: int | None, given: dict[str, object]) -> None
 
     training.validation_ndcg = dies  # type: ignore[assignment]
     with contextlib.suppress(KilledError):
-        training.train(model, make_data(), training.Run(settings, 0, torch.float32, folder, team))
+        training.train(model, make_data(), training.Run("finetune", settings, 0, torch.float32, folder, team))
     save_file(model.state_dict(), folder / f"model-{team.rank}.safetensors")
     team.wait()
     if torch.distributed.is_initialized():

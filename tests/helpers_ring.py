@@ -36,4 +36,4 @@ def make_model(dropout: float = 0.1) -> SequenceModel:
 
 
 def run_of(settings: TrainingSettings, folder: Path, precision: torch.dtype = torch.float32) -> Run:
-    return Run(settings, 0, precision, folder, Team(torch.device("cpu")))
+    return Run("finetune", settings, 0, precision, folder, Team(torch.device("cpu")))

@@ -1,7 +1,5 @@
 """Stage 3: trains the student on labels and on the teacher's scores, and writes the Student bundle."""
 
-import hashlib
-import json
 import shutil
 from pathlib import Path
 
@@ -9,10 +7,10 @@ import torch
 
 from longtail.components.distill.settings import DistillSettings
 from longtail.components.distill.teachers import extra_teachers, identity, load_teacher, read_teacher
-from longtail.contracts.artifacts import BUNDLE, Artifact, check_place
-from longtail.contracts.folders import make_folder, place_of
+from longtail.contracts.artifacts import BUNDLE, MANIFEST, Artifact, check_place, sha256
 from longtail.contracts.prepared import PreparedDataset
 from longtail.modeling.bundling import Fitted, write_bundle
+from longtail.modeling.checkpoint import run_folder
 from longtail.modeling.device import choose_precision
 from longtail.modeling.distillation import Lesson, Teacher
 from longtail.modeling.neighbour_term import NeighbourTerm
@@ -26,9 +24,16 @@ from longtail.scoring.compression_loss import compress
 
 
 def distill(
-    prepared: str | Path, teacher: str | Path, output: str | Path, settings: DistillSettings, seed: int = 0
+    prepared: str | Path,
+    teacher: str | Path,
+    output: str | Path,
+    settings: DistillSettings,
+    seed: int = 0,
+    checkpoints: str | Path | None = None,
 ) -> None:
     """Write the Student bundle to ``output``; of several processes (``modeling.parallel``) the first does.
+
+    ``checkpoints``: folder where a killed run finds its progress again, as in finetune.
 
     Raises:
         UserError: where a teacher was trained on other data than ``prepared``.
@@ -36,22 +41,19 @@ def distill(
     check_place(output, BUNDLE)
     data = PreparedDataset(prepared)
     artifact = read_teacher(teacher, data)
-    team = form_team(settings)
+    team = form_team(settings.device)
     taught = load_teacher(artifact, team.device)
     others = list(extra_teachers(settings.extra_teachers, data, team.device))
-    identities = [identity(artifact), *(other for _, other in others)]
-    known = [data.train_digest(), settings.canonical(), seed, *identities]
-    key = hashlib.sha256(json.dumps(known).encode()).hexdigest()[:16]
-    place = place_of(output)
-    folder = make_folder(place.with_name(f"{place.name}.checkpoints") / key)
+    inputs = [sha256(data.artifact.file(MANIFEST)), identity(artifact), *(other for _, other in others)]
+    folder = run_folder(output, checkpoints, settings, seed, inputs)
     torch.manual_seed(seed)
     student = _new_student(data, settings, taught).to(team.device)
-    lesson = Lesson(
-        [Teacher(model) for model in (taught, *(model for model, _ in others))], settings, student.shape.dim
-    )
+    teachers = [Teacher(model) for model in (taught, *(model for model, _ in others))]
+    lesson = Lesson(teachers, settings, student.shape.dim)
     term = ItemToItem.load(artifact.file("neighbours.safetensors"))
     beside = TrainingData.of(data, student.shape.max_history, NeighbourTerm.of(term, settings.training))
-    run = Run(settings.training, seed, choose_precision(settings.precision, team.device), folder, team)
+    precision = choose_precision(settings.precision, team.device)
+    run = Run("distill", settings.training, seed, precision, folder, team)
     score = train(student, beside, run, lesson.to(team.device))
     if team.first:
         facts = {"settings": settings.model_dump(mode="json"), "seed": seed, "validation_ndcg": score}

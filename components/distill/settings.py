@@ -6,7 +6,8 @@ from pydantic import Field, model_validator
 
 from longtail.contracts.settings_base import Place
 from longtail.modeling.lesson_settings import LessonSettings
-from longtail.modeling.training_settings import NeuralSettings, TrainingSettings
+from longtail.modeling.machine_settings import MachineSettings
+from longtail.modeling.training_settings import TrainingSettings
 from longtail.scoring.compression_settings import CompressionSettings
 
 
@@ -19,7 +20,7 @@ class StudentTraining(TrainingSettings):
     learning_rate: float = Field(2e-4, gt=0, description="Peak learning rate of the optimizer.")
 
 
-class DistillSettings(NeuralSettings, LessonSettings):
+class DistillSettings(MachineSettings, LessonSettings):
     """How the student learns from labels and from the teacher, and how it is made smaller."""
 
     start_from_teacher: bool = Field(

@@ -8,8 +8,6 @@ Files of the artifact:
     tensorboard/               training curves
 """
 
-import hashlib
-import json
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -20,11 +18,11 @@ from safetensors.torch import save_model
 
 from longtail.components.finetune.settings import FinetuneSettings
 from longtail.components.finetune.text_features import Reading, TextFeatures, read_texts
-from longtail.contracts.artifacts import TEACHER, check_place, write_artifact
+from longtail.contracts.artifacts import MANIFEST, TEACHER, check_place, sha256, write_artifact
 from longtail.contracts.errors import UserError
-from longtail.contracts.folders import make_folder, place_of
 from longtail.contracts.prepared import PreparedDataset
 from longtail.modeling.bundling import Fitted, write_bundle
+from longtail.modeling.checkpoint import run_folder
 from longtail.modeling.device import choose_precision
 from longtail.modeling.neighbour_term import NeighbourTerm
 from longtail.modeling.parallel import Team, form_team
@@ -45,7 +43,7 @@ def finetune(
     """Write the Teacher artifact to ``output``.
 
     ``checkpoints``: folder where a killed run finds its progress again; it keeps one sub-folder for each set of data,
-    settings and seed, which is removed when the run has finished. Of several processes (``modeling.parallel``) the first
+    settings, seed and code, which is removed when the run has finished. Of several processes (``modeling.parallel``) the first
     adapts the language model and writes the artifact.
 
     Raises:
@@ -58,10 +56,8 @@ def finetune(
             f"{prepared}: the training split holds no event, so nothing can be learnt; users need at least three events "
             "under leave_last_out, or take preprocess.split: global_time"
         )
-    key = hashlib.sha256(json.dumps([data.train_digest(), settings.canonical(), seed]).encode()).hexdigest()[:16]
-    place = place_of(output)
-    folder = make_folder((Path(checkpoints) if checkpoints else place.with_name(f"{place.name}.checkpoints")) / key)
-    team = form_team(settings)
+    folder = run_folder(output, checkpoints, settings, seed, [sha256(data.artifact.file(MANIFEST))])
+    team = form_team(settings.device, settings.shard)
     precision = choose_precision(settings.precision, team.device)
     reading = None
     if team.first:
@@ -73,7 +69,7 @@ def finetune(
     shape, n_attributes = Shape.of(settings.training, settings.max_history), len(data.facts["user_attributes"])
     model = SequenceModel(shape, torch.from_numpy(features.values), features.text_dim, n_attributes).to(team.device)
     beside = TrainingData.of(data, settings.max_history, NeighbourTerm.of(term, settings.training))
-    score = train(model, beside, Run(settings.training, seed, precision, folder, team))
+    score = train(model, beside, Run("finetune", settings.training, seed, precision, folder, team))
     if reading is not None:
         facts = {"settings": settings.model_dump(mode="json"), "seed": seed, "validation_ndcg": score}
         _write(output, Fitted.on_validation(model, data, term, seed), reading, facts, folder / "tensorboard")

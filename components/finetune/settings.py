@@ -2,11 +2,12 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from longtail.contracts.settings_base import Place
 from longtail.modeling.adaptation_settings import AdaptationSettings
-from longtail.modeling.training_settings import NeuralSettings, TrainingSettings
+from longtail.modeling.machine_settings import MachineSettings
+from longtail.modeling.training_settings import TrainingSettings
 from longtail.neighbours.term_settings import TermSettings
 
 
@@ -22,9 +23,14 @@ class TeacherTraining(TrainingSettings):
     )
 
 
-class FinetuneSettings(NeuralSettings, TermSettings):
+class FinetuneSettings(MachineSettings, TermSettings):
     """How the language model is adapted and the teacher trained."""
 
+    shard: bool = Field(
+        False,
+        description="Spread the sequence model's weights, gradients and optimizer state over the processes that accelerate "
+        "or torchrun started (FSDP), for models that do not fit; false keeps a copy in each process.",
+    )
     language_model: Annotated[str, Place()] = Field(
         "all-MiniLM-L6-v2", description="The embedded model, a Hugging Face id, or a local folder in that layout."
     )
@@ -73,3 +79,13 @@ class FinetuneSettings(NeuralSettings, TermSettings):
         }
         | {name: f"training.{name}" for name in TrainingSettings.model_fields}
     )
+
+    @model_validator(mode="after")
+    def _sharding_is_possible(self) -> "FinetuneSettings":
+        if self.shard and self.training.optimizer == "adafactor":
+            raise ValueError(
+                "training.optimizer adafactor cannot be sharded; take adamw, whose state shard spreads, or shard false"
+            )
+        if self.shard and self.precision == "fp16":
+            raise ValueError("precision fp16 cannot be sharded, as its losses are scaled; take bf16, or shard false")
+        return self

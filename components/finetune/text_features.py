@@ -94,7 +94,11 @@ def text_vectors(
     bf16: bool,
     folder: Path,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], UpperLayers | None]:
-    """Frozen text vectors [items, d], those that the model reads [items, text_dim], and the adapted layers."""
+    """Frozen text vectors [items, d], those that the model reads [items, text_dim], and the adapted layers.
+
+    Raises:
+        UserError: where there are fewer layers than are to be adapted, or vectors are not finite.
+    """
     adaptation, layers = settings.adaptation, len(language_model.layers)
     if adaptation.layers > layers:
         raise UserError(
@@ -102,6 +106,9 @@ def text_vectors(
         )
     first = layers - adaptation.layers
     frozen, cached = encode_texts(language_model, data.item_texts, device, bf16, cache_from=first)
+    _check_finite(
+        frozen, "finetune.language_model", settings.language_model, "take another, or finetune.precision: fp32"
+    )
     if adaptation.method == "none":
         return frozen, frozen[:, :0], None
     parts, upper = [frozen], None
@@ -113,7 +120,13 @@ def text_vectors(
         texts = AlteredTexts(wordings, language_model, first, device, bf16) if wordings else PlainTexts(cached, frozen)
         adapt(upper, texts, data.train_sequences(), adaptation, seed, bf16, folder)
         parts.append(adapted_vectors(upper, cached, device, bf16))
+        _check_finite(parts[1], "finetune.adaptation.learning_rate", adaptation.learning_rate, "take a smaller one")
     without_text = np.array([not text for text in data.item_texts])
     for part in parts:
         part[without_text] = 0.0  # an item without text is known by its id alone
     return frozen, np.concatenate(parts, axis=1), upper
+
+
+def _check_finite(vectors: NDArray[np.float32], setting: str, value: object, remedy: str) -> None:
+    if not np.isfinite(vectors).all():
+        raise UserError(f"{setting}: is {value}, and gives text vectors that are not finite numbers; {remedy}")

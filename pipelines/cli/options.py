@@ -45,6 +45,9 @@ Format = Annotated[
 Seed = Annotated[
     int | None, typer.Option(min=0, help="Seed of everything random, over that of the settings.", show_default=False)
 ]
+Checkpoints = Annotated[
+    Path | None, typer.Option(help="Folder from which a killed run resumes; beside the output where left out.")
+]
 Champion = Annotated[
     str | None,
     typer.Option(

@@ -10,6 +10,7 @@ from longtail.contracts.folders import check_new_file, make_folder
 from longtail.pipelines.cli.options import (
     Bundle,
     Champion,
+    Checkpoints,
     Config,
     Format,
     Interactions,
@@ -73,9 +74,7 @@ def finetune(
     output: Output,
     config: Config = None,
     overrides: Set = None,
-    checkpoints: Annotated[
-        Path | None, typer.Option(help="Folder from which a killed run resumes; beside the output where left out.")
-    ] = None,
+    checkpoints: Checkpoints = None,
     seed: Seed = None,
 ) -> None:
     """Stage 2: adapt the language model and train the teacher."""
@@ -93,6 +92,7 @@ def distill(
     output: Output,
     config: Config = None,
     overrides: Set = None,
+    checkpoints: Checkpoints = None,
     seed: Seed = None,
 ) -> None:
     """Stage 3: train the student on labels and the teacher's scores."""
@@ -100,7 +100,7 @@ def distill(
     begin_stage(output)
     from longtail.components.distill.distill import distill as stage
 
-    stage(prepared, teacher, output, settings.distill, settings.seed)
+    stage(prepared, teacher, output, settings.distill, settings.seed, checkpoints)
     typer.echo(f"Wrote {output}")
 
 

@@ -2,12 +2,16 @@
 
 import os
 import signal
+from pathlib import Path
+from typing import Annotated
 
 import pytest
 import torch
 from torch import nn
 
-from longtail.modeling.checkpoint import Progress, load_checkpoint, save_checkpoint
+from longtail.contracts.settings_base import Place, Settings
+from longtail.modeling import checkpoint
+from longtail.modeling.checkpoint import Progress, load_checkpoint, run_folder, save_checkpoint
 
 
 def model_and_optimizer(seed):
@@ -120,3 +124,50 @@ def test_the_first_epoch_is_the_best_so_far_whatever_its_score():
     progress.record(1, -3.0, {"weight": torch.ones(1)})
     assert (progress.best_score, progress.since_best) == (-3.0, 0)
     assert progress.best is not None
+
+
+def test_a_score_that_is_not_finite_is_no_epochs():
+    with pytest.raises(AssertionError):
+        Progress().record(1, float("nan"), {"w": torch.zeros(1)})
+
+
+class FirstStage(Settings):
+    model: Annotated[str, Place()]
+    rate: float = 0.1
+
+
+class SecondStage(FirstStage):
+    pass
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/model.safetensors").write_text("weights")
+    return tmp_path / "model"
+
+
+def test_a_run_finds_its_folder_again_wherever_it_writes(model: Path, tmp_path: Path) -> None:
+    settings = FirstStage(model=str(model))
+    folder = run_folder(tmp_path / "run1/out", tmp_path / "kept", settings, 0, ["data"])
+    assert folder == run_folder(tmp_path / "run2/out", tmp_path / "kept", settings, 0, ["data"])
+    assert folder.parent == tmp_path / "kept"
+    beside = run_folder(tmp_path / "run1/out", None, settings, 0, ["data"])
+    assert beside == tmp_path / "run1/out.checkpoints" / folder.name
+
+
+def test_whatever_the_result_depends_on_is_another_folder(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = FirstStage(model=str(model))
+
+    def folder(settings: Settings = settings, seed: int = 0, inputs: tuple[str, ...] = ("data",)) -> Path:
+        return run_folder(tmp_path / "out", None, settings, seed, inputs)
+
+    found = [folder(), folder(seed=1), folder(inputs=("other",)), folder(inputs=("data", "teacher"))]
+    found += [folder(FirstStage(model=str(model), rate=0.2)), folder(SecondStage(model=str(model)))]
+    (model / "model.safetensors").write_text("other weights")
+    found += [folder()]
+    monkeypatch.setattr(checkpoint, "code_digest", lambda: "other code")
+    found += [folder()]
+    assert len(set(found)) == len(found)

@@ -152,5 +152,5 @@ def test_it_joins_after_a_share_of_the_epochs(tmp_path: Path, monkeypatch: pytes
     for after, epochs in ((0.0, 8), (0.25, 6), (0.99, 0)):
         calls = 0
         changed = settings.model_copy(update={"term_after": after})
-        train(model, data, Run(changed, 0, torch.float32, tmp_path / str(after), Team(torch.device("cpu"))))
+        train(model, data, Run("finetune", changed, 0, torch.float32, tmp_path / str(after), Team(torch.device("cpu"))))
         assert calls == 2 * epochs  # one batch an epoch, read twice

@@ -94,7 +94,7 @@ def test_one_process_has_the_whole_batch() -> None:
 
 
 def test_sharding_one_process_is_refused() -> None:
-    with pytest.raises(UserError, match="shard is true, but this is one process"):
+    with pytest.raises(UserError, match=r"finetune\.shard: is true, but this is one process"):
         Team(torch.device("cpu"), shard=True)
 
 

@@ -1,13 +1,17 @@
+import json
 from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from helpers_ring import SETTINGS, SHAPE, make_data, make_model, run_of
+from safetensors import safe_open
 
-from longtail.modeling import training
+from longtail.contracts.errors import UserError
+from longtail.modeling import training, training_data
 from longtail.modeling.distillation import Lesson, Teacher
 from longtail.modeling.lesson_settings import LessonSettings
 from longtail.modeling.sequence_model import SequenceModel
@@ -191,3 +195,52 @@ def test_small_data_are_passed_over_until_an_epoch_has_its_batches() -> None:
     assert twice[: len(once)] == once and sorted(chain(*twice[len(once) :])) == list(range(100))
     nothing = Sequences([np.zeros(0, np.int32)], [np.zeros(0, np.int64)], 10)
     assert epoch_batches(nothing, SETTINGS, np.random.default_rng(0), np.random.default_rng(0)) == []
+
+
+def test_a_loss_that_is_not_finite_at_first_is_one_clear_error(tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update={"learning_rate": 1e30, "clip": 0.0})
+    message = r"finetune\.training\.learning_rate: is 1e\+30, and epoch 1 .* \(loss nan\).*take a smaller one"
+    with pytest.raises(UserError, match=message):
+        train(make_model(), make_data(), run_of(settings, tmp_path))
+
+
+def kept_after(epochs: int, folder: Path) -> dict[str, torch.Tensor]:
+    """The best weights of a run that ended by itself after so many epochs of SETTINGS."""
+    with safe_open(folder / "checkpoint.safetensors", "pt") as file:
+        assert json.loads(file.metadata()["numbers"])["epoch"] == epochs
+        names = [name for name in file.keys() if name.startswith("model.best/")]  # noqa: SIM118
+        return {name.removeprefix("model.best/"): file.get_tensor(name) for name in names}
+
+
+@pytest.mark.parametrize("where", ["loss", "weights", "scores"])
+def test_an_epoch_that_is_not_finite_ends_the_training_and_the_best_before_it_is_kept(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls = 0
+
+    def third_time(good: Any, bad: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        return good if calls < 3 else bad
+
+    epoch, validate = training._Trainer.epoch, training_data.query_vectors
+
+    def weights_too(self: training._Trainer, number: int) -> float:
+        loss = epoch(self, number)
+        with torch.no_grad():
+            self.model.ids.weight.mul_(third_time(1.0, float("nan")))
+        return loss
+
+    if where == "loss":
+        monkeypatch.setattr(training._Trainer, "epoch", lambda self, n: third_time(epoch(self, n), float("inf")))
+    elif where == "weights":
+        monkeypatch.setattr(training._Trainer, "epoch", weights_too)
+    else:
+        monkeypatch.setattr(training_data, "query_vectors", lambda *a: validate(*a) * third_time(1.0, float("nan")))
+    model = make_model()
+    score = train(model, make_data(), run_of(SETTINGS, tmp_path))
+    assert calls == 3 and "learning_rate: is 0.01, and epoch 3" in caplog.text and "is kept" in caplog.text
+    best = kept_after(2, tmp_path)
+    assert not differ(best, model.state_dict())
+    monkeypatch.undo()
+    assert validation_ndcg(model, make_data()) == pytest.approx(score) and score > 0

@@ -85,10 +85,19 @@ def adapt(
         return loss
 
     parameters = {name: p for name, p in upper.named_parameters() if p.requires_grad}
-    path = folder / "adaptation.safetensors"
     upper.eval()  # no dropout: on CPUs it costs more than the products do
     with checkpointed(upper.layers, settings.gradient_checkpointing):
-        Steps("adapt", settings.steps, settings.learning_rate, parameters, settings, seed, path, ranks).run(backward)
+        Steps(
+            "adapt",
+            settings.steps,
+            "finetune.adaptation.learning_rate",
+            settings.learning_rate,
+            parameters,
+            settings,
+            seed,
+            folder / "adaptation.safetensors",
+            ranks,
+        ).run(backward)
     merge_lora(upper)
     upper.eval()
 

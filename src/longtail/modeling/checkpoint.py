@@ -1,6 +1,9 @@
-"""Checkpoints of a training run as one safetensors file, written atomically."""
+"""Checkpoints of a training run as one safetensors file, written atomically, and the folder in which a run finds its own."""
 
+import hashlib
 import json
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,28 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from longtail.contracts.folders import make_folder, place_of
+from longtail.contracts.settings_base import Settings
 from longtail.modeling.techniques.sharding import sharded_like, whole
+from longtail.system.code_version import code_digest, read_digest
+
+
+def run_folder(
+    output: str | Path, checkpoints: str | Path | None, settings: Settings, seed: int, inputs: Sequence[str]
+) -> Path:
+    """Make the folder of a run's progress: below ``checkpoints``, or beside ``output`` where that is None.
+
+    Its name stands for all that the result depends on, so that a run never goes on with another one's progress: the stage,
+    its settings and what lies at the places that they name (a local language model), the seed, the code, and
+    ``inputs``, the digests of the manifests of the artifacts that are read.
+
+    Raises:
+        UserError: it cannot be made or written.
+    """
+    known = [type(settings).__name__, settings.canonical(), read_digest(settings), seed, code_digest(), *inputs]
+    key = hashlib.sha256(json.dumps(known).encode()).hexdigest()[:16]
+    place = place_of(output)
+    return make_folder((Path(checkpoints) if checkpoints else place.with_name(f"{place.name}.checkpoints")) / key)
 
 
 def save_checkpoint(
@@ -67,6 +91,8 @@ class Progress:
     best: dict[str, Tensor] | None = None
 
     def record(self, epoch: int, score: float, weights: dict[str, Tensor]) -> None:
+        """score: finite, or it would never be exceeded."""
+        assert math.isfinite(score)
         self.epoch = epoch
         if self.best is None or score > self.best_score:
             self.best_score, self.since_best = score, 0

@@ -25,22 +25,21 @@ EMBEDDED_MODEL = "all-MiniLM-L6-v2"
 
 @dataclass
 class LanguageModel:
-    """A backbone with its tokenizer. ``layers`` is the list of its transformer layers, lowest first."""
+    """A backbone with its tokenizer. ``layers`` is the list of its transformer layers, lowest first.
+
+    is_decoder: whether a token sees only those before it; source: where it was loaded from.
+    """
 
     model: nn.Module
     tokenizer: Any
     pooling: Pooling
     max_tokens: int
-    source: str = ""  # where it was loaded from
+    is_decoder: bool
+    source: str
 
     @property
     def layers(self) -> nn.ModuleList:
         return _layers(self.model)
-
-    @property
-    def is_decoder(self) -> bool:
-        """Whether a token sees only those before it."""
-        return _is_decoder(self.model)
 
     @property
     def dim(self) -> int:
@@ -78,7 +77,7 @@ def load_language_model(name: str, pooling: str, max_tokens: int) -> LanguageMod
     """The embedded model (never a network call), a local folder, or a Hugging Face id.
 
     Raises:
-        UserError: where the model cannot be had or its weights differ from their checksum.
+        UserError: where the model cannot be had or is of another kind, or its weights differ from their checksum.
     """
     source = str(embedded_model_path()) if name == EMBEDDED_MODEL else name
     local = name == EMBEDDED_MODEL or Path(name).is_dir()
@@ -93,16 +92,25 @@ def load_language_model(name: str, pooling: str, max_tokens: int) -> LanguageMod
             f"finetune.language_model: {name!r} cannot be loaded ({reason}); give {EMBEDDED_MODEL!r}, a local folder "
             "with config.json, tokenizer.json and model.safetensors, or the id of a model that can be reached"
         ) from None
-    chosen = pooling if pooling != "auto" else ("last" if _is_decoder(model) else "mean")
+    if model.config.is_encoder_decoder:
+        kind = f"an encoder and a decoder in one ({model.config.model_type})"
+        raise UserError(f"finetune.language_model: {name!r} is {kind}; give an encoder or a decoder")
+    model.eval()
+    is_decoder = sees_only_what_is_before(model)
+    chosen = pooling if pooling != "auto" else ("last" if is_decoder else "mean")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "right"
-    model.eval()
-    return LanguageModel(model, tokenizer, cast(Pooling, chosen), max_tokens, source)
+    return LanguageModel(model, tokenizer, cast(Pooling, chosen), max_tokens, is_decoder, source)
 
 
-def _is_decoder(model: Any) -> bool:
-    return not hasattr(model, "pooler") and hasattr(model.config, "use_cache")
+@torch.no_grad()
+def sees_only_what_is_before(model: Any) -> bool:
+    """Whether a later token changes nothing for an earlier one: asked of the model, as configurations do not say it alike."""
+    size = model.config.vocab_size  # tokens from the middle of it are words
+    texts = ([size // 2, size // 3, size // 4], [size // 2, size // 3, size // 5])
+    one, other = (model(input_ids=torch.tensor([text])).last_hidden_state[:, :2] for text in texts)
+    return torch.equal(one, other)
 
 
 @dataclass

@@ -16,8 +16,3 @@ class MachineSettings(Settings):
         description="auto takes bf16 where the hardware multiplies it; fp16 is for CUDA cards without bf16: the sequence "
         "model is trained in it with scaled losses, the language model computes in fp32.",
     )
-    shard: bool = Field(
-        False,
-        description="Spread the sequence model's weights, gradients and optimizer state over the processes that accelerate "
-        "or torchrun started (FSDP), for models that do not fit; false keeps a copy in each process.",
-    )

@@ -16,7 +16,6 @@ from torch import nn
 
 from longtail.contracts.errors import UserError
 from longtail.modeling.device import choose_device
-from longtail.modeling.machine_settings import MachineSettings
 from longtail.modeling.techniques.sharding import shard as shard_module
 from longtail.system.machine import available_cores
 
@@ -43,7 +42,7 @@ class Team:
             self.device = self._accelerator.device
         if shard and self.size == 1:
             raise UserError(
-                "settings: shard is true, but this is one process; start several with accelerate launch or torchrun "
+                "finetune.shard: is true, but this is one process; start several with accelerate launch or torchrun "
                 "-m longtail.components.finetune, or take shard: false"
             )
 
@@ -93,8 +92,8 @@ class Team:
             self._accelerator.wait_for_everyone()
 
 
-def form_team(settings: MachineSettings) -> Team:
-    """The team that the settings ask for; its processes on one machine share the cores."""
-    team = Team(choose_device(settings.device), settings.shard)
+def form_team(device: str, shard: bool = False) -> Team:
+    """The team that settings ask for; its processes on one machine share the cores."""
+    team = Team(choose_device(device), shard)
     torch.set_num_threads(max(available_cores() // team.neighbours, 1))
     return team

@@ -1,6 +1,7 @@
 """A fixed number of optimizer steps whose state a killed run finds again: text adaptation and domain pretraining."""
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from longtail.contracts.errors import UserError
 from longtail.modeling.adaptation_settings import AdaptationSettings
 from longtail.modeling.checkpoint import load_checkpoint, save_checkpoint
 from longtail.modeling.optimization import make_optimizer, schedule, set_learning_rate
@@ -29,10 +31,14 @@ class Ranks(Protocol):
 
 @dataclass
 class Steps:
-    """``count`` steps on ``parameters``. The rest of the course (optimizer, schedule, clipping) is that of ``settings``."""
+    """``count`` steps on ``parameters``. The rest of the course (optimizer, schedule, clipping) is that of ``settings``.
+
+    setting: the key of the learning rate, for messages.
+    """
 
     name: str
     count: int
+    setting: str
     learning_rate: float
     parameters: dict[str, nn.Parameter]
     settings: AdaptationSettings
@@ -41,12 +47,20 @@ class Steps:
     ranks: Ranks | None = None
 
     def run(self, backward: Callable[[int], float | None]) -> None:
-        """backward: adds the gradients of a step, from 0 on, and returns its loss, or None where it has nothing to learn from."""
+        """Take the steps, or those before the first whose loss or gradients are not finite: then the last checkpoint is kept.
+
+        backward: adds the gradients of a step, from 0 on, and returns its loss, or None where it has nothing to learn from.
+
+        Raises:
+            UserError: where no checkpoint before such a step is good.
+        """
         settings = self.settings
         optimizer = make_optimizer(
             self.parameters.values(), settings.optimizer, self.learning_rate, settings.weight_decay
         )
         begin = self._go_on(optimizer)
+        if begin:
+            log.info("going on from %s after step %d", self.checkpoint, begin)
         running = None
         for step in tqdm(range(begin, self.count), desc=self.name, unit="step", disable=None):
             torch.manual_seed(self.seed * 1_000_003 + step)
@@ -56,7 +70,10 @@ class Steps:
             loss = backward(step)
             if loss is None:
                 continue
-            nn.utils.clip_grad_norm_(self.parameters.values(), settings.clip)
+            norm = nn.utils.clip_grad_norm_(self.parameters.values(), settings.clip)
+            if not math.isfinite(loss) or not math.isfinite(norm.item()):
+                self._go_back(step, loss, optimizer)
+                return
             optimizer.step()
             if self.ranks is not None:
                 self.ranks.share_out(step)
@@ -66,7 +83,7 @@ class Steps:
                 log.info("%s: step %d of %d, loss %.3f", self.name, step + 1, self.count, running)
 
     def _go_on(self, optimizer: torch.optim.Optimizer) -> int:
-        """Put back what a killed run left, and return the step to begin with."""
+        """Put back the last checkpoint, and return its number of steps; 0 where there is none."""
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         if not self.checkpoint.is_file():
             return 0
@@ -76,8 +93,16 @@ class Steps:
                 parameter.copy_(tensors[name])
         if self.ranks is not None:
             self.ranks.load(tensors, numbers)
-        log.info("going on from %s after step %d", self.checkpoint, numbers["step"])
         return int(numbers["step"])
+
+    def _go_back(self, step: int, loss: float, optimizer: torch.optim.Optimizer) -> None:
+        """Put back the last checkpoint, if a step was taken from it: the weights that failed may be its own."""
+        what = f"{self.setting}: is {self.learning_rate:g}, and step {step + 1} went beyond finite numbers (loss {loss:.3g})"
+        remedy = f"take a smaller one, for example {self.learning_rate / 10:g}"
+        kept = self._go_on(optimizer)
+        if kept in (0, step):
+            raise UserError(f"{what} before anything was learnt that could be kept; {remedy}")
+        log.warning("%s: stopping; the weights of step %d are kept. To go on, %s", what, kept, remedy)
 
     def _save(self, step: int, optimizer: torch.optim.Optimizer) -> None:
         held, facts = (self.ranks.tensors(), self.ranks.numbers()) if self.ranks is not None else ({}, {})

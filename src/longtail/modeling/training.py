@@ -2,6 +2,8 @@
 
 import copy
 import logging
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter  # type: ignore[attr-defined]
 from tqdm import tqdm
 
+from longtail.contracts.errors import UserError
 from longtail.modeling.checkpoint import Progress, load_checkpoint, save_checkpoint
 from longtail.modeling.device import keep_freed_memory
 from longtail.modeling.distillation import Lesson
@@ -32,8 +35,12 @@ HIDDEN_ATTRIBUTES = 0.25  # share of training users whose attributes are hidden,
 
 @dataclass(frozen=True)
 class Run:
-    """How a training run goes, and the folder of its state, which belongs to one set of data, settings and seed."""
+    """How a training run goes, and the folder of its state, which belongs to one set of data, settings and seed.
 
+    stage: whose settings these are, for messages.
+    """
+
+    stage: str
     settings: TrainingSettings
     seed: int
     precision: torch.dtype
@@ -49,7 +56,11 @@ def train(model: SequenceModel, data: TrainingData, run: Run, lesson: Lesson | N
     """Train ``model`` in place up to its best epoch by validation NDCG@10, which is returned.
 
     After every epoch the state goes to ``checkpoint.safetensors`` in the run's folder and the curves to ``tensorboard``. A
-    run that finds a checkpoint goes on from it.
+    run that finds a checkpoint goes on from it. Training ends, with a warning, at an epoch whose loss, weights or scores are
+    not finite.
+
+    Raises:
+        UserError: where that is the first epoch, so that there is nothing to keep.
     """
     keep_freed_memory()
     run.folder.mkdir(parents=True, exist_ok=True)
@@ -63,7 +74,10 @@ def train(model: SequenceModel, data: TrainingData, run: Run, lesson: Lesson | N
                 break
             loss = trainer.epoch(epoch)
             weights = trainer.weights()
-            score = run.team.mean(validation_ndcg(model, data))
+            score = run.team.mean(_score(model, data, loss, weights))
+            if not math.isfinite(score):
+                _stop(run, epoch, loss, progress)
+                break
             progress.record(epoch + 1, score, weights)
             trainer.save(progress)
             if writer is not None:
@@ -75,6 +89,28 @@ def train(model: SequenceModel, data: TrainingData, run: Run, lesson: Lesson | N
     model.load_state_dict(progress.best or model.state_dict())
     model.eval()
     return progress.best_score
+
+
+def _score(model: SequenceModel, data: TrainingData, loss: float, weights: Mapping[str, Tensor]) -> float:
+    """Validation NDCG@10, or NaN where the loss, the weights or the scores are not finite."""
+    if not math.isfinite(loss) or not all(bool(torch.isfinite(value).all()) for value in weights.values()):
+        return math.nan
+    try:
+        return validation_ndcg(model, data)
+    except ValueError:  # of rank_targets: a score is not finite
+        return math.nan
+
+
+def _stop(run: Run, epoch: int, loss: float, progress: Progress) -> None:
+    """Say that an epoch (from 0) was not finite: a warning where a good one is kept, else an error."""
+    rate = run.settings.learning_rate
+    what = f"{run.stage}.training.learning_rate: is {rate:g}, and epoch {epoch + 1} went beyond finite numbers (loss {loss:.3g})"
+    remedy = f"take a smaller one, for example {rate / 10:g}"
+    if run.precision is not torch.float32:
+        remedy += f", or {run.stage}.precision: fp32"
+    if progress.best is None:
+        raise UserError(f"{what} before anything was learnt that could be kept; {remedy}")
+    log.warning("%s: stopping; the best epoch before it is kept. To train on, %s", what, remedy)
 
 
 class _Trainer:
@@ -115,6 +151,8 @@ class _Trainer:
             if in_group == 0:
                 self.optimizer.zero_grad(set_to_none=True)
             losses.append(self._backward(batch, shares, run.has_term(epoch), group))
+            if not math.isfinite(losses[-1]) and run.team.size == 1:  # several processes agree at the epoch's end
+                return losses[-1]
             if in_group + 1 == group:
                 self._step((epoch + step / len(batches)) / settings.epochs)
         return run.team.mean(float(np.mean(losses)) if losses else 0.0)

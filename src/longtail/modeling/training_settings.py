@@ -5,7 +5,6 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from longtail.contracts.settings_base import Settings
-from longtail.modeling.machine_settings import MachineSettings
 
 
 class TrainingSettings(Settings):
@@ -89,20 +88,4 @@ class TrainingSettings(Settings):
             raise ValueError(
                 f"dim {self.dim} is not a multiple of heads {self.heads}; take dim {self.dim // self.heads * self.heads}"
             )
-        return self
-
-
-class NeuralSettings(MachineSettings):
-    """A stage that trains a sequence model on some device."""
-
-    training: TrainingSettings = TrainingSettings()
-
-    @model_validator(mode="after")
-    def _sharding_is_possible(self) -> "NeuralSettings":
-        if self.shard and self.training.optimizer == "adafactor":
-            raise ValueError(
-                "training.optimizer adafactor cannot be sharded; take adamw, whose state shard spreads, or shard false"
-            )
-        if self.shard and self.precision == "fp16":
-            raise ValueError("precision fp16 cannot be sharded, as its losses are scaled; take bf16, or shard false")
         return self

@@ -18,6 +18,10 @@ from longtail.components.finetune.finetune import finetune
 from longtail.components.finetune.settings import FinetuneSettings
 from longtail.contracts.artifacts import TEACHER, read_artifact
 from longtail.contracts.errors import UserError
+from longtail.contracts.settings_base import from_json
+from longtail.modeling import training
+from longtail.modeling.sequence_model import SequenceModel
+from longtail.modeling.training_data import TrainingData
 from longtail.scoring.bundle import load_bundle
 
 pytestmark = pytest.mark.slow
@@ -97,3 +101,40 @@ def test_two_processes_write_one_teacher(shop: Path, tiny_encoder: Path, tmp_pat
 def test_a_bundle_says_how_new_its_data_are(shop: Path) -> None:
     events = pq.read_table(shop / "prepared" / "events.parquet")
     assert load_bundle(shop / "one" / "scorer").facts["data_until"] == max(events["timestamp"].to_pylist())
+
+
+def test_a_killed_distill_goes_on_though_its_output_lies_elsewhere(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In a pipeline each attempt has an output folder of its own; what it has learnt lies below ``checkpoints``."""
+    settings = DistillSettings.model_validate({"training": SMALL | {"epochs": 3, "patience": 3}})
+
+    def run(output: str, checkpoints: Path | None) -> np.ndarray:
+        distill(shop / "prepared", shop / "one", tmp_path / output, settings, 1, checkpoints)
+        return load_bundle(tmp_path / output).tensors.item_matrix
+
+    class KilledError(Exception):
+        pass
+
+    original, calls = training.validation_ndcg, 0
+
+    def dies(model: SequenceModel, data: TrainingData) -> float:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise KilledError
+        return original(model, data)
+
+    whole = run("whole/bundle", None)
+    with monkeypatch.context() as patch, pytest.raises(KilledError):
+        patch.setattr(training, "validation_ndcg", dies)
+        run("first/bundle", tmp_path / "kept")
+    caplog.set_level("INFO", logger="longtail")
+    assert np.array_equal(run("second/bundle", tmp_path / "kept"), whole)
+    assert "going on from" in caplog.text and "after epoch 2" in caplog.text
+    assert not any((tmp_path / "kept").iterdir())
+
+
+def test_sharding_is_not_offered() -> None:
+    with pytest.raises(UserError, match=r"there is no setting 'shard'"):
+        from_json(DistillSettings, '{"shard": true}')

@@ -10,16 +10,16 @@ from longtail.contracts.errors import UserError
 from longtail.pipelines.activation import compile_pipeline
 from longtail.pipelines.parameters import STAGES, arguments
 from longtail.pipelines.resources import (
-    FinetuneResources,
     Resources,
     StageResources,
     Toleration,
+    TrainingResources,
     check_claims,
     load_resources,
 )
 from longtail.pipelines.run_settings import load_settings
 
-GPU = FinetuneResources(
+GPU = TrainingResources(
     cpu="8",
     memory="32Gi",
     accelerator="nvidia.com/gpu",
@@ -146,6 +146,27 @@ def test_a_retried_task_finds_its_checkpoints_on_the_claim(on_gpu, default):
     assert plain.root.input_definitions.parameters["checkpoints"].default_value.string_value == ""
 
 
+def checkpoints_of(spec, stage):
+    """What a stage is given: the pipeline's parameter, or a constant."""
+    given = tasks_of(spec)[stage].inputs.parameters["checkpoints"]
+    return given.component_input_parameter or given.runtime_value.constant.string_value
+
+
+def test_distill_finds_its_checkpoints_on_a_claim_of_its_own(tmp_path, on_gpu, default):
+    claim = TrainingResources(checkpoint_claim="more")
+    spec, kubernetes = compiled(tmp_path, Resources(distill=claim))
+    (mount,) = kubernetes["exec-distill"].pvc_mount
+    assert mount.pvc_name_parameter.runtime_value.constant.string_value == "more"
+    assert spec.root.input_definitions.parameters["checkpoints"].default_value.string_value == mount.mount_path
+    # a stage without the claim would write into its pod's root: it is given none
+    assert (checkpoints_of(spec, "finetune"), checkpoints_of(spec, "distill")) == ("", "checkpoints")
+    assert (checkpoints_of(on_gpu[0], "finetune"), checkpoints_of(on_gpu[0], "distill")) == ("checkpoints", "")
+    assert [checkpoints_of(default[0], stage) for stage in ("finetune", "distill")] == ["checkpoints"] * 2
+    both, mounted = compiled(tmp_path, Resources(finetune=claim, distill=claim))
+    assert [checkpoints_of(both, stage) for stage in ("finetune", "distill")] == ["checkpoints"] * 2
+    assert mounted["exec-finetune"].pvc_mount and mounted["exec-distill"].pvc_mount
+
+
 def test_secrets_become_environment_variables_of_every_stage(tmp_path, default):
     _, kubernetes = compiled(tmp_path, Resources(secret_env={"longtail-s3": ("AWS_ACCESS_KEY_ID", "AWS_REGION")}))
     for stage in STAGES:
@@ -161,8 +182,8 @@ def test_claims_are_named_as_kubernetes_names_them(tmp_path):
     path.write_text("finetune: {checkpoint_claim: Not_A_Name}")
     with pytest.raises(UserError, match=r"resources\.yaml: finetune\.checkpoint_claim: .*\(given: 'Not_A_Name'\)"):
         load_resources(path)
-    path.write_text("distill: {checkpoint_claim: longtail-checkpoints}")
-    with pytest.raises(UserError, match=r"no setting 'distill\.checkpoint_claim'"):
+    path.write_text("evaluate: {checkpoint_claim: longtail-checkpoints}")
+    with pytest.raises(UserError, match=r"no setting 'evaluate\.checkpoint_claim'"):
         load_resources(path)
 
 
@@ -178,9 +199,10 @@ def test_every_pod_mounts_the_claims_of_the_data(tmp_path):
 
 def test_a_claim_is_mounted_once(tmp_path):
     path = tmp_path / "resources.yaml"
-    path.write_text("claims: [data]\nfinetune: {checkpoint_claim: data}")
-    with pytest.raises(UserError, match="a pod mounts a claim only once; take another one for the checkpoints"):
-        load_resources(path)
+    for stage in ("finetune", "distill"):
+        path.write_text(f"claims: [data]\n{stage}: {{checkpoint_claim: data}}")
+        with pytest.raises(UserError, match=f"{stage}.checkpoint_claim data, and a pod mounts a claim only once"):
+            load_resources(path)
 
 
 def test_a_claim_that_is_not_mounted_is_refused():

@@ -13,12 +13,12 @@ from longtail.pipelines.kubeflow import submit as cluster
 from longtail.pipelines.kubeflow.api import Api
 from longtail.pipelines.kubeflow.submit import RunRequest, submit
 from longtail.pipelines.parameters import arguments
-from longtail.pipelines.resources import FinetuneResources, Resources
+from longtail.pipelines.resources import Resources, TrainingResources
 from longtail.pipelines.run_settings import RunSettings
 from longtail.system.machine import free_ports
 
 INPUTS = RunRequest(arguments("s3://shop/log.parquet", "s3://shop/items.parquet", None, RunSettings(seed=3)))
-CLAIM = Resources(finetune=FinetuneResources(checkpoint_claim="c"))
+CLAIM = Resources(finetune=TrainingResources(checkpoint_claim="c"))
 SUBMIT = ("submit", "--interactions", "s3://shop/log.parquet", "--items", "s3://shop/items.parquet")
 
 

@@ -226,19 +226,3 @@ def test_out_that_cannot_be_made(shop):
     (shop / "taken").write_text("")
     with pytest.raises(UserError, match=r"^--out .*taken/out/results: cannot be written, .*taken is a file"):
         run_local(inputs(shop, out="taken/out"), STUB)
-
-
-def test_code_digest_changes_with_the_code(tmp_path, monkeypatch):
-    from longtail.system import code_version
-
-    package = tmp_path / "longtail"
-    (package / "pipelines/cli").mkdir(parents=True)
-    (package / "__init__.py").write_text("")
-    monkeypatch.setattr(code_version.longtail, "__file__", str(package / "__init__.py"))
-    first = code_version.code_digest()
-    (package / "pipelines/cli/main.py").write_text("only how it is run")
-    assert code_version.code_digest() == first
-    (package / "stage.py").write_text("what is computed")
-    assert code_version.code_digest() != first
-    (package / "stage.py").unlink()
-    assert code_version.code_digest() == first

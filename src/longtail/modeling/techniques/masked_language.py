@@ -79,11 +79,19 @@ def pretrain(
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.item()
 
-    steps, rate, path = settings.mlm_steps, settings.mlm_learning_rate, folder / "pretraining.safetensors"
     upper.eval()
     head.eval()
     with checkpointed(upper.layers, settings.gradient_checkpointing):
-        Steps("domain pretraining", steps, rate, dict(trained.named_parameters()), settings, seed, path).run(backward)
+        Steps(
+            "domain pretraining",
+            settings.mlm_steps,
+            "finetune.adaptation.mlm_learning_rate",
+            settings.mlm_learning_rate,
+            dict(trained.named_parameters()),
+            settings,
+            seed,
+            folder / "pretraining.safetensors",
+        ).run(backward)
 
 
 def _check(language_model: LanguageModel, texts: Sequence[str], settings: AdaptationSettings) -> None:
