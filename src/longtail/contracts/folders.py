@@ -149,7 +149,8 @@ def put_back(path: AnyPath) -> None:
         try:
             asides[-1].rename(missing)
         except FileNotFoundError:  # others are at work here
-            return put_back(place)
+            put_back(place)
+            return
         except OSError as error:
             if not os.path.lexists(missing):  # else somebody else was first
                 raise UserError(
