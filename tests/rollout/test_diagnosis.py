@@ -92,7 +92,9 @@ def test_a_pod_that_is_refused_ends_the_rollout_at_once(serving, said, remedy, r
 
 def test_a_quota_may_become_free(serving):
     serving.cluster.controller.broken[serving.new.uri] = "none"
-    serving.cluster.events = [warning("shop-predictor-5d8", "FailedCreate", "forbidden: exceeded quota: small")]
+    serving.cluster.on_apply = lambda _: serving.cluster.events.append(
+        warning("shop-predictor-5d8", "FailedCreate", "forbidden: exceeded quota: small")
+    )
     with pytest.raises(UserError, match=r"not ready within 1 seconds.*exceeded quota: small"):
         serving.deploy(serving.new, rollout="rolling", ready_seconds=1)
 
@@ -100,16 +102,18 @@ def test_a_quota_may_become_free(serving):
 def test_events_of_others_and_of_an_earlier_attempt_are_not_told(serving):
     controller, old = serving.cluster.controller, label(serving.cluster.service["spec"]["predictor"])
     controller.broken[serving.new.uri] = "none"
-    serving.cluster.events = [
-        warning("shop-predictor-5d8", "FailedCreate", 'secrets "of-yesterday" not found', EARLIER),
-        warning("shop-predictor-5d8", "FailedMount", "without a time") | {"lastTimestamp": None},
-        warning("shop-2-predictor-5d8", "FailedCreate", 'secrets "of-another-service" not found'),
-        warning("shop-candidate-predictor-5d8", "FailedCreate", 'secrets "of-the-canary" not found'),
-        warning(f"shop-predictor-{old}", "FailedCreate", 'secrets "of-the-bundle-before" not found'),
-        warning("shop-predictor-5d8", "BackOff", "of this attempt"),
-        warning("shop-predictor-5d8", "Repeated", "by its series", EARLIER)
-        | {"series": {"lastObservedTime": timestamp().replace("Z", ".000001Z")}},
-    ]
+    serving.cluster.on_apply = lambda _: serving.cluster.events.extend(
+        [
+            warning("shop-predictor-5d8", "FailedCreate", 'secrets "of-yesterday" not found', EARLIER),
+            warning("shop-predictor-5d8", "FailedMount", "without a time") | {"lastTimestamp": None},
+            warning("shop-2-predictor-5d8", "FailedCreate", 'secrets "of-another-service" not found'),
+            warning("shop-candidate-predictor-5d8", "FailedCreate", 'secrets "of-the-canary" not found'),
+            warning(f"shop-predictor-{old}", "FailedCreate", 'secrets "of-the-bundle-before" not found'),
+            warning("shop-predictor-5d8", "BackOff", "of this attempt"),
+            warning("shop-predictor-5d8", "Repeated", "by its series", EARLIER)
+            | {"series": {"lastObservedTime": timestamp().replace("Z", ".000001Z")}},
+        ]
+    )
     with pytest.raises(UserError) as caught:
         serving.deploy(serving.new, rollout="rolling", ready_seconds=1)
     assert "events: BackOff: of this attempt; Repeated: by its series (" in str(caught.value)

@@ -203,10 +203,12 @@ def test_an_api_server_that_restarts_is_waited_for(serving):
 
 def test_what_an_events_warning_says_is_in_the_error(serving):
     serving.cluster.controller.broken[serving.new.uri] = "none"
-    serving.cluster.events = [
-        warning("shop-predictor-abc", "FailedCreate", 'serviceaccount "longtail-predictor" not found'),
-        warning("another-predictor", "FailedCreate", "of another service"),
-    ]
+    serving.cluster.on_apply = lambda _: serving.cluster.events.extend(
+        [
+            warning("shop-predictor-abc", "FailedCreate", 'serviceaccount "longtail-predictor" not found'),
+            warning("another-predictor", "FailedCreate", "of another service"),
+        ]
+    )
     with pytest.raises(
         UserError, match=r'no pod was made; events: FailedCreate: serviceaccount "longtail-predictor"'
     ) as e:
