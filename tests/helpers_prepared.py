@@ -1,5 +1,6 @@
 """A small Prepared data set written directly, and the teacher that belongs to it."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,8 @@ def write_tiny_prepared(
         for user, events in enumerate(users)
         for place, (item, time, split) in enumerate(events)
     ]
+    moments = Counter((user, time) for user, _, _, time, _ in rows)
+    tied = [moments[user, time] > 1 for user, _, _, time, _ in rows]
     columns = [np.array(column) for column in zip(*rows)]
     counts = np.bincount(columns[2][columns[4] == Split.TRAIN], minlength=n_items)
     known = {
@@ -54,6 +57,10 @@ def write_tiny_prepared(
         "numeric_names": [],
         "user_attributes": ["gender=F", "gender=M"],
         "repeats": "merge",
+        "ties": {
+            "validation": _tied_targets(rows, tied, Split.VALIDATION),
+            "test": _tied_targets(rows, tied, Split.TEST),
+        },
         "settings": {},
     }
     with write_artifact(path, PREPARED, known | facts) as folder:
@@ -76,8 +83,14 @@ def write_tiny_prepared(
         kinds = (np.int32, np.int32, np.int32, np.int64, np.int8)
         names = ("user_code", "position", "item_code", "timestamp", "split")
         events = {name: column.astype(kind) for name, column, kind in zip(names, columns, kinds)}
-        pq.write_table(pa.table(events | {"weight": np.ones(len(rows), np.float32)}), folder / "events.parquet")
+        more = {"weight": np.ones(len(rows), np.float32), "tied": np.array(tied)}
+        pq.write_table(pa.table(events | more), folder / "events.parquet")
     return path
+
+
+def _tied_targets(rows: list[tuple[int, ...]], tied: list[bool], split: Split) -> dict[str, int]:
+    targets = [is_tied for row, is_tied in zip(rows, tied) if row[-1] == split]
+    return {"targets": len(targets), "tied": sum(targets), "drawn": sum(targets)}
 
 
 def write_tiny_teacher(path: Path, prepared: Path, seed: int = 1) -> Path:

@@ -6,6 +6,7 @@ import narwhals as nw
 
 from longtail.components.preprocess.layouts import RATING
 from longtail.components.preprocess.settings import PreprocessSettings
+from longtail.components.preprocess.ties import TIE, order_of_tie
 from longtail.contracts.columns import Columns
 from longtail.contracts.prepared import Split
 from longtail.tables.engine import Frame
@@ -19,7 +20,7 @@ CHOSEN = (DISLIKED,)  # left out by the user's choice: no fault of the rows
 def check(raw: Frame, item_codes: Frame, settings: PreprocessSettings, latest: int) -> Frame:
     """Add ``item_code``, ``strength`` (events) and ``reason`` (null: the row can be used).
 
-    raw: user_id, item_id, timestamp, event, value; item_codes: item_id, item_code.
+    raw: user_id, item_id, timestamp, event, value; item_codes: item_id, item_code. latest: microseconds.
     """
     strength: nw.Expr = nw.when(nw.col(Columns.EVENT).is_null() & nw.col(Columns.VALUE).is_null()).then(nw.lit(1.0))
     for event, weight in sorted(settings.event_weights.items()):
@@ -48,20 +49,27 @@ def _is_rating() -> nw.Expr:
     return (nw.col(Columns.EVENT) == RATING) | (nw.col(Columns.EVENT).is_null() & ~nw.col(Columns.VALUE).is_null())
 
 
-def code(checked: Frame, user_codes: Frame) -> Frame:
-    """Integers in the place of ids: everything after this is joined, grouped and sorted by them."""
+def code(checked: Frame, user_codes: Frame, settings: PreprocessSettings) -> Frame:
+    """Integers in the place of ids, and ``tie``: everything after this is joined, grouped and sorted by them."""
     joined = checked.join(user_codes, on=Columns.USER, how="left")
     rating = nw.when(_is_rating()).then(nw.col(Columns.VALUE)).alias(Columns.VALUE)
-    return joined.select(Columns.USER_CODE, Columns.ITEM_CODE, Columns.TIMESTAMP, rating, STRENGTH, REASON)
+    return joined.select(
+        Columns.USER_CODE, Columns.ITEM_CODE, Columns.TIMESTAMP, order_of_tie(settings), rating, STRENGTH, REASON
+    )
 
 
 def merge(coded: Frame, settings: PreprocessSettings) -> Frame:
-    """One row an event: of a user and an item (``merge``), or of a user, an item and a second (``keep``)."""
-    key = [Columns.USER_CODE, Columns.ITEM_CODE] + ([Columns.TIMESTAMP] if settings.repeats == "keep" else [])
-    aggregates = [nw.col(Columns.VALUE).max(), nw.col(STRENGTH).max()]
-    if settings.repeats == "merge":
-        aggregates.append(nw.col(Columns.TIMESTAMP).min())
-    return coded.filter(nw.col(REASON).is_null()).group_by(key).agg(*aggregates)
+    """One row an event: of a user and an item (``merge``), or of a user, an item and a time (``keep``)."""
+    pair = [Columns.USER_CODE, Columns.ITEM_CODE]
+    time = nw.col(Columns.TIMESTAMP)
+    usable = coded.filter(nw.col(REASON).is_null())
+    aggregates = [nw.col(Columns.VALUE).max(), nw.col(STRENGTH).max(), nw.col(TIE).min()]
+    if settings.repeats == "keep":
+        return usable.group_by([*pair, Columns.TIMESTAMP]).agg(*aggregates)
+    if settings.ties == "file":  # the row of the first time, not of a later repeat further up in the file
+        first = nw.when(time == time.min().over(*pair)).then(nw.col(TIE))
+        usable = usable.with_columns(first.alias(TIE))
+    return usable.group_by(pair).agg(*aggregates, time.min())
 
 
 def drop_rare(merged: Frame, min_item_count: int) -> Frame:
@@ -72,11 +80,17 @@ def drop_rare(merged: Frame, min_item_count: int) -> Frame:
 
 
 def split(merged: Frame, cuts: Sequence[float] | None) -> Frame:
-    """Add ``position`` and ``split``. ``cuts``: first seconds of validation and test, or None for leave-last-out."""
+    """Add ``position``, ``tied`` and ``split``. ``cuts``: first times of validation and test; None: leave-last-out."""
     one = merged.with_columns(one=nw.lit(1, dtype=nw.Int64()))
-    order = [Columns.TIMESTAMP, Columns.ITEM_CODE]
+    # the item's code decides only where two items' hashes collide, once in two thousand million pairs
+    order = [Columns.TIMESTAMP, TIE, Columns.ITEM_CODE]
+    time = nw.col(Columns.TIMESTAMP)
+    before, after = (time.shift(n).over(Columns.USER_CODE, order_by=order) for n in (1, -1))
     placed = one.with_columns(
-        **{Columns.POSITION: nw.col("one").cum_sum().over(Columns.USER_CODE, order_by=order) - 1},
+        **{
+            Columns.POSITION: nw.col("one").cum_sum().over(Columns.USER_CODE, order_by=order) - 1,
+            Columns.TIED: ((before == time).fill_null(False) | (after == time).fill_null(False)),
+        },
     )
     if cuts is None:
         counted = placed.with_columns(n=nw.col("one").sum().over(Columns.USER_CODE))
@@ -84,8 +98,7 @@ def split(merged: Frame, cuts: Sequence[float] | None) -> Frame:
         is_test, is_validation = left == 1, left == 2
     else:
         counted = placed
-        is_test = nw.col(Columns.TIMESTAMP) >= int(cuts[1])
-        is_validation = nw.col(Columns.TIMESTAMP) >= int(cuts[0])
+        is_test, is_validation = time >= int(cuts[1]), time >= int(cuts[0])
     part = (
         nw.when(is_test)
         .then(nw.lit(int(Split.TEST)))
@@ -101,6 +114,7 @@ def split(merged: Frame, cuts: Sequence[float] | None) -> Frame:
         Columns.VALUE,
         STRENGTH,
         Columns.SPLIT,
+        Columns.TIED,
     )
 
 
@@ -124,5 +138,11 @@ def weigh(events: Frame, settings: PreprocessSettings) -> Frame:
         rating = nw.when(~nw.col(Columns.VALUE).is_null() & (width > 0)).then(scaled).otherwise(rating)
     weight = nw.max_horizontal(rating, nw.col(STRENGTH)).cast(nw.Float32())
     return frame.with_columns(**{Columns.WEIGHT: weight}).select(
-        Columns.USER_CODE, Columns.POSITION, Columns.ITEM_CODE, Columns.TIMESTAMP, Columns.WEIGHT, Columns.SPLIT
+        Columns.USER_CODE,
+        Columns.POSITION,
+        Columns.ITEM_CODE,
+        Columns.TIMESTAMP,
+        Columns.WEIGHT,
+        Columns.SPLIT,
+        Columns.TIED,
     )

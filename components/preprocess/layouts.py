@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from longtail.components.preprocess.settings import PreprocessSettings
+from longtail.components.preprocess.times import microseconds
 from longtail.contracts.columns import Columns
 from longtail.contracts.errors import UserError
 from longtail.tables.engine import Engine, Kind, Scan
@@ -46,7 +47,8 @@ HEADERS = {
 class Reading:
     """A table's columns as SQL text.
 
-    ``numbers`` are columns that hold numbers; ``maybe`` columns of text that may all be numbers, which only reading tells.
+    ``numbers`` are columns that hold numbers; ``maybe`` columns of text that may all be numbers, which only reading tells;
+    ``given`` is what the file holds in the place of some of ``columns``, for messages.
     """
 
     scan: Scan
@@ -55,6 +57,7 @@ class Reading:
     maybe: dict[str, str] = field(default_factory=dict)
     lists: dict[str, str] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
+    given: dict[str, str] = field(default_factory=dict)
 
 
 def open_table(engine: Engine, uri: str, table: Table, settings: PreprocessSettings) -> Reading:
@@ -71,7 +74,8 @@ def open_table(engine: Engine, uri: str, table: Table, settings: PreprocessSetti
     names = {name: column for name in OURS[table] if (column := _column(scan, name, table, settings)) is not None}
     sql = _Sql(engine, scan)
     if table == "interactions":
-        return Reading(scan, _interactions(sql, names, settings))
+        given = {Columns.TIMESTAMP: sql.text(names[Columns.TIMESTAMP])}
+        return Reading(scan, _interactions(sql, names), given=given)
     if table == "items":
         return _items(sql, names, settings)
     return _users(sql, names)
@@ -115,15 +119,8 @@ class _Sql:
     def number(self, column: str) -> str:
         return f"try_cast({self._scalar(column)} as double)"
 
-    def seconds(self, column: str, per_second: int) -> str:
-        """Whole Unix seconds; null where there is no number, or none that 64 bits hold."""
-        kind, name = self.scan.kinds[column], self._scalar(column)
-        if kind == "time":
-            return f"unix_timestamp({name})"
-        if kind == "whole" and per_second == 1:
-            return f"cast({name} as bigint)"
-        number = f"try_cast({name} as double)"
-        return f"case when abs({number}) < 9e18 then cast(floor({number} / {per_second}) as bigint) end"
+    def time(self, column: str) -> str:
+        return microseconds(self._scalar(column), self.scan.kinds[column])
 
     def rating(self, column: str) -> str:
         """The number; NaN where there is something that is no number, null where there is nothing."""
@@ -147,13 +144,12 @@ class _Sql:
         return self._quote(column)
 
 
-def _interactions(sql: _Sql, names: Mapping[str, str], settings: PreprocessSettings) -> dict[str, str]:
-    per_second = 1000 if settings.format == "amazon-2023" else 1
+def _interactions(sql: _Sql, names: Mapping[str, str]) -> dict[str, str]:
     event, value = names.get(Columns.EVENT), names.get(Columns.VALUE)
     return {
         Columns.USER: sql.id(names[Columns.USER]),
         Columns.ITEM: sql.id(names[Columns.ITEM]),
-        Columns.TIMESTAMP: sql.seconds(names[Columns.TIMESTAMP], per_second),
+        Columns.TIMESTAMP: sql.time(names[Columns.TIMESTAMP]),
         Columns.EVENT: sql.text(event) if event else "cast(null as string)",
         Columns.VALUE: sql.rating(value) if value else "cast(null as double)",
     }

@@ -11,7 +11,7 @@ import narwhals as nw
 import numpy as np
 import pyarrow as pa
 
-from longtail.components.preprocess import catalogue, events, profiles
+from longtail.components.preprocess import catalogue, events, profiles, ties, times
 from longtail.components.preprocess.layouts import LIST, Table, check_mapping, check_settings, open_table
 from longtail.components.preprocess.rejection import Rejection
 from longtail.components.preprocess.settings import PreprocessSettings
@@ -51,7 +51,8 @@ def prepare(
 def _prepare(
     engine: Engine, interactions: str, items: str, users: str | None, target: Path, settings: PreprocessSettings
 ) -> None:
-    latest = int(time.time()) if settings.latest_timestamp is None else settings.latest_timestamp
+    latest = int((time.time() if settings.latest_timestamp is None else settings.latest_timestamp) * times.SECOND)
+    seed = settings.tie_seed
     rejection = Rejection(engine, settings)
 
     tables: dict[Table, str | None] = {"interactions": interactions, "items": items, "users": users}
@@ -60,9 +61,9 @@ def _prepare(
 
     item_rows, numeric = catalogue.read_items(engine, readings["items"])
     item_rows = rejection.of_ids(readings["items"], item_rows, "items", Columns.ITEM)
-    item_codes = _codes(engine, item_rows.select(Columns.ITEM), Columns.ITEM, Columns.ITEM_CODE)
+    item_codes = _codes(engine, item_rows.select(Columns.ITEM), Columns.ITEM_CODE, ties.ITEM_SALT, seed)
 
-    raw = readings["interactions"].scan.select(readings["interactions"].columns)
+    raw = readings["interactions"].scan.select(readings["interactions"].columns, rows=settings.ties == "file")
     user_ids = raw.select(Columns.USER).filter(~nw.col(Columns.USER).is_null()).unique()
     user_rows: Frame | None = None
     left_out: dict[str, int] = {}
@@ -70,21 +71,25 @@ def _prepare(
         user_rows, left_out = profiles.read_users(engine, readings["users"])
         user_rows = rejection.of_ids(readings["users"], user_rows, "users", Columns.USER)
         user_ids = nw.concat([user_ids, user_rows.select(Columns.USER)]).unique()
-    user_codes = _codes(engine, user_ids, Columns.USER, Columns.USER_CODE)
+    user_codes = _codes(engine, user_ids, Columns.USER_CODE, ties.USER_SALT, seed)
     checked = events.check(raw, item_codes, settings, latest)
-    coded = engine.keep(events.code(checked, user_codes))
+    coded = engine.keep(events.code(checked, user_codes, settings))
     rows = rejection.of_events(
         readings["interactions"],
         coded,
         lambda numbered: events.check(numbered, item_codes, settings, latest),
     )
     placed, cuts, rare = _place(engine, coded, settings)
-    counts = _split_counts(engine, placed, interactions, settings)
+    if settings.ties == "file":
+        ties.refuse_order_of_items(engine, placed, item_codes, interactions)
+    parts = _by_split(engine, placed, interactions, settings)
+    kept = sum(part["n"] for part in parts.values())
     facts: dict[str, Any] = _rules(settings, cuts, _history_lengths(engine, placed)) | {
-        "counts": counts
+        "counts": {split.name.lower(): part["n"] for split, part in parts.items()}
         | {
             "rows": rows,
-            "merged_repeats": rows - sum(rejection.of_interactions.values()) - rare - counts["events"],
+            "events": kept,
+            "merged_repeats": rows - sum(rejection.of_interactions.values()) - rare - kept,
             "events_of_rare_items": rare,
             "users": _count(engine, user_codes),
             "items": _count(engine, item_codes),
@@ -96,6 +101,7 @@ def _prepare(
         "items_without_text": _without_text(engine, item_rows, items),
         "repeats": settings.repeats,
         "settings": settings.model_dump(mode="json"),
+        **_order(engine, placed, parts, interactions, settings),
     }
     train = placed.filter(nw.col(Columns.SPLIT) == int(Split.TRAIN))
     train_counts = train.group_by(Columns.ITEM_CODE).agg(train_count=nw.len())
@@ -145,28 +151,56 @@ def _place(engine: Engine, coded: Frame, settings: PreprocessSettings) -> tuple[
     return engine.keep(events.split(merged, cuts)), cuts, rare
 
 
-def _codes(engine: Engine, ids: Frame, name: str, code: str) -> Frame:
-    """``code``, an int32 rank in sorted order, beside every id."""
-    ranked = ids.with_row_index(code, order_by=name)
-    return engine.keep(ranked.select(nw.col(code).cast(nw.Int32()), name))
+def _order(
+    engine: Engine, placed: Frame, parts: dict[Split, dict[str, int]], uri: str, settings: PreprocessSettings
+) -> dict[str, Any]:
+    """Facts ``times`` and ``ties``; what is doubtful is warned about. parts: see ``_by_split``."""
+    tied_users = placed.filter(nw.col(Columns.TIED)).select(Columns.USER_CODE).unique()
+    tie_facts = ties.facts(parts, _count(engine, tied_users), settings)
+    column = settings.columns.get(Columns.TIMESTAMP, Columns.TIMESTAMP)
+    time_facts = times.facts(parts.values(), f"{uri}: column {column!r}")
+    logger.info(
+        "%s: times from %s to %s, finest unit: %s; %d events have another of their user at the same time",
+        uri,
+        times.shown(time_facts["first"]),
+        times.shown(time_facts["last"]),
+        time_facts["resolution"],
+        tie_facts["events"],
+    )
+    doubts = [*time_facts["warnings"], ties.doubt(tie_facts, time_facts["resolution"], uri, settings)]
+    for doubt in doubts:
+        if doubt:
+            logger.warning(doubt)
+    return {"times": time_facts, "ties": tie_facts}
+
+
+def _codes(engine: Engine, ids: Frame, code: str, salt: str, seed: int) -> Frame:
+    """``code``, an int32 rank in sorted order, and ``salt``, a hash, beside every id."""
+    (name,) = ids.collect_schema().names()
+    ranked = ids.with_row_index(code, order_by=name).select(nw.col(code).cast(nw.Int32()), name)
+    return engine.keep(engine.hashed(ranked, name, seed, salt))
 
 
 def _count(engine: Engine, frame: Frame) -> int:
     return int(engine.collect(frame.select(n=nw.len())).to_pylist()[0]["n"])
 
 
-def _split_counts(engine: Engine, placed: Frame, uri: str, settings: PreprocessSettings) -> dict[str, int]:
-    found = engine.collect(placed.group_by(Columns.SPLIT).agg(n=nw.len())).to_pylist()
-    by_split = {int(row[Columns.SPLIT]): int(row["n"]) for row in found}
+def _by_split(
+    engine: Engine, placed: Frame, uri: str, settings: PreprocessSettings
+) -> dict[Split, dict[str, int]]:
+    """Of every split the number of events ``n``, those ``tied``, and what ``times.counts`` counts."""
+    tied = nw.col(Columns.TIED).cast(nw.Int64()).sum()
+    grouped = placed.group_by(Columns.SPLIT).agg(n=nw.len(), tied=tied, **times.counts())
+    rows = {row[Columns.SPLIT]: row for row in engine.collect(grouped).to_pylist()}
     for split in Split:
-        if not by_split.get(split):
+        if split not in rows:
             remedy = (
                 "each user needs three events to leave one for training, so give users with more events"
                 if settings.split == "leave_last_out"
                 else "the times are too few or too alike; raise the shares or take split: leave_last_out"
             )
             raise UserError(f"{uri}: no event is left for {split.name.lower()}; {remedy}")
-    return {"events": sum(by_split.values())} | {split.name.lower(): by_split[split] for split in Split}
+    return {split: {name: int(value) for name, value in rows[split].items()} for split in Split}
 
 
 def _history_lengths(engine: Engine, placed: Frame) -> "np.ndarray[Any, np.dtype[np.int64]]":

@@ -16,8 +16,8 @@ from longtail.tables.engine import ROW, Engine, Frame
 
 NULL_ID = "null id"
 REMEDIES = {  # for the most frequent reason
-    "bad timestamp": "give timestamps as seconds since 1970",
-    "future timestamp": "give timestamps as seconds, not milliseconds, since 1970",
+    "bad timestamp": "give times as seconds since 1970, or as text, 2020-09-13T12:26:40+00:00",
+    "future timestamp": "give times as seconds since 1970, or raise latest_timestamp",
     "unknown event": "name your events and their weights in event_weights",
     "unknown item": "give the items table a row for every item",
 }
@@ -62,8 +62,10 @@ class Rejection:
         rows = sum(found.values())
         reasons = {reason: found[reason] for reason in sorted(found, key=str) if reason is not None}
         if reasons:
-            raw = reading.scan.select(reading.columns, rows=True)
-            self._add("interactions", check(raw).filter(~nw.col(REASON).is_null()), list(reading.columns))
+            given = {f"given {name}": sql for name, sql in reading.given.items()}
+            lost = check(reading.scan.select(reading.columns | given, rows=True)).filter(~nw.col(REASON).is_null())
+            as_given = {name: nw.col(f"given {name}") for name in reading.given}
+            self._add("interactions", lost.with_columns(**as_given), list(reading.columns))
         self._within_limit(reading.scan.source.uri, rows, reasons)
         self.of_interactions = reasons
         self.counts |= reasons

@@ -6,6 +6,14 @@ from pydantic import Field, model_validator
 
 from longtail.contracts.settings_base import Settings
 
+_READ_WHERE = {  # setting of preprocess -> the other setting, and its value, without which it would do nothing
+    "spark_remote": ("engine", "spark"),
+    "tie_seed": ("ties", "hash"),
+    "max_tied_share": ("split", "leave_last_out"),
+    "validation_share": ("split", "global_time"),
+    "test_share": ("split", "global_time"),
+}
+
 
 class PreprocessSettings(Settings):
     """How raw tables become the Prepared data set."""
@@ -36,6 +44,15 @@ class PreprocessSettings(Settings):
         description="`merge`: one event per user and item, first time, greatest weight; `keep`: every event, and items of "
         "the history may be recommended again.",
     )
+    ties: Literal["hash", "file"] = Field(
+        "hash",
+        description="Order of a user's events at the same time: `hash` draws it; `file`: rows are a log in the order of time "
+        "(refused if they are sorted by item).",
+    )
+    tie_seed: int = Field(0, ge=0, description="Seed of that draw; another one draws other targets out of ties.")
+    max_tied_share: float = Field(
+        0.1, ge=0, le=1, description="Warn above this share of validation or test targets that were drawn out of a tie."
+    )
     min_item_count: int = Field(0, ge=0, description="Items with fewer events lose their events; 0 keeps all.")
     split: Literal["leave_last_out", "global_time"] = Field(
         "leave_last_out",
@@ -54,6 +71,18 @@ class PreprocessSettings(Settings):
         None,
         description="Unix seconds; later events are rejected as lying in the future. None takes the clock of the run.",
     )
+
+    @model_validator(mode="after")
+    def _each_is_read(self) -> "PreprocessSettings":
+        fields = type(self).model_fields
+        for name, (other, value) in _READ_WHERE.items():
+            if getattr(self, name) != fields[name].default and getattr(self, other) != value:
+                raise ValueError(
+                    f"{name} is read only with {other}: {value}, and {other} is {getattr(self, other)}; take one of them out"
+                )
+        if self.ties == "file" and self.engine == "spark":
+            raise ValueError("ties: file needs the numbers of rows, which spark does not know; take engine: duckdb")
+        return self
 
     @model_validator(mode="after")
     def _weights_are_positive(self) -> "PreprocessSettings":

@@ -26,7 +26,7 @@ class Format:
 
 
 OURS = "longtail/"
-PREPARED = Format("longtail/prepared", 1)
+PREPARED = Format("longtail/prepared", 2)
 TEACHER = Format("longtail/teacher", 3)
 BUNDLE = Format("longtail/bundle", 2)
 EVALUATION = Format("longtail/evaluation", 1)

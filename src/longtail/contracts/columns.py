@@ -7,7 +7,7 @@ class Columns:
     # input tables
     USER = "user_id"
     ITEM = "item_id"
-    TIMESTAMP = "timestamp"  # int64, seconds
+    TIMESTAMP = "timestamp"  # a time; in the Prepared data set int64, microseconds since 1970
     EVENT = "event"  # optional: view, click, cart, purchase, rating
     VALUE = "value"  # optional: the rating
     TITLE = "title"
@@ -21,6 +21,7 @@ class Columns:
     POSITION = "position"  # int32, 0-based place in the user's history
     WEIGHT = "weight"  # float32, strength of the event
     SPLIT = "split"  # int8, see prepared.Split
+    TIED = "tied"  # bool, another event of the user has the same time
     TEXT = "text"  # title | attributes | description
     NUMERIC = "numeric"  # list[float32], standardised; names in the manifest
     TRAIN_COUNT = "train_count"  # int64, training events of the item

@@ -3,11 +3,16 @@
 Files:
     items.parquet    item_code, item_id, title, text, attributes, numeric, train_count; sorted by item_code
     users.parquet    user_code, user_id, attributes (list of ``name=value``); sorted by user_code
-    events.parquet   user_code, position, item_code, timestamp, weight, split; sorted by user_code, position
+    events.parquet   user_code, position, item_code, timestamp (microseconds since 1970), weight, split, tied; sorted by
+                     user_code, position
     rejected.parquet table, row, reason, content
 
 Facts in the manifest: ``protocol``, ``split`` (rule and cut-offs), ``segment_rule``, ``counts``, ``rejected`` (reason ->
-count), ``numeric_names``, ``user_attributes`` (sorted ``name=value`` vocabulary), ``repeats``, ``settings``.
+count), ``numeric_names``, ``user_attributes`` (sorted ``name=value`` vocabulary), ``repeats``, ``settings``, and
+    times   ``first``, ``last`` (microseconds), ``resolution`` (day, second, microsecond), ``warnings`` (sentences)
+    ties    how much of the order is not known. ``order`` (hash, file) and ``seed`` say how it was made; ``events`` with, and
+            ``users`` of, another event at the same time; for ``validation`` and ``test`` the ``targets`` (events), those
+            ``tied``, and those ``drawn``: which event became the target was chance (leave_last_out, order hash)
 """
 
 import hashlib
@@ -67,9 +72,10 @@ class PreparedDataset:
 
         self.user_codes: NDArray[np.int32] = column(Columns.USER_CODE, np.int32)  # [events]
         self.item_codes: NDArray[np.int32] = column(Columns.ITEM_CODE, np.int32)  # [events]
-        self.timestamps: NDArray[np.int64] = column(Columns.TIMESTAMP, np.int64)  # [events]
+        self.timestamps: NDArray[np.int64] = column(Columns.TIMESTAMP, np.int64)  # [events], microseconds since 1970
         self.weights: NDArray[np.float32] = column(Columns.WEIGHT, np.float32)  # [events]
         self.splits: NDArray[np.int8] = column(Columns.SPLIT, np.int8)  # [events]
+        self.tied: NDArray[np.bool_] = column(Columns.TIED, np.bool_)  # [events]
         items = pq.read_table(self.artifact.file("items.parquet"))
         self.item_ids: list[str] = items.column(Columns.ITEM).to_pylist()
         self.titles: list[str | None] = items.column(Columns.TITLE).to_pylist()
@@ -134,6 +140,13 @@ class PreparedDataset:
             )
         histories, items = [targets.histories[row] for row in rows], [left[row] for row in rows]
         return Targets(targets.users[rows], histories, items), dropped
+
+    def drawn_targets(self, split: Split) -> NDArray[np.bool_]:
+        """Whether the user's target of this split was drawn among events of the same time. ``[users]``"""
+        drawn = np.zeros(len(self.user_ids), dtype=np.bool_)
+        if self.facts["ties"][split.name.lower()]["drawn"]:
+            drawn[self.user_codes[(self.splits == split) & self.tied]] = True
+        return drawn
 
     def train_digest(self) -> str:
         """SHA-256 over the training events. Teacher and student record it; evaluate compares."""

@@ -81,7 +81,7 @@ def write_bundle(
         prepared.train_digest(),
         validation_ndcg_by_history=fitted.fit.ndcg,
         numeric_names=prepared.facts["numeric_names"],
-        data_until=int(prepared.timestamps.max()),  # seconds
+        data_until=int(prepared.timestamps.max()) // 1_000_000,  # seconds
         **facts,
     )
     model = fitted.model.cpu().eval()

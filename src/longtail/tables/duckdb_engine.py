@@ -42,7 +42,9 @@ class DuckDbEngine:
         )
         # names that Spark has, so that one SQL text serves both engines
         self._con.execute("create macro array_join(list, separator) as array_to_string(list, separator)")
-        self._con.execute("create macro unix_timestamp(time) as cast(floor(epoch(time)) as bigint)")
+        self._con.execute("create macro unix_micros(time) as epoch_us(time)")
+        self._con.execute("create macro try_to_timestamp(text) as try_cast(text as timestamptz)")
+        self._con.execute("set TimeZone = 'UTC'")  # of times without a zone
 
     def close(self) -> None:
         self._con.close()
@@ -121,6 +123,11 @@ class DuckDbEngine:
         packed = f"cast([{', '.join(map(quote, columns))}] as float[]) as {quote(name)}"
         dropped = f"* exclude ({', '.join(map(quote, columns))})" if columns else "*"
         return _frame(native.project(f"{dropped}, {packed}"))
+
+    def hashed(self, frame: Frame, column: str, seed: int, name: str) -> Frame:
+        native: Any = frame.to_native()
+        digits = f"substr(md5('{seed}:' || {quote(column)}), 1, 8)"
+        return _frame(native.project(f"*, cast('0x' || {digits} as bigint) as {quote(name)}"))
 
     def percentiles(self, frame: Frame, column: str, shares: Sequence[float]) -> list[float]:
         native: Any = frame.to_native()

@@ -123,6 +123,11 @@ class SparkEngine:
         )
         return _frame(native.withColumn(name, packed).drop(*columns))
 
+    def hashed(self, frame: Frame, column: str, seed: int, name: str) -> Frame:
+        native: Any = frame.to_native()
+        digits = f"substr(md5(concat('{seed}:', {quote(column)})), 1, 8)"
+        return _frame(native.withColumn(name, functions.expr(f"cast(conv({digits}, 16, 10) as bigint)")))
+
     def percentiles(self, frame: Frame, column: str, shares: Sequence[float]) -> list[float]:
         native: Any = frame.to_native()
         chosen = [

@@ -45,9 +45,15 @@ def with_values(table: list[dict[str, Any]], **values: Any) -> list[dict[str, An
             {"interactions": with_values(EVENTS, timestamp="yesterday")},
             {},
             "interactions.parquet: 3 of 3 rows cannot be used (bad timestamp: 3), for example row 0 "
-            "[user_id=u, item_id=a]; that is above max_rejected_share 0.1: give timestamps as seconds since 1970",
+            "[user_id=u, item_id=a, timestamp=yesterday]; that is above max_rejected_share 0.1: give times as seconds since "
+            "1970, or as text, 2020-09-13T12:26:40+00:00",
         ),
-        ({"interactions": with_values(EVENTS, timestamp=1.7e12)}, {}, "give timestamps as seconds, not milliseconds"),
+        (
+            {"interactions": with_values(EVENTS, timestamp=3_000_000_000)},
+            {},
+            "(future timestamp: 3), for example row 0 [user_id=u, item_id=a, timestamp=3000000000]; that is above "
+            "max_rejected_share 0.1: give times as seconds since 1970, or raise latest_timestamp",
+        ),
         ({"interactions": with_values(EVENTS, timestamp=-5)}, {}, "(negative timestamp: 3)"),
         ({"interactions": with_values(EVENTS, timestamp=float("nan"))}, {}, "(bad timestamp: 3)"),
         ({"interactions": with_values(EVENTS, item_id="zzz")}, {}, "(unknown item: 3), for example row 0"),

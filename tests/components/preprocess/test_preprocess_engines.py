@@ -11,9 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from helpers_ties import tie
 
 from longtail.contracts.errors import UserError
 
+SECOND = 1_000_000  # microseconds
 NOW = 2_000_000_000  # the fixture's latest_timestamp
 WEIGHTS = {"view": 1.0, "click": 2.0, "cart": 3.0, "purchase": 5.0}
 ITEMS = [
@@ -89,7 +91,7 @@ def expected_events(
         merged = [event for event in merged if counts[event[2]] >= settings["min_item_count"]]
     times = sorted(event[1] for event in merged)
     histories = defaultdict(list)
-    for event in sorted(merged):
+    for event in sorted(merged, key=lambda event: (event[0], event[1], tie(event[0], event[2]))):
         histories[event[0]].append(event)
     placed = []
     for history in histories.values():
@@ -111,7 +113,7 @@ def expected_events(
             else:
                 low, high = min(range_), max(range_)
                 weights.append(min(1.0, max(0.0, (value - low) / (high - low))))
-        events.append((user, position, item, time, max(weights), split))
+        events.append((user, position, item, time * SECOND, max(weights), split))
     return events
 
 

@@ -51,7 +51,7 @@ def test_movielens_csv_files(run, tmp_path: Path):
     )
     prepared = run(ratings, movies, format="movielens")
     assert prepared.item_texts == ["Heat, The (1995) | Action, Crime", "B", "C | Drama"]
-    assert prepared.timestamps.tolist() == [1, 2, 3]
+    assert prepared.timestamps.tolist() == [1_000_000, 2_000_000, 3_000_000]
 
 
 def test_amazon_reviews_2023(run, tmp_path: Path):
@@ -83,7 +83,7 @@ def test_amazon_reviews_2023(run, tmp_path: Path):
         ],
     )  # fmt: skip
     prepared = run(reviews, meta, format="amazon-2023", min_rating=2)
-    assert prepared.timestamps.tolist() == [1588687728] * 3
+    assert prepared.timestamps.tolist() == [1588687728923000, 1588687728924000, 1588687728925000]
     assert prepared.item_texts == ["Soap | Suds, Beauty, Bath | mild For hands", "Comb", "Wax | Hair"]
     assert prepared.facts["numeric_names"] == ["price"]  # average ratings know the future: not used
     np.testing.assert_allclose(prepared.numeric[:, 0], [-1, 0, 1])
@@ -96,19 +96,6 @@ def test_json_keys_that_come_late_are_seen(run, tmp_path: Path):
     events[299] |= {"event": "purchase"}
     prepared = run(lines(tmp_path / "e.jsonl", events), [{"item_id": name, "title": name} for name in "abc"])
     assert prepared.weights[-1] == 5.0
-
-
-def test_times_of_parquet_become_seconds(run):
-    import pyarrow as pa
-
-    events = pa.table(
-        {
-            "user_id": ["u"] * 3,
-            "item_id": list("abc"),
-            "timestamp": pa.array([1_000_000, 2_500_000, 3_000_000], pa.timestamp("us", "UTC")),
-        }
-    )
-    assert run(events, [{"item_id": name, "title": name} for name in "abc"]).timestamps.tolist() == [1, 2, 3]
 
 
 def test_tables_in_a_bucket(run, monkeypatch: pytest.MonkeyPatch):

@@ -5,11 +5,13 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from helpers_ties import drawn_order
 
 from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import Split
 
 ITEMS = [{"item_id": name, "title": name.upper()} for name in "abcd"]
+SECOND = 1_000_000  # microseconds
 
 
 def rows(
@@ -20,36 +22,41 @@ def rows(
 
 def test_leave_last_out_by_hand(run):
     events = rows(
-        ("v", "b", 30), ("v", "a", 10), ("v", "c", 20), ("v", "d", 20),  # equal seconds: item decides
+        ("v", "b", 30), ("v", "a", 10), ("v", "c", 20), ("v", "d", 20),  # equal seconds: drawn
         ("u", "a", 5),
         ("w", "b", 2), ("w", "a", 1),
     )  # fmt: skip
     prepared = run(events, ITEMS)
     table = pq.read_table(prepared.artifact.file("events.parquet"))
-    assert table.schema.names == ["user_code", "position", "item_code", "timestamp", "weight", "split"]
-    assert [str(kind) for kind in table.schema.types] == ["int32", "int32", "int32", "int64", "float", "int8"]
-    assert list(zip(*[table[name].to_pylist() for name in ("user_code", "position", "item_code", "timestamp", "split")])) == [
-        (0, 0, 0, 5, 2),  # u has one event: the test target of an empty history
-        (1, 0, 0, 10, 0), (1, 1, 2, 20, 0), (1, 2, 3, 20, 1), (1, 3, 1, 30, 2),
-        (2, 0, 0, 1, 1), (2, 1, 1, 2, 2),
+    assert table.schema.names == ["user_code", "position", "item_code", "timestamp", "weight", "split", "tied"]
+    assert [str(kind) for kind in table.schema.types] == ["int32", "int32", "int32", "int64", "float", "int8", "bool"]
+    second, third = ["abcd".index(item) for item in drawn_order("v", "cd")]
+    names = ("user_code", "position", "item_code", "timestamp", "split", "tied")
+    assert list(zip(*[table[name].to_pylist() for name in names])) == [
+        (0, 0, 0, 5 * SECOND, 2, False),  # u has one event: the test target of an empty history
+        (1, 0, 0, 10 * SECOND, 0, False), (1, 1, second, 20 * SECOND, 0, True),
+        (1, 2, third, 20 * SECOND, 1, True), (1, 3, 1, 30 * SECOND, 2, False),
+        (2, 0, 0, 1 * SECOND, 1, False), (2, 1, 1, 2 * SECOND, 2, False),
     ]  # fmt: skip
     assert prepared.user_ids == ["u", "v", "w"]
-    assert prepared.train_counts.tolist() == [1, 0, 1, 0]  # a and c, by v
+    assert prepared.train_counts.tolist() == [int(code in (0, second)) for code in range(4)]  # of v
     assert prepared.facts["protocol"] == "leave_last_out (strict)"
     assert (
         prepared.facts["counts"] | {"users": 3, "items": 4, "rows": 7, "events": 7, "train": 2}
         == prepared.facts["counts"]
     )
     test = prepared.targets(Split.TEST)
-    assert [history.tolist() for history in test.histories] == [[], [0, 2, 3], [0]]
+    assert [history.tolist() for history in test.histories] == [[], [0, second, third], [0]]
 
 
 def test_global_time_cuts_at_quantiles_of_events(run):
     events = rows(*[(f"u{n % 3}", "abcd"[n % 4], 100 + n) for n in range(10)])
     prepared = run(events, ITEMS, split="global_time", validation_share=0.2, test_share=0.2, repeats="keep")
     # smallest times at or below which 60 % and 80 % of ten events lie: the 6th and the 8th
-    assert prepared.facts["split"] == {"rule": "global_time", "validation_from": 105, "test_from": 107}
-    assert sorted(zip(prepared.timestamps.tolist(), prepared.splits.tolist())) == [
+    assert prepared.facts["split"] == {
+        "rule": "global_time", "validation_from": 105 * SECOND, "test_from": 107 * SECOND,
+    }  # fmt: skip
+    assert sorted(zip((prepared.timestamps // SECOND).tolist(), prepared.splits.tolist())) == [
         *[(100 + n, 0) for n in range(5)], (105, 1), (106, 1), (107, 2), (108, 2), (109, 2),
     ]  # fmt: skip
 
@@ -60,16 +67,17 @@ def test_merge_keeps_first_time_and_greatest_weight(run):
                   ("u", "c", 6, "cart"), names=names)  # fmt: skip
     prepared = run(events, ITEMS)
     assert prepared.item_codes.tolist() == [0, 1, 2]
-    assert prepared.timestamps.tolist() == [3, 4, 6]
+    assert prepared.timestamps.tolist() == [3 * SECOND, 4 * SECOND, 6 * SECOND]
     assert prepared.weights.tolist() == [5.0, 1.0, 3.0]
     assert prepared.facts["counts"]["merged_repeats"] == 2
     assert prepared.exclude_history
 
 
-def test_keep_keeps_repeats_but_not_the_same_second_twice(run):
-    events = rows(("u", "a", 1), ("u", "a", 1), ("u", "a", 2), ("u", "b", 3))
+def test_keep_keeps_repeats_but_not_the_same_time_twice(run):
+    events = rows(("u", "a", 1.5), ("u", "a", 1.5), ("u", "a", 1.75), ("u", "b", 3.0))
     prepared = run(events, ITEMS, repeats="keep")
-    assert list(zip(prepared.item_codes.tolist(), prepared.timestamps.tolist())) == [(0, 1), (0, 2), (1, 3)]
+    assert prepared.item_codes.tolist() == [0, 0, 1]
+    assert prepared.timestamps.tolist() == [1_500_000, 1_750_000, 3_000_000]
     assert prepared.facts["counts"]["merged_repeats"] == 1
     assert not prepared.exclude_history
 
