@@ -81,23 +81,20 @@ def drop_rare(merged: Frame, min_item_count: int) -> Frame:
 
 def split(merged: Frame, cuts: Sequence[float] | None) -> Frame:
     """Add ``position``, ``tied`` and ``split``. ``cuts``: first times of validation and test; None: leave-last-out."""
-    one = merged.with_columns(one=nw.lit(1, dtype=nw.Int64()))
-    # the item's code decides only where two items' hashes collide, once in two thousand million pairs
-    order = [Columns.TIMESTAMP, TIE, Columns.ITEM_CODE]
+    order = [Columns.TIMESTAMP, TIE]
     time = nw.col(Columns.TIMESTAMP)
-    before, after = (time.shift(n).over(Columns.USER_CODE, order_by=order) for n in (1, -1))
-    placed = one.with_columns(
+    before, after, after_next = (time.shift(n).over(Columns.USER_CODE, order_by=order) for n in (1, -1, -2))
+    counted = merged.with_columns(one=nw.lit(1, dtype=nw.Int64())).with_columns(
         **{
             Columns.POSITION: nw.col("one").cum_sum().over(Columns.USER_CODE, order_by=order) - 1,
-            Columns.TIED: ((before == time).fill_null(False) | (after == time).fill_null(False)),
+            Columns.TIED: (before == time).fill_null(False) | (after == time).fill_null(False),
+            "is_last": after.is_null(),
+            "is_last_but_one": after_next.is_null(),
         },
     )
     if cuts is None:
-        counted = placed.with_columns(n=nw.col("one").sum().over(Columns.USER_CODE))
-        left = nw.col("n") - nw.col(Columns.POSITION)
-        is_test, is_validation = left == 1, left == 2
+        is_test, is_validation = nw.col("is_last"), nw.col("is_last_but_one")
     else:
-        counted = placed
         is_test, is_validation = time >= int(cuts[1]), time >= int(cuts[0])
     part = (
         nw.when(is_test)

@@ -74,7 +74,7 @@ def open_table(engine: Engine, uri: str, table: Table, settings: PreprocessSetti
     names = {name: column for name in OURS[table] if (column := _column(scan, name, table, settings)) is not None}
     sql = _Sql(engine, scan)
     if table == "interactions":
-        given = {Columns.TIMESTAMP: sql.text(names[Columns.TIMESTAMP])}
+        given = {Columns.TIMESTAMP: engine.quote(names[Columns.TIMESTAMP])}
         return Reading(scan, _interactions(sql, names), given=given)
     if table == "items":
         return _items(sql, names, settings)
@@ -120,7 +120,8 @@ class _Sql:
         return f"try_cast({self._scalar(column)} as double)"
 
     def time(self, column: str) -> str:
-        return microseconds(self._scalar(column), self.scan.kinds[column])
+        typed = self.scan.source.format == "parquet"  # what other files hold is text, whatever its first rows look like
+        return microseconds(self._scalar(column), self.scan.kinds[column] if typed else "text")
 
     def rating(self, column: str) -> str:
         """The number; NaN where there is something that is no number, null where there is nothing."""

@@ -19,19 +19,21 @@ from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import Split
 from longtail.tables.engine import ROW, Engine, Frame
 
-USER_SALT, ITEM_SALT = "user_salt", "item_salt"  # int64 below 2 ** 32, hashes of seed and id
-TIE = "tie"  # int64, the order among events of the same time
+USER_SALT, ITEM_SALT = "user_salt", "item_salt"  # int64 below 2 ** 28, hashes of seed and id
+TIE = "tie"  # int64, the order among events of the same time; no two items of a user have the same
 PRIME = 2**31 - 1
 FEWEST_PAIRS, MOST_ALIKE = 20, 0.9  # of tied neighbours in one order of items, from where the file's order is refused
 
 
 def order_of_tie(settings: PreprocessSettings) -> nw.Expr:
-    """``tie`` from the salts, or from ``row``. Fifth powers permute the residues of ``PRIME``, far from any order."""
+    """``tie``: the row's number, or the square of the salts' sum modulo ``PRIME``.
+
+    The item's code comes after that: it decides where two hashes are equal, once in two thousand million pairs.
+    """
     if settings.ties == "file":
         return nw.col(ROW).cast(nw.Int64()).alias(TIE)
-    salt = (nw.col(USER_SALT) + nw.col(ITEM_SALT)) % PRIME
-    square = salt * salt % PRIME
-    return (square * square % PRIME * salt % PRIME).alias(TIE)
+    salt = nw.col(USER_SALT) + nw.col(ITEM_SALT)
+    return (salt * salt % PRIME * (PRIME + 1) + nw.col(Columns.ITEM_CODE)).alias(TIE)
 
 
 def refuse_order_of_items(engine: Engine, placed: Frame, item_codes: Frame, uri: str) -> None:

@@ -1,6 +1,6 @@
 """Times: what a column holds becomes microseconds since 1970 (UTC), and times that look wrong are said.
 
-Microseconds, since that is the finest unit both engines have and 64 bits hold it for 290,000 years; nanoseconds are cut.
+Microseconds, since that is the finest unit both engines have and 64 bits hold it for 290,000 years; nanoseconds are rounded.
 """
 
 from collections.abc import Collection, Mapping
@@ -30,17 +30,17 @@ def microseconds(column: str, kind: Kind) -> str:
     """
     if kind == "time":
         return f"unix_micros(try_cast({column} as timestamp))"
-    number = f"try_cast({column} as double)"
-    counted = (
-        f"case when abs({number}) < 1e11 then cast(floor({number} * 1e6 + 0.5) as bigint) "
-        f"when abs({number}) < 1e14 then cast(floor({number} * 1e3 + 0.5) as bigint) "
-        f"when abs({number}) < 1e17 then cast(floor({number}) as bigint) "
-        f"when abs({number}) < 9e18 then cast(floor({number} / 1e3) as bigint)"
-    )
+    whole = kind == "whole"  # whole numbers stay so: faster, and exact
+    number = f"try_cast({column} as {'bigint' if whole else 'double'})"
+    cases = []
+    for factor, limit in ((SECOND, 10**11), (1000, 10**14), (1, 10**17)):
+        scaled = f"{number} * {factor}" if whole else f"cast(floor({number} * {factor} + 0.5) as bigint)"
+        cases.append(f"when {number} between -{limit} and {limit} then {scaled}")
+    cases.append(f"when abs({number} / 1e3) < 9e15 then cast(floor({number} / 1e3 + 0.5) as bigint)")
     if kind != "text":
-        return f"{counted} end"
+        return f"case {' '.join(cases)} end"
     date = f"nullif(regexp_extract(trim({column}), '{ISO}', 0), '')"
-    return f"{counted} when {number} is null then unix_micros(try_to_timestamp({date})) end"
+    return f"case {' '.join(cases)} when {number} is null then unix_micros(try_to_timestamp({date})) end"
 
 
 def shown(time: int) -> str:
@@ -88,7 +88,7 @@ def facts(counted: Collection[Mapping[str, int]], where: str) -> dict[str, Any]:
         "first": found["first"],
         "last": found["last"],
         "resolution": "day" if days else "second" if seconds else "microsecond",
-        "warnings": [f"{where}: {text}" for text in _doubts(found)],
+        "warnings": [f"{where} {text}" for text in _doubts(found)],
     }
 
 
@@ -116,7 +116,7 @@ def _doubts(found: Mapping[str, int]) -> list[str]:
     doubts = []
     if found["before_1990"]:
         doubts.append(
-            f"{found['before_1990']} events lie before 1990, such as {first}: a missing time written as 0 comes first in "
+            f"has {found['before_1990']} events before 1990, such as {first}: a missing time written as 0 comes first in "
             "its user's history; leave it empty, and the row is rejected"
         )
     if found["whole_days"] == events:

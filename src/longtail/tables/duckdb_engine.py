@@ -126,7 +126,7 @@ class DuckDbEngine:
 
     def hashed(self, frame: Frame, column: str, seed: int, name: str) -> Frame:
         native: Any = frame.to_native()
-        digits = f"substr(md5('{seed}:' || {quote(column)}), 1, 8)"
+        digits = f"substr(md5('{seed}:' || {quote(column)}), 1, 7)"
         return _frame(native.project(f"*, cast('0x' || {digits} as bigint) as {quote(name)}"))
 
     def percentiles(self, frame: Frame, column: str, shares: Sequence[float]) -> list[float]:

@@ -45,7 +45,7 @@ class Engine(Protocol):
         """Add ``name``, a list of the given float32 columns, in their place."""
 
     def hashed(self, frame: Frame, column: str, seed: int, name: str) -> Frame:
-        """Add ``name``, an int64 below 2 ** 32 from seed and text: the first 8 digits of the MD5 of ``seed:text``."""
+        """Add ``name``, an int64 below 2 ** 28 from seed and text: the first 7 digits of the MD5 of ``seed:text``."""
 
     def percentiles(self, frame: Frame, column: str, shares: Sequence[float]) -> list[float]:
         """Smallest values at or below which the given shares of the non-null values lie."""

@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession, functions, types
 
 from longtail.contracts.errors import UserError
 from longtail.tables.engine import ROW, Frame, Kind
-from longtail.tables.sources import Source, csv_columns, fetch
+from longtail.tables.sources import Source, csv_columns, fetch, open_file, reaching
 
 
 class SparkScan:
@@ -52,6 +52,9 @@ class SparkEngine:
                 .config("spark.sql.shuffle.partitions", str(4 * threads))
             )
         self._spark = builder.config("spark.sql.session.timeZone", "UTC").getOrCreate()
+        self._spark.conf.set(
+            "spark.sql.legacy.parquet.nanosAsLong", True
+        )  # what pandas writes; Spark refuses it otherwise
 
     def quote(self, name: str) -> str:
         return quote(name)
@@ -73,7 +76,11 @@ class SparkEngine:
     def _open(self, source: Source, files: list[str], optional: Sequence[str]) -> Any:
         reader = self._spark.read
         if source.format == "parquet":
-            return reader.option("mergeSchema", True).parquet(*files)
+            native = reader.option("mergeSchema", True).parquet(*files)
+            for name in _nanosecond_columns(source):
+                rounded = f"cast(floor({quote(name)} / 1000 + 0.5) as bigint)"
+                native = native.withColumn(name, functions.expr(f"timestamp_micros({rounded})"))
+            return native
         if source.format == "jsonl":
             native = reader.option("primitivesAsString", True).json(files)
             for name in optional:
@@ -125,7 +132,7 @@ class SparkEngine:
 
     def hashed(self, frame: Frame, column: str, seed: int, name: str) -> Frame:
         native: Any = frame.to_native()
-        digits = f"substr(md5(concat('{seed}:', {quote(column)})), 1, 8)"
+        digits = f"substr(md5(concat('{seed}:', {quote(column)})), 1, 7)"
         return _frame(native.withColumn(name, functions.expr(f"cast(conv({digits}, 16, 10) as bigint)")))
 
     def percentiles(self, frame: Frame, column: str, shares: Sequence[float]) -> list[float]:
@@ -161,6 +168,12 @@ def _frame(native: Any) -> Frame:
 
 def quote(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
+
+
+def _nanosecond_columns(source: Source) -> list[str]:
+    with reaching(source.files[0]), open_file(source.files[0]) as stream:
+        schema = pq.read_schema(stream)
+    return [field.name for field in schema if pa.types.is_timestamp(field.type) and field.type.unit == "ns"]
 
 
 def _kind(type_: Any) -> Kind:
