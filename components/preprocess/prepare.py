@@ -185,9 +185,7 @@ def _count(engine: Engine, frame: Frame) -> int:
     return int(engine.collect(frame.select(n=nw.len())).to_pylist()[0]["n"])
 
 
-def _by_split(
-    engine: Engine, placed: Frame, uri: str, settings: PreprocessSettings
-) -> dict[Split, dict[str, int]]:
+def _by_split(engine: Engine, placed: Frame, uri: str, settings: PreprocessSettings) -> dict[Split, dict[str, int]]:
     """Of every split the number of events ``n``, those ``tied``, and what ``times.counts`` counts."""
     tied = nw.col(Columns.TIED).cast(nw.Int64()).sum()
     grouped = placed.group_by(Columns.SPLIT).agg(n=nw.len(), tied=tied, **times.counts())

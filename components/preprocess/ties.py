@@ -97,6 +97,7 @@ def doubt(ties: dict[str, Any], finest: str, where: str, settings: PreprocessSet
     drawn = " and ".join(
         f"{ties[name]['drawn']} of {ties[name]['targets']} {name} targets ({share:.0%})"
         for name, share in shares.items()
+        if share
     )
     return (
         f"{where}: {drawn} stand in a tie: their user has another event at the same time (finest unit: {finest}), so which "

@@ -200,8 +200,9 @@ def test_time_that_runs_backwards_stops_the_stage(tmp_path, users, message):
         Case(tmp_path, users).run()
 
 
-def test_event_on_the_wrong_side_of_the_cut_stops_the_stage(tmp_path):
-    users = [[(0, 1, TRAIN), (1, 12, VALIDATION), (2, 22, TEST)], [(3, 23, TRAIN), (4, 24, TEST)]]
+@pytest.mark.parametrize("time", [23, 22])  # 22 is that of the first test event
+def test_event_on_the_wrong_side_of_the_cut_stops_the_stage(tmp_path, time):
+    users = [[(0, 1, TRAIN), (1, 12, VALIDATION), (2, 22, TEST)], [(3, time, TRAIN), (4, 24, TEST)]]
     with pytest.raises(UserError, match="wrong side of a cut-off"):
         Case(tmp_path, users, **GLOBAL_TIME).run()
 

@@ -13,7 +13,7 @@ from longtail.contracts.settings_base import parse
 from longtail.pipelines.run_settings import RunSettings
 
 KINDS = [("view", None), (None, 2), (None, 5), ("cart", None)]
-ITEMS = [{"item_id": f"i{n}", "title": f"T{n}", "sku": f"i{n}"} for n in range(12)]
+ITEMS = [{"item_id": f"i{n}", "title": f"T{n} (19{n + 80})", "sku": f"i{n}"} for n in range(12)]
 EVENTS = [
     {
         "user_id": f"u{user}", "item_id": f"i{(user * 5 + n * (user % 3 + 1)) % 11}", "other": f"i{n}",
@@ -22,9 +22,10 @@ EVENTS = [
     for user in range(9)
     for n in range(user % 4 + 3)
 ]  # fmt: skip
-GLOBAL = {"split": "global_time", "validation_share": 0.3, "test_share": 0.3}
+GLOBAL = {"split": "global_time", "validation_share": 0.15, "test_share": 0.3}
 
 CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # setting -> the others beside it, and its changed value
+    "format": ({}, {"format": "movielens"}),  # reads the years out of titles
     "columns": ({}, {"columns": {"item_id": "other"}}),
     "repeats": ({}, {"repeats": "keep"}),
     "ties": ({}, {"ties": "file"}),
@@ -32,13 +33,12 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # setting -> the 
     "min_rating": ({}, {"min_rating": 3}),
     "min_item_count": ({}, {"min_item_count": 3}),
     "split": ({}, {"split": "global_time"}),
-    "validation_share": (GLOBAL, {"validation_share": 0.4}),
-    "test_share": (GLOBAL, {"test_share": 0.4}),
+    "validation_share": (GLOBAL, {"validation_share": 0.45}),
+    "test_share": (GLOBAL, {"test_share": 0.45}),
     "segments": ({}, {"segments": "quantile"}),
     "latest_timestamp": ({"max_rejected_share": 0.9}, {"latest_timestamp": 1600000004}),
 }
 STOPS: dict[str, tuple[dict[str, Any], str]] = {
-    "format": ({"format": "movielens"}, "has no column 'userId'"),
     "max_rejected_share": ({"max_rejected_share": 0.0, "event_weights": {"view": 1.0}}, "above max_rejected_share 0"),
     "event_weights": ({"event_weights": {"view": 1.0}, "max_rejected_share": 0.0}, "unknown event"),
 }
