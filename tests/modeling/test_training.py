@@ -30,6 +30,15 @@ def test_a_rule_is_learnt(tmp_path: Path) -> None:
     assert list((tmp_path / "tensorboard").glob("events*"))
 
 
+@pytest.mark.parametrize("target", range(20))
+def test_validation_leaves_out_the_whole_history_as_evaluation_does(target: int) -> None:
+    """The model reads ten items; with the nine before them excluded, too, the target is all that can be recommended."""
+    history = np.array([item for item in range(20) if item != target], dtype=np.int32)
+    asked = Sequences([history], [np.zeros(0, np.int64)], SHAPE.max_history)
+    data = TrainingData(asked, asked, [np.array([target], dtype=np.int32)], exclude_history=True)
+    assert validation_ndcg(make_model(), data) == 1.0
+
+
 EVERYTHING = {
     "optimizer": "adafactor",
     "schedule": "cosine",

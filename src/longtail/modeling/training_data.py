@@ -65,10 +65,10 @@ def validation_ndcg(model: SequenceModel, data: TrainingData, size: int = 1024) 
     queries = query_vectors(model, data.validation)
     ranks = []
     for begin in range(0, len(queries), size):
-        histories = data.validation.histories[begin : begin + size]
-        scores = (queries[begin : begin + size] @ vectors.T).cpu().numpy()
+        users = slice(begin, begin + size)
+        scores = (queries[users] @ vectors.T).cpu().numpy()
         if data.neighbours is not None:
-            scores += data.neighbours.after(histories).numpy()
-        wanted = data.validation_items[begin : begin + size]
-        ranks.append(rank_targets(scores, wanted, histories if data.exclude_history else []))
+            scores += data.neighbours.after(data.validation.histories[users]).numpy()
+        excluded = data.validation.whole[users] if data.exclude_history else []  # also what was not read
+        ranks.append(rank_targets(scores, data.validation_items[users], excluded))
     return float(ndcg(TargetRanks.joined(ranks)).mean())
