@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,11 +10,10 @@ from longtail.metrics.ranking import METRICS, TargetRanks, ndcg, rank_targets, r
 
 
 def ranks_of(*users: list[int]) -> TargetRanks:
-    return TargetRanks(
-        np.array([rank for ranks in users for rank in ranks]),
-        np.repeat(np.arange(len(users)), [len(ranks) for ranks in users]),
-        len(users),
-    )
+    """Without ties."""
+    ranks = np.array([rank for ranks in users for rank in ranks])
+    owners = np.repeat(np.arange(len(users)), [len(ranks) for ranks in users])
+    return TargetRanks(ranks, owners, len(users), np.zeros_like(ranks))
 
 
 def ranks_in(scores: list[float], *targets: int) -> list[int]:
@@ -64,6 +65,7 @@ def test_batches_are_joined_and_put_back_in_the_users_order():
     joined = TargetRanks.joined(batches)
     assert (joined.ranks.tolist(), joined.users.tolist(), joined.n_users) == ([3, 1, 3], [0, 0, 1], 2)
     assert joined.of_rows(np.array([1, 0])).users.tolist() == [1, 1, 0]
+    assert joined.tied.tolist() == [0, 0, 0]
 
 
 def test_every_metric_by_hand():
@@ -77,6 +79,7 @@ def test_every_metric_by_hand():
         "hitrate": ([1, 0, 0], [1, 1, 0]),
         "ndcg": ([ndcg, 0, 0], [ndcg, 1 / 3, 0]),
         "mrr": ([1 / 2, 0, 0], [1 / 2, 1 / 7, 0]),
+        "expected_ndcg": ([ndcg, 0, 0], [ndcg, 1 / 3, 0]),
     }
     assert set(metrics) == {f"{name}@{k}" for name in METRICS for k in (5, 10)}
     for name, (at_5, at_10) in expected.items():
@@ -101,6 +104,42 @@ def test_ndcg_agrees_with_scikit_learn(k):
         found.append(ranks_in(row, *targets))
     expected = [ndcg_score(relevant[[user]], scores[[user]], k=k) for user in range(30)]
     np.testing.assert_allclose(ranking_metrics(ranks_of(*found), [k])[f"ndcg@{k}"], expected)
+
+
+def expected(scores, targets, k=10, excluded=()):
+    """NDCG@k under random ties, of one user."""
+    found = rank_targets(np.array([scores], np.float32), [np.array(targets)], [np.array(e) for e in excluded])
+    return float(ranking_metrics(found, [k])[f"expected_ndcg@{k}"][0])
+
+
+def test_expected_ndcg_by_hand():
+    first, second, third = 1, 1 / np.log2(3), 1 / np.log2(4)
+    assert expected([5, 3, 3, 1], [1]) == pytest.approx((second + third) / 2)  # one other item ties
+    assert expected([5, 3, 3, 1], [1], k=2) == pytest.approx(second / 2)  # the third place is out of reach
+    assert expected([5, 3, 1], [1]) == pytest.approx(second)
+    assert expected([2, 2], [0, 1]) == pytest.approx(1)  # both are found, in whichever order
+    assert expected([2, 2, 0], [0, 2], k=1) == pytest.approx(0.5 * first)
+    assert expected([2, 2, 2], [0], excluded=[[1]]) == pytest.approx(
+        (first + second) / 2
+    )  # the excluded ties with nobody
+
+
+def test_who_scores_all_alike_is_expected_to_find_by_chance():
+    gains = (1 / np.log2(np.arange(2, 12))).sum()
+    assert expected([0.0] * 50, [7]) == pytest.approx(gains / 50)
+    assert ndcg(rank_targets(np.zeros((1, 50)), [np.array([7])]))[0] == 0
+
+
+def test_what_cannot_be_recommended_is_expected_nowhere():
+    assert expected([1.0, -np.inf, -np.inf], [1], k=3) == 0
+
+
+@given(st.lists(st.integers(0, 2), min_size=3, max_size=5), st.data())
+def test_expected_ndcg_is_the_mean_over_all_orders_of_the_tied(scores, data):
+    targets = np.array(data.draw(st.lists(st.sampled_from(range(len(scores))), min_size=1, max_size=2, unique=True)))
+    orders = np.array(list(itertools.permutations(range(len(scores)))))  # each breaks the ties in its way
+    found = rank_targets(np.array(scores) + orders / 100, [targets] * len(orders))
+    assert expected(scores, targets, k=3) == pytest.approx(ndcg(found, 3).mean(), abs=1e-6)
 
 
 def test_best_rank_of_each_user():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-METRICS = ("recall", "precision", "f1", "hitrate", "ndcg", "mrr")
+METRICS = ("recall", "precision", "f1", "hitrate", "ndcg", "mrr", "expected_ndcg")
 
 
 @dataclass(frozen=True)
@@ -14,11 +14,13 @@ class TargetRanks:
     """Ranks of all users' targets, one after the other.
 
     ranks [targets]: 1 is best; users [targets]: row of the target's user, 0..n_users-1. Every user has a target.
+    tied [targets]: other items that score the same as the target; ``ranks`` puts all of them before it.
     """
 
     ranks: NDArray[np.int64]
     users: NDArray[np.int64]
     n_users: int
+    tied: NDArray[np.int64]
 
     @classmethod
     def joined(cls, parts: "Sequence[TargetRanks]") -> "TargetRanks":
@@ -27,12 +29,15 @@ class TargetRanks:
         users = [part.users + begin for part, begin in zip(parts, begins)]
         none = np.zeros(0, np.int64)
         return cls(
-            np.concatenate([none, *(part.ranks for part in parts)]), np.concatenate([none, *users]), int(begins[-1])
+            np.concatenate([none, *(part.ranks for part in parts)]),
+            np.concatenate([none, *users]),
+            int(begins[-1]),
+            np.concatenate([none, *(part.tied for part in parts)]),
         )
 
     def of_rows(self, rows: NDArray[np.integer]) -> "TargetRanks":
         """The same ranks, of users that were ranked in another order: user i is the one of row ``rows[i]``."""
-        return TargetRanks(self.ranks, np.asarray(rows, dtype=np.int64)[self.users], self.n_users)
+        return TargetRanks(self.ranks, np.asarray(rows, dtype=np.int64)[self.users], self.n_users, self.tied)
 
     def best(self) -> NDArray[np.int64]:
         """Rank of each user's best target. ``[users]``"""
@@ -68,8 +73,10 @@ def rank_targets(
     codes = np.concatenate([*targets, np.zeros(0, np.int64)]).astype(np.int64)
     wanted = scores[owners, codes]
     ranks = np.array([np.count_nonzero(scores[row] >= score) for row, score in zip(owners, wanted)], dtype=np.int64)
-    ranks[np.isneginf(wanted)] = scores.shape[1] + 1
-    return TargetRanks(ranks, owners, len(targets))
+    tied = np.array([np.count_nonzero(scores[row] == score) - 1 for row, score in zip(owners, wanted)], dtype=np.int64)
+    unreachable = np.isneginf(wanted)
+    ranks[unreachable], tied[unreachable] = scores.shape[1] + 1, 0
+    return TargetRanks(ranks, owners, len(targets), tied)
 
 
 def ranking_metrics(found: TargetRanks, cutoffs: Sequence[int]) -> dict[str, NDArray[np.float64]]:
@@ -77,7 +84,8 @@ def ranking_metrics(found: TargetRanks, cutoffs: Sequence[int]) -> dict[str, NDA
 
     With t targets of which h rank within k: recall h / t, precision h / k, f1 their harmonic mean, hitrate h > 0,
     mrr 1 / the best rank within k, ndcg the sum of 1 / log2(1 + rank) over that of t targets in front
-    (Jarvelin and Kekalainen 2002, binary gains).
+    (Jarvelin and Kekalainen 2002, binary gains). expected_ndcg is the mean of ndcg over all orders of the items that score
+    alike, ties at random instead of against the target; it equals ndcg where there are none.
     """
     count = np.bincount(found.users, minlength=found.n_users)
     best = found.best().astype(np.float64)
@@ -89,16 +97,29 @@ def ranking_metrics(found: TargetRanks, cutoffs: Sequence[int]) -> dict[str, NDA
             found.users[inside], weights=1 / np.log2(1.0 + found.ranks[inside]), minlength=found.n_users
         )
         ideal = np.concatenate([[0.0], np.cumsum(1 / np.log2(2.0 + np.arange(k)))])
+        best_gain = ideal[np.minimum(count, k)]
         recall, precision = hits / count, hits / k
         metrics |= {
             f"recall@{k}": recall,
             f"precision@{k}": precision,
             f"f1@{k}": 2 * hits / (count + k),  # = 2 p r / (p + r), and 0 without a hit
             f"hitrate@{k}": (hits > 0).astype(np.float64),
-            f"ndcg@{k}": gains / ideal[np.minimum(count, k)],
+            f"ndcg@{k}": gains / best_gain,
             f"mrr@{k}": np.where(best <= k, 1 / best, 0.0),
+            f"expected_ndcg@{k}": _expected_gains(found, ideal) / best_gain,
         }
     return metrics
+
+
+def _expected_gains(found: TargetRanks, ideal: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The sum over each user's targets of their mean gain over the places of their ties. ``[users]``
+
+    ideal [k + 1]: gain of the first 0, 1, ... k places together.
+    """
+    k = len(ideal) - 1
+    before = found.ranks - found.tied - 1  # places before those that the tied items share
+    gains = (ideal[np.minimum(found.ranks, k)] - ideal[np.minimum(before, k)]) / (found.tied + 1)
+    return np.bincount(found.users, weights=gains, minlength=found.n_users)
 
 
 def ndcg(found: TargetRanks, k: int = 10) -> NDArray[np.float64]:
