@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from longtail.components.evaluate.reading import number, span
 from longtail.contracts.segments import ALL, SEGMENTS
-from longtail.metrics.significance import bootstrap_means, interval
+from longtail.metrics.significance import mean_intervals
 
 NDCG, RECALL = "ndcg@10", "recall@10"
 SAMPLES, CONFIDENCE = 1000, 0.95
@@ -49,7 +49,6 @@ def figures(values: Values, samples: int = SAMPLES) -> dict[str, dict[str, dict[
     for column in next(iter(values.values())):
         names = [system for system in values if column in values[system]]
         table = np.stack([values[name][column].mean(axis=0) for name in names], axis=1)  # [users, systems]
-        resampled = bootstrap_means(table, samples, seed=0)  # [samples, systems]
         place = {name: index for index, name in enumerate(names)}
         rivals = [name for name in (MIXTURE, POPULARITY if column == "k=0" else "", STUDENT) if name in place]
         for name, index in place.items():
@@ -57,19 +56,29 @@ def figures(values: Values, samples: int = SAMPLES) -> dict[str, dict[str, dict[
             entry: dict[str, Any] = {"users": len(table), "mean": float(seeds.mean()), "seeds": seeds.tolist()}
             entry["sd"] = float(seeds.std(ddof=1)) if len(seeds) > 1 else None
             entry["minus"] = {
-                rival: [
-                    float(table[:, index].mean() - table[:, place[rival]].mean()),
-                    *_span(resampled[:, index] - resampled[:, place[rival]]),
-                ]
+                rival: _mean_and_span(table[:, index] - table[:, place[rival]], samples)
                 for rival in rivals
                 if rival != name
             }
             teacher = place.get(f"{name.partition(':')[0]}: teacher", place.get(TEACHER))
             if ": student" in name and teacher is not None and table[:, teacher].mean() > 0:
-                ratios = resampled[:, index] / np.maximum(resampled[:, teacher], 1e-12)
-                entry["of_teacher"] = [float(table[:, index].mean() / table[:, teacher].mean()), *_span(ratios)]
+                entry["of_teacher"] = _ratio(table[:, index], table[:, teacher], samples)
             found[name][column] = entry
     return found
+
+
+def _mean_and_span(differences: NDArray[np.float64], samples: int) -> list[float]:
+    found = mean_intervals(differences[:, None], samples, CONFIDENCE, seed=0)
+    return [float(found.mean[0]), float(found.low[0]), float(found.high[0])]
+
+
+def _ratio(values: NDArray[np.float64], others: NDArray[np.float64], samples: int) -> list[float]:
+    """Ratio of two means and its interval, by what the users' residuals add up to (delta method)."""
+    ratio = float(values.mean() / others.mean())
+    residual = values - ratio * others  # of mean 0
+    scale = max(float(np.abs(residual).max()), 1.0)  # keeps them between -1 and 1
+    _, low, high = _mean_and_span(residual / scale, samples)
+    return [ratio, *(ratio + bound * scale / float(others.mean()) for bound in (low, high))]
 
 
 def markdown(test: Mapping[str, Any], validation: Mapping[str, Any], recall: Mapping[str, Any]) -> str:
@@ -133,7 +142,3 @@ def _share(entry: Mapping[str, Any] | None) -> str:
         return ""
     mean, low, high = entry["of_teacher"]
     return f"{mean:.1%} ({low:.1%} to {high:.1%})"
-
-
-def _span(resampled: NDArray[np.float64]) -> list[float]:
-    return [float(bound) for bound in interval(resampled[:, None], CONFIDENCE)[:, 0]]

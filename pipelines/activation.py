@@ -3,7 +3,8 @@
     fingerprint -> preprocess -> finetune -> distill -> evaluate -> (the gate passed?) deploy
 
 The fingerprint of the input data is never cached and is part of preprocess' cache key, so new data behind an unchanged
-URI does the work again; with it goes the bundle that is the champion today, which is part of evaluate's key. Deploy acts on the world outside, so it is never cached either.
+URI does the work again; with it goes the bundle that is the champion today, which is part of
+evaluate's key, as the digest of the incumbent's lists is. Deploy acts on the world outside, so it is never cached either.
 """
 
 import os
@@ -39,10 +40,7 @@ def build_pipeline(resources: Resources | None = None, image: str | None = None)
     defaults = RunSettings()
     kept = CHECKPOINTS if resources is not None and resources.have_checkpoint_claims else ""
     ask = partial(_ask, resources, image)
-
-    def reached(stage: str, checkpoints: str) -> str:
-        """The folder for checkpoints, but for a stage whose pod does not mount the claim that the other one's does."""
-        return checkpoints if not kept or getattr(resources, stage).checkpoint_claim else ""
+    reached = partial(_reached, resources if kept else None)
 
     @dsl.pipeline(name=PIPELINE, description="From interaction logs to a served recommender.")
     def activation(
@@ -57,43 +55,33 @@ def build_pipeline(resources: Resources | None = None, image: str | None = None)
         seed: int = defaults.seed,
         champion: str = "",
         checkpoints: str = kept,
+        incumbent: str = "",
     ) -> Results:
-        digest = ask(fingerprint(interactions=interactions, items=items, users=users, champion=champion), "fingerprint")
+        tables = {"interactions": interactions, "items": items, "users": users}
+        digest = ask(fingerprint(**tables, champion=champion, incumbent=incumbent), "fingerprint")
         digest.set_caching_options(False)
         prepared = ask(
-            preprocess(
-                interactions=interactions,
-                items=items,
-                users=users,
-                digest=digest.outputs["digest"],
-                settings=preprocess_settings,
-            ),
-            "preprocess",
+            preprocess(**tables, digest=digest.outputs["digest"], settings=preprocess_settings), "preprocess"
         ).outputs["prepared"]
+        training = {"prepared": prepared, "seed": seed}
         teacher = ask(
-            finetune(
-                prepared=prepared, settings=finetune_settings, seed=seed, checkpoints=reached("finetune", checkpoints)
-            ),
-            "finetune",
+            finetune(**training, settings=finetune_settings, checkpoints=reached("finetune", checkpoints)), "finetune"
         ).outputs["teacher"]
         bundle = ask(
             distill(
-                prepared=prepared,
-                teacher=teacher,
-                settings=distill_settings,
-                seed=seed,
-                checkpoints=reached("distill", checkpoints),
+                **training, teacher=teacher, settings=distill_settings, checkpoints=reached("distill", checkpoints)
             ),
             "distill",
         ).outputs["bundle"]
         evaluated = ask(
             evaluate(
-                prepared=prepared,
+                **training,
                 teacher=teacher,
                 bundle=bundle,
                 settings=evaluate_settings,
-                seed=seed,
                 champion=digest.outputs["bundle"],
+                incumbent=incumbent,
+                incumbent_digest=digest.outputs["lists"],
             ),
             "evaluate",
         )
@@ -106,6 +94,11 @@ def build_pipeline(resources: Resources | None = None, image: str | None = None)
         return Results(prepared, teacher, bundle, evaluated.outputs["evaluation"])
 
     return activation
+
+
+def _reached(resources: Resources | None, stage: str, checkpoints: str) -> str:
+    """The folder for checkpoints, but for a stage whose pod does not mount the claim that the other one's does."""
+    return checkpoints if resources is None or getattr(resources, stage).checkpoint_claim else ""
 
 
 def _ask(resources: Resources | None, image: str | None, task: PipelineTask, name: str) -> PipelineTask:

@@ -3,6 +3,7 @@
 from longtail.pipelines.run_settings import RunSettings
 
 STAGES = ("fingerprint", "preprocess", "finetune", "distill", "evaluate", "deploy")
+INPUTS = ("interactions", "items", "users", "champion", "incumbent")  # that name what is read
 
 
 def arguments(
@@ -12,6 +13,7 @@ def arguments(
     settings: RunSettings,
     champion: str | None = None,
     checkpoints: str | None = None,
+    incumbent: str | None = None,
 ) -> dict[str, str | int]:
     """The pipeline's parameters; what is absent is "", since kfp has no optional text."""
     return {
@@ -22,4 +24,5 @@ def arguments(
         "seed": settings.seed,
         "champion": champion or "",
         "checkpoints": checkpoints or "",
+        "incumbent": incumbent or "",
     }

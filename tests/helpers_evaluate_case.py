@@ -6,6 +6,7 @@ from helpers_prepared import write_bundle_for, write_tiny_prepared, write_tiny_t
 
 from longtail.components.evaluate.evaluate import evaluate
 from longtail.components.evaluate.settings import EvaluateSettings
+from longtail.components.evaluate.systems import Rivals
 from longtail.contracts.artifacts import EVALUATION, read_artifact
 from longtail.contracts.prepared import PreparedDataset
 
@@ -15,7 +16,7 @@ QUICK = EvaluateSettings(bootstrap_samples=100)
 class Case:
     """A Prepared data set with its teacher and student, and the evaluation of them."""
 
-    def __init__(self, folder, users=None, settings=QUICK, champion=None, **prepared):
+    def __init__(self, folder, users=None, settings=QUICK, champion=None, incumbent=None, **prepared):
         self.folder = folder
         self.prepared = write_tiny_prepared(folder / "prepared", users, **prepared)
         self.data = PreparedDataset(self.prepared)
@@ -23,12 +24,11 @@ class Case:
         exclude = self.data.exclude_history
         self.bundle = write_bundle_for(folder / "bundle", self.data, 5, exclude_history=exclude)
         self.settings = settings
-        self.champion = champion
+        self.champion, self.incumbent = champion, incumbent
 
     def run(self, output="evaluation"):
-        self.passed = evaluate(
-            self.prepared, self.teacher, self.bundle, self.folder / output, self.settings, 3, self.champion
-        )
+        rivals = Rivals(self.champion, self.incumbent)
+        self.passed = evaluate(self.prepared, self.teacher, self.bundle, self.folder / output, self.settings, 3, rivals)
         self.artifact = read_artifact(self.folder / output, EVALUATION)
         self.result = json.loads(self.artifact.file("evaluation.json").read_text())
         return self.result

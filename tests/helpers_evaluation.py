@@ -1,11 +1,14 @@
 """An evaluation of the shape that the stage writes, with values that follow from the arguments alone."""
 
+from dataclasses import replace
 from typing import Any
 
+from longtail.contracts.decision import Decision, Finding
+
 SYSTEMS = ("student", "teacher", "popularity", "item_cf", "tfidf", "cf_tfidf", "frozen_text", "cf_tfidf_text")
-METRICS = ("recall", "precision", "f1", "hitrate", "ndcg", "mrr")
+METRICS = ("recall", "precision", "f1", "hitrate", "ndcg", "mrr", "expected_ndcg")
 CUTOFFS = (5, 10, 20)
-INTERVALS = ("ndcg@10", "recall@10", "mrr@10", "hitrate@10")
+INTERVALS = ("ndcg@10", "recall@10", "mrr@10", "hitrate@10", "expected_ndcg@10")
 QUALITY = {
     "student": 0.0678,
     "teacher": 0.0681,
@@ -29,8 +32,28 @@ def entry(system: str, users: int, student: float | None = None, scale: float = 
     found |= {f"{name}_interval": [found[name] - 0.002, found[name] + 0.002] for name in INTERVALS}
     if system != "student":
         minus = student - ndcg
-        found["student_minus"] = {"ndcg@10": minus, "ndcg@10_interval": [minus - 0.001, minus + 0.001]}
+        found["student_minus"] = {}
+        for name, scale_ in (("ndcg@10", 1.0), ("expected_ndcg@10", 1.5)):
+            lead = {name: minus * scale_, f"{name}_interval": [minus * scale_ - 0.001, minus * scale_ + 0.001]}
+            found["student_minus"] |= lead | {f"{name}_error": 0.0005}
     return found
+
+
+def finding(passed: bool = True, **changes: Any) -> Finding:
+    """Of a rule that asks for better than item CF over all users."""
+    sentence = "All (22,363 users): better than item CF <by .0287>."
+    found = Finding(
+        *("better", "item_cf", "all", "ndcg@10", 22363, 0.0287, (0.0277, 0.0297), 0.0),
+        verdict="better" if passed else "worse",
+        passed=passed,
+        sentence=sentence if passed else sentence.replace("better", "worse"),
+    )
+    return replace(found, **changes)
+
+
+def decision(passed: bool = True) -> Decision:
+    """Of one finding, without a champion; data and settings have digests of one letter."""
+    return Decision(passed, (finding(passed),), bundle="b" * 64, prepared="p" * 64, settings="s" * 64)
 
 
 def evaluation(passed: bool = True) -> dict[str, Any]:
@@ -52,7 +75,14 @@ def evaluation(passed: bool = True) -> dict[str, Any]:
         "systems": systems,
         "revealed": {k: {s: entry(s, 20000, scale=scale) for s in SYSTEMS} for k, scale in scales.items()},
         "revealed_users": 20000,
-        "gate": {"passed": passed, "reasons": ["Over all users the student is better than item CF <by .0287>."]},
+        "decision": decision(passed).document(),
+        "verdicts": {
+            group: {rival: {"verdict": verdict, "metric": "ndcg@10", "users": users} for rival in SYSTEMS[2:]}
+            for (group, users), verdict in zip(
+                sizes.items(), ("better", "too few users", "not worse", "unclear", "worse")
+            )
+        },
+        "incumbent": None,
         "data": {
             "users": 22363,
             "items": 12101,
@@ -65,6 +95,6 @@ def evaluation(passed: bool = True) -> dict[str, Any]:
             "users_without_target": 0,
         },
         "leakage_check": "Passed: per user, training events come before validation and test.",
-        "settings": {"bootstrap_samples": 1000, "gate_metric": "ndcg"},
+        "settings": {"bootstrap_samples": 1000, "gate_margin": 10.0, "gate_min_users": 50},
         "seed": 7,
     }

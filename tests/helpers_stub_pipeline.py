@@ -79,7 +79,7 @@ def evaluate(bundle: dsl.Input[dsl.Model], settings: str, champion: str, evaluat
     text = (Path(bundle.path) / "learnt.txt").read_text()
     folder = Path(evaluation.path)
     folder.mkdir(parents=True)
-    for name in ("evaluation.json", "per_user.parquet", "report.html"):
+    for name in ("decision.json", "evaluation.json", "per_user.parquet", "report.html"):
         (folder / name).write_text(text)
     return "worse" not in text
 
@@ -114,6 +114,7 @@ def build(image):
         seed: int,
         champion: str,
         checkpoints: str,
+        incumbent: str,
     ) -> Results:
         def here(task):
             return task.set_container_image(image)

@@ -13,11 +13,14 @@ def evaluate(
     settings: str,
     seed: int,
     champion: str,
+    incumbent: str,
+    incumbent_digest: str,
     evaluation: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
 ) -> bool:
     """Measure student, teacher and baselines; returns the gate. champion: the bundle that fingerprint found, "" = none.
 
+    incumbent: another system's lists, "" = none. Their digest is not read: it is what changed lists change in the cache key.
     The gate is the unnamed output, since kfp.local takes a named one in a condition as False.
     """
     import json
@@ -25,12 +28,14 @@ def evaluate(
 
     from longtail.components.evaluate.evaluate import evaluate as stage
     from longtail.components.evaluate.settings import EvaluateSettings
+    from longtail.components.evaluate.systems import Rivals
     from longtail.contracts.settings_base import from_json
     from longtail.system.channel import reported
 
     with reported():
         chosen = from_json(EvaluateSettings, settings)
-        passed = stage(prepared.path, teacher.path, bundle.path, evaluation.path, chosen, seed, champion or None)
+        rivals = Rivals(champion or None, incumbent or None)
+        passed = stage(prepared.path, teacher.path, bundle.path, evaluation.path, chosen, seed, rivals)
     student = json.loads((Path(evaluation.path) / "evaluation.json").read_text())["systems"]["student"]
     for segment in ("all", "cold", "tail", "torso", "head"):
         if student[segment]["users"]:

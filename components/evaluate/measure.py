@@ -8,16 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longtail.baselines.classic import MIXTURES
+from longtail.baselines.incumbent import Incumbent
+from longtail.components.evaluate.gate import INCUMBENT, at_reach
 from longtail.components.evaluate.settings import EvaluateSettings
 from longtail.contracts.prepared import PreparedDataset, Split, Targets
 from longtail.contracts.segments import ALL, SEGMENTS
 from longtail.metrics.beyond import coverage, intra_list_diversity, long_tail_items, long_tail_share
 from longtail.metrics.ranking import METRICS, ranking_metrics
-from longtail.metrics.significance import bootstrap_means, interval
+from longtail.metrics.significance import Means, mean_intervals
 from longtail.scoring.query import System
 from longtail.scoring.ranked import Ranked, rank_all
 
-WITH_INTERVAL = tuple(f"{metric}@10" for metric in METRICS)
 STUDENT = "student"
 
 PerUser = dict[str, dict[str, NDArray[np.float64]]]  # system -> metric -> [users]
@@ -36,6 +37,7 @@ class Measured:
     ranked: dict[str, Ranked]
     values: PerUser
     by_group: dict[str, Entries]  # all and every segment
+    incumbent: Incumbent | None = None
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,11 @@ class Revealed:
 
     users: int
     by_k: dict[str, Entries]
+
+    @property
+    def columns(self) -> dict[str, Entries]:
+        """``k=0``, ``k=1``, …, as rules name them."""
+        return {f"k={k}": entries for k, entries in self.by_k.items()}
 
 
 def measure_test(
@@ -56,11 +63,39 @@ def measure_test(
     """
     targets, in_history = data.measurable_targets(Split.TEST)
     ranked = rank_all(systems, data, targets, mixtures=MIXTURES)
-    values = per_user(ranked, settings.cutoffs)
+    values = per_user(ranked, settings.measured_cutoffs)
     segments = data.segment_rule.assign(targets.history_lengths)
     groups = groups_of(segments)
-    by_group = {group: entries(values, rows, settings, seed) for group, rows in groups.items()}
-    return Measured(data, targets, in_history, segments, ranked, values, by_group)
+    by_group = {group: entries(_known_to_all(values), rows, settings, seed) for group, rows in groups.items()}
+    incumbent = systems.get(INCUMBENT)
+    if isinstance(incumbent, Incumbent):
+        listed = incumbent.listed[targets.users]
+        for group, rows in groups.items():
+            by_group[group][INCUMBENT] = incumbent_entry(values, rows[listed[rows]], incumbent.reach, settings, seed)
+    else:
+        incumbent = None
+    return Measured(data, targets, in_history, segments, ranked, values, by_group, incumbent)
+
+
+def _known_to_all(values: PerUser) -> PerUser:
+    """The systems that have an answer for everybody."""
+    return {name: metrics for name, metrics in values.items() if name != INCUMBENT}
+
+
+def incumbent_entry(
+    values: PerUser, listed: NDArray[np.intp], reach: int, settings: EvaluateSettings, seed: int
+) -> dict[str, Any]:
+    """The incumbent over the users that it has lists for, and the student's lead over the same; deeper than ``reach`` nothing."""
+    judged = with_interval(settings)
+    reached = {at_reach(metric, settings.measured_cutoffs, reach) for metric in judged} - {None}
+    both = {name: values[name] for name in (STUDENT, INCUMBENT)}
+    entry = entries(both, listed, settings, seed, sorted({*judged, *(m for m in reached if m)}))[INCUMBENT]
+    too_deep = [metric for metric in values[INCUMBENT] if int(metric.partition("@")[2]) > reach]
+    for metric in too_deep:
+        entry |= {key: None for key in (metric, f"{metric}_interval") if key in entry}
+        for key in (metric, f"{metric}_interval", f"{metric}_error"):
+            entry.get("student_minus", {}).pop(key, None)
+    return entry
 
 
 def groups_of(segments: NDArray[np.str_]) -> dict[str, NDArray[np.intp]]:
@@ -74,8 +109,9 @@ def measure_revealed(systems: Mapping[str, System], test: Measured, settings: Ev
     rows = np.flatnonzero(targets.history_lengths >= max(settings.revealed, default=0))
     chosen = Targets(targets.users[rows], [targets.histories[r] for r in rows], [targets.items[r] for r in rows])
     by_k: dict[str, Entries] = {}
+    asked = {name: system for name, system in systems.items() if name != INCUMBENT}  # its lists are of whole histories
     for k in settings.revealed if len(rows) else ():
-        found = per_user(rank_all(systems, test.data, chosen, last=k, mixtures=MIXTURES), settings.cutoffs)
+        found = per_user(rank_all(asked, test.data, chosen, last=k, mixtures=MIXTURES), settings.measured_cutoffs)
         by_k[str(k)] = entries(found, np.arange(len(rows)), settings, seed)
     return Revealed(len(rows), by_k)
 
@@ -91,38 +127,54 @@ def beyond_accuracy(test: Measured, vectors: NDArray[np.float32]) -> dict[str, d
 
 
 def per_user(ranked: Mapping[str, Ranked], cutoffs: Sequence[int]) -> PerUser:
-    """Every metric of every user. The cut-off 10 is always there: headline, intervals and gate read it."""
+    """Every metric of every user. The cut-off 10 is always there: headline and intervals read it."""
     return {name: ranking_metrics(found.ranks, sorted({*cutoffs, 10})) for name, found in ranked.items()}
 
 
-def entries(values: PerUser, rows: NDArray[np.intp], settings: EvaluateSettings, seed: int) -> Entries:
-    """One entry a system for the users in ``rows``: means, intervals, and the student's paired advantage."""
+def with_interval(settings: EvaluateSettings) -> list[str]:
+    """Metrics that get intervals: all at 10, and those of the rules."""
+    return sorted({*(f"{metric}@10" for metric in METRICS), *(rule.metric for rule in settings.gate_rules)})
+
+
+def entries(
+    values: PerUser, rows: NDArray[np.intp], settings: EvaluateSettings, seed: int, judged: Sequence[str] | None = None
+) -> Entries:
+    """One entry a system for the users in ``rows``: means, intervals, and the student's paired lead with its standard error.
+
+    judged: metrics with intervals; those of ``with_interval`` where left out.
+    """
+    judged = with_interval(settings) if judged is None else judged
     if len(rows) == 0:
-        return {name: empty(list(metrics)) for name, metrics in values.items()}
-    columns = [(name, metric) for name in values for metric in WITH_INTERVAL]
-    table = np.stack([values[name][metric][rows] for name, metric in columns], axis=1)  # [users, columns]
-    resampled = bootstrap_means(table, settings.bootstrap_samples, seed)
-    place = {column: index for index, column in enumerate(columns)}
-    found: Entries = {}
-    for name, metrics in values.items():
-        entry: dict[str, Any] = {"users": len(rows)}
-        entry |= {metric: float(user_values[rows].mean()) for metric, user_values in metrics.items()}
-        for metric in WITH_INTERVAL:
-            entry[f"{metric}_interval"] = _span(resampled[:, place[name, metric]], settings.confidence)
-        if name != STUDENT and STUDENT in values:
-            entry["student_minus"] = {}
-            for metric in WITH_INTERVAL:
-                difference = resampled[:, place[STUDENT, metric]] - resampled[:, place[name, metric]]
-                exact = values[STUDENT][metric][rows].mean() - values[name][metric][rows].mean()
-                entry["student_minus"][metric] = float(exact)
-                entry["student_minus"][f"{metric}_interval"] = _span(difference, settings.confidence)
-        found[name] = entry
-    return found
+        return {name: empty(list(metrics), judged) for name, metrics in values.items()}
+    plain = [(name, metric) for name in values for metric in judged]
+    paired = [(name, metric) for name, metric in plain if name != STUDENT and STUDENT in values]
+    table = np.stack(
+        [values[name][metric][rows] for name, metric in plain]
+        + [values[STUDENT][metric][rows] - values[name][metric][rows] for name, metric in paired],
+        axis=1,
+    )  # [users, columns]
+    lowest = np.repeat([0.0, -1.0], [len(plain), len(paired)])
+    found = mean_intervals(table, settings.bootstrap_samples, settings.confidence, seed, lowest)
+    result: Entries = {
+        name: {"users": len(rows)}
+        | {metric: float(user_values[rows].mean()) for metric, user_values in metrics.items()}
+        for name, metrics in values.items()
+    }
+    for place, (name, metric) in enumerate(plain):
+        result[name][f"{metric}_interval"] = _span(found, place)
+    for place, (name, metric) in enumerate(paired, len(plain)):
+        result[name].setdefault("student_minus", {})
+        result[name]["student_minus"] |= {
+            metric: float(found.mean[place]),
+            f"{metric}_interval": _span(found, place),
+            f"{metric}_error": float(found.error[place]),
+        }
+    return result
 
 
-def empty(metrics: Sequence[str]) -> dict[str, Any]:
+def empty(metrics: Sequence[str], judged: Sequence[str]) -> dict[str, Any]:
     """The entry of a group without users."""
-    names = [*metrics, *(f"{metric}_interval" for metric in WITH_INTERVAL)]
+    names = [*metrics, *(f"{metric}_interval" for metric in judged)]
     return {"users": 0} | dict.fromkeys(names)
 
 
@@ -142,6 +194,5 @@ def _mean(values: NDArray[np.float64]) -> float | None:
     return float(known.mean()) if len(known) else None
 
 
-def _span(resampled: NDArray[np.float64], confidence: float) -> list[float]:
-    low, high = interval(resampled[:, None], confidence)[:, 0]
-    return [float(low), float(high)]
+def _span(found: Means, place: int) -> list[float]:
+    return [float(found.low[place]), float(found.high[place])]

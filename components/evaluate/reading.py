@@ -6,14 +6,17 @@ from typing import Any
 from longtail.contracts.segments import ALL, SEGMENTS
 
 Entry = Mapping[str, Any]  # metrics of one system for one group of users
-Columns = dict[str, dict[str, Entry]]  # heading -> system -> entry
+Columns = Mapping[str, Mapping[str, Entry]]  # heading -> system -> entry
 
 HEADLINE = "ndcg@10"
+NEWCOMERS = "expected_ndcg@10"  # counts tie often, and a tie counts against them: without a history it would decide
+NO_HISTORY = ("cold", "k=0")
 NONE = "–"
 LABELS = {
     "student": "student",
     "teacher": "teacher",
     "champion": "champion",
+    "incumbent": "incumbent",
     "popularity": "popularity",
     "item_cf": "item CF",
     "next_item": "next-item CF",
@@ -22,11 +25,12 @@ LABELS = {
     "cf_tfidf": "CF+TF-IDF",
     "cf_tfidf_text": "CF+TF-IDF+text",
 }
-_NO_BASELINE = ("student", "teacher", "champion")
+NO_RIVAL = ("student", "teacher")  # whom the student need not beat
+_NO_BASELINE = (*NO_RIVAL, "champion", "incumbent")
 
 
 def ordered(systems: Iterable[str]) -> list[str]:
-    """Student, teacher, champion, then the baselines."""
+    """Student, teacher, champion, incumbent, then the baselines."""
     names = list(LABELS)
     return sorted(systems, key=lambda name: names.index(name) if name in names else len(names))
 
@@ -47,6 +51,11 @@ def by_revealed(evaluation: Mapping[str, Any]) -> Columns:
     return {k: revealed[k] for k in sorted(revealed, key=int)}
 
 
+def columns_of(evaluation: Mapping[str, Any]) -> Columns:
+    """Segments, and ``k=0``, ``k=1``, …"""
+    return dict(by_segment(evaluation)) | {f"k={k}": entries for k, entries in by_revealed(evaluation).items()}
+
+
 def value(entry: Entry, metric: str = HEADLINE) -> float | None:
     found = entry.get(metric)
     return None if found is None else float(found)
@@ -63,10 +72,10 @@ def best(entries: Mapping[str, Entry], metric: str = HEADLINE) -> list[str]:
     return [name for name in shown if shown[name] == max(shown.values())]
 
 
-def strongest_baseline(entries: Mapping[str, Entry]) -> str | None:
-    """The baseline with the highest headline metric; none for an empty segment."""
-    known = [name for name in ordered(entries) if name not in _NO_BASELINE and value(entries[name]) is not None]
-    return max(known, key=lambda name: value(entries[name]) or 0.0, default=None)
+def strongest_baseline(entries: Mapping[str, Entry], metric: str = HEADLINE) -> str | None:
+    """The baseline with the highest value; none for an empty segment."""
+    known = [name for name in ordered(entries) if name not in _NO_BASELINE and value(entries[name], metric) is not None]
+    return max(known, key=lambda name: value(entries[name], metric) or 0.0, default=None)
 
 
 def difference(entry: Entry) -> Entry:
@@ -74,12 +83,27 @@ def difference(entry: Entry) -> Entry:
     return entry.get("student_minus") or {}
 
 
-def judged(entry: Entry) -> str:
+def judged(entry: Entry, metric: str = HEADLINE) -> str:
     """``better`` or ``worse`` where the interval of the student's difference excludes zero, else ``unclear``."""
-    bounds = interval(difference(entry))
+    bounds = interval(difference(entry), metric)
     if bounds is None:
         return NONE
     return "better" if bounds[0] > 0 else "worse" if bounds[1] < 0 else "unclear"
+
+
+def without_history(evaluation: Mapping[str, Any]) -> list[str]:
+    """What a user without a history can expect, as sentences: by the measure that ties of scores do not decide."""
+    sentences = []
+    for column, entries in columns_of(evaluation).items():
+        rival = strongest_baseline(entries, NEWCOMERS) if column in NO_HISTORY else None
+        if rival is not None:
+            lead = difference(entries[rival])
+            sentences.append(
+                f"{column}, ties of scores at random: student {number(value(entries['student'], NEWCOMERS))}, {label(rival)} "
+                f"{number(value(entries[rival], NEWCOMERS))}; difference {number(value(lead, NEWCOMERS), signed=True)} "
+                f"({span(interval(lead, NEWCOMERS), signed=True)}), {judged(entries[rival], NEWCOMERS)}."
+            )
+    return sentences
 
 
 def number(found: float | None, signed: bool = False) -> str:
@@ -95,3 +119,20 @@ def span(bounds: tuple[float, float] | None, signed: bool = False) -> str:
     if bounds is None:
         return NONE
     return f"{number(bounds[0], signed)} to {number(bounds[1], signed)}" if signed else "-".join(map(number, bounds))
+
+
+def doubts(decision: Mapping[str, Any]) -> list[str]:
+    """What the Decision rests on that the intervals do not show, as sentences."""
+    share = decision["unknown_order"]
+    if not share:
+        return []
+    return [
+        f"{share:.1%} of the test targets were drawn by chance among events of one moment: their order is not known, and "
+        "nobody can predict it."
+    ]
+
+
+def about_lists(incumbent: Mapping[str, Any]) -> list[str]:
+    """What was found in the incumbent's lists, as sentences: warnings first, then counts."""
+    counts = [f"{count:,} {what}" for what, count in incumbent["counts"].items()]
+    return [*incumbent["warnings"], f"{incumbent['address']}: {'; '.join(counts)}."]

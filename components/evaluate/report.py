@@ -10,11 +10,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from longtail.components.evaluate import reading
 from longtail.components.evaluate.plots import revealed_plot, segment_plot
 from longtail.components.evaluate.reading import (
+    NO_HISTORY,
     Columns,
+    about_lists,
     best,
     by_revealed,
     by_segment,
     difference,
+    doubts,
     interval,
     judged,
     label,
@@ -23,10 +26,11 @@ from longtail.components.evaluate.reading import (
     span,
     strongest_baseline,
     value,
+    without_history,
 )
 from longtail.contracts.segments import ALL
+from longtail.metrics.ranking import METRICS
 
-_METRICS = ("recall", "precision", "f1", "hitrate", "ndcg", "mrr")
 _BEYOND = ("diversity@10", "coverage@10", "long_tail_share@10")
 
 
@@ -36,11 +40,18 @@ def render_report(evaluation: Mapping[str, Any]) -> str:
     page = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    page.filters.update(number=number, label=label, share=_share, thousands=lambda count: f"{count:,}")
+    page.filters.update(
+        number=number,
+        between=lambda bounds: span(tuple(bounds), signed=True),
+        label=label,
+        share=_share,
+        thousands=lambda count: f"{count:,}",
+    )
     return page.get_template("report.html").render(
         evaluation=evaluation,
         data=evaluation["data"],
         fails=_whom_it_fails(segments),
+        without_history=without_history(evaluation),
         gain=_how_much_better(segments[ALL]),
         revealed_plot=revealed_plot(revealed),
         segment_plot=segment_plot(segments),
@@ -50,11 +61,15 @@ def render_report(evaluation: Mapping[str, Any]) -> str:
         revealed_differences=_differences(revealed),
         segment_differences=_differences(segments),
         sizes={segment: entries["student"]["users"] for segment, entries in segments.items()},
-        metrics=[f"{metric}@{k}" for metric in _METRICS for k in evaluation["cutoffs"]],
+        metrics=[f"{metric}@{k}" for metric in METRICS for k in evaluation["cutoffs"]],
         by_segment=segments,
         systems=ordered(evaluation["systems"]),
         beyond=_BEYOND,
         best=best,
+        verdicts=evaluation["verdicts"],
+        rivals=ordered({rival for column in evaluation["verdicts"].values() for rival in column}),
+        doubts=doubts(evaluation["decision"]),
+        about_lists=about_lists,
         settings=json.dumps(evaluation["settings"], indent=2, sort_keys=True),
     )
 
@@ -108,7 +123,7 @@ def _whom_it_fails(segments: Columns) -> list[str]:
     for outcome, meaning in (("worse", "is worse than"), ("unclear", "is not clearly better than")):
         for name, entries in groups.items():
             rival = strongest_baseline(entries)
-            if rival and judged(entries[rival]) == outcome:
+            if name not in NO_HISTORY and rival and judged(entries[rival]) == outcome:
                 sentences.append(f"For {name} users it {meaning} {label(rival)}.")
     empty = [name for name in groups if name not in known]
     if empty:

@@ -6,10 +6,12 @@ from typing import Any
 from longtail.components.evaluate.reading import (
     NONE,
     Columns,
+    about_lists,
     best,
     by_revealed,
     by_segment,
     difference,
+    doubts,
     interval,
     judged,
     label,
@@ -18,6 +20,7 @@ from longtail.components.evaluate.reading import (
     span,
     strongest_baseline,
     value,
+    without_history,
 )
 
 _FIRST, _OTHER = 18, 13  # width of the columns
@@ -37,9 +40,32 @@ def segment_table(evaluation: Mapping[str, Any]) -> str:
     lines += _table(revealed, users=False)
     lines += ["", "Segment of users, by the length of the whole history"]
     lines += _table(by_segment(evaluation), users=True)
-    gate = evaluation["gate"]
-    lines += ["", f"Gate: {'passed' if gate['passed'] else 'FAILED'}", *(f"  {reason}" for reason in gate["reasons"])]
+    lines += [f"  {sentence}" for sentence in without_history(evaluation)]
+    lines += ["", "The student is, beside each (of 'cold' and k=0 by NDCG@10 with ties at random)"]
+    lines += _verdicts(evaluation["verdicts"])
+    lines += ["", *_decision(evaluation["decision"])]
+    if evaluation["incumbent"]:
+        lines += ["", "The incumbent's lists", *(f"  {sentence}" for sentence in about_lists(evaluation["incumbent"]))]
     return "\n".join(lines)
+
+
+def _verdicts(verdicts: Mapping[str, Any]) -> list[str]:
+    """A row a rival, a column a segment; below them, revealed histories."""
+    lines = []
+    for revealed in (False, True):
+        columns = {name: found for name, found in verdicts.items() if name.startswith("k=") is revealed and found}
+        lines += [_row("", list(columns))] if columns else []
+        for rival in ordered({rival for found in columns.values() for rival in found}):
+            cells = [found.get(rival, {}).get("verdict", NONE) for found in columns.values()]
+            lines.append(_row(label(rival), ["too few" if cell == "too few users" else cell for cell in cells]))
+    return lines
+
+
+def _decision(decision: Mapping[str, Any]) -> list[str]:
+    lines = [f"Gate: {'passed' if decision['passed'] else 'FAILED'}"]
+    for finding in sorted(decision["findings"], key=lambda finding: bool(finding["passed"])):
+        lines.append(f"  {'   ' if finding['passed'] else 'NO '}{finding['sentence']}")
+    return lines + [f"     {sentence}" for sentence in decision["skipped"]] + [f"  {s}" for s in doubts(decision)]
 
 
 def _table(columns: Columns, users: bool) -> list[str]:

@@ -1,4 +1,4 @@
-"""What is measured beside each other: student, teacher, baselines and the champion, all on one catalogue."""
+"""What is measured beside each other: student, teacher, baselines, champion and the incumbent, all on one catalogue."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from longtail.baselines.classic import baselines
+from longtail.baselines.incumbent import read_incumbent
 from longtail.components.evaluate.rescoring import Champion
 from longtail.contracts.artifacts import TEACHER, read_artifact
 from longtail.contracts.errors import UserError
@@ -15,6 +16,21 @@ from longtail.contracts.prepared import PreparedDataset
 from longtail.scoring.bundle import load_bundle
 from longtail.scoring.query import System
 from longtail.scoring.scorer import Scorer
+
+
+@dataclass(frozen=True)
+class Rivals:
+    """What is compared with beside the baselines; None where there is none.
+
+    champion: the Student bundle in service (a folder, or an address, see ``registry.champion``) or the registry that names it.
+    incumbent: a table of the lists that another system gives (see ``baselines.incumbent``).
+    """
+
+    champion: str | None = None
+    incumbent: str | None = None
+
+
+NONE = Rivals()
 
 
 @dataclass(frozen=True)
@@ -46,10 +62,20 @@ def load_models(data: PreparedDataset, teacher: str | Path, bundle: str | Path) 
     return Models(student, teacher_scorer, frozen, digests)
 
 
-def systems_of(models: Models, data: PreparedDataset, champion: Path | None) -> dict[str, System]:
-    """Everything that is asked for test users, by name. champion: the folder of the bundle that is in service."""
+def systems_of(
+    models: Models, data: PreparedDataset, champion: Path | None, incumbent: str | None = None
+) -> dict[str, System]:
+    """Everything that is asked for test users, by name.
+
+    champion: the folder of the bundle that is in service; incumbent: the address of another system's lists.
+
+    Raises:
+        UserError: the lists cannot be read, or are of other users or items.
+    """
     systems: dict[str, System] = {"student": models.student, "teacher": models.teacher}
     systems |= baselines(data, models.frozen_text)
     if champion:
         systems["champion"] = Champion(champion, data)
+    if incumbent:
+        systems["incumbent"] = read_incumbent(incumbent, data)
     return systems

@@ -11,12 +11,14 @@ def fingerprint(
     items: str,
     users: str,
     champion: str,
+    incumbent: str,
     digest: dsl.OutputPath(str),  # type: ignore[valid-type]
     bundle: dsl.OutputPath(str),  # type: ignore[valid-type]
+    lists: dsl.OutputPath(str),  # type: ignore[valid-type]
 ) -> None:
-    """What the addresses hold today: the digest of the tables, and the champion's bundle ("" = none). Never cached.
+    """What the addresses hold today: the digest of the tables, the champion's bundle and the digest of the incumbent's lists ("" = none). Never cached.
 
-    users: "" where there is no such table; champion: a registry or a bundle, "" where there is none.
+    users, incumbent: "" where there is no such table; champion: a registry or a bundle, "" where there is none.
     """
     from pathlib import Path
 
@@ -28,6 +30,7 @@ def fingerprint(
         found = {
             digest: digest_of([uri for uri in (interactions, items, users) if uri]),
             bundle: bundle_today(champion),
+            lists: digest_of([incumbent]) if incumbent else "",
         }
         for path, text in found.items():
             Path(path).parent.mkdir(parents=True, exist_ok=True)

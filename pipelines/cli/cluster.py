@@ -11,6 +11,7 @@ from longtail.pipelines.cli.options import (
     Champion,
     Config,
     Format,
+    Incumbent,
     Interactions,
     Items,
     Seed,
@@ -67,6 +68,7 @@ def submit(
     overrides: Set = None,
     format: Format = None,
     champion: Champion = None,
+    incumbent: Incumbent = None,
     resources: StageResources = None,
     wait: Annotated[bool, typer.Option("--follow", help="Wait for the end, and end as the run does.")] = False,
     token: Token = None,
@@ -82,7 +84,7 @@ def submit(
     from longtail.pipelines.resources import load_resources
 
     settings = read_settings(config, overrides, format, seed)
-    given = arguments(interactions, items, users, settings, champion)
+    given = arguments(interactions, items, users, settings, champion, incumbent=incumbent)
     api = Api(host, namespace, token)
     started = start(api, RunRequest(given, load_resources(resources), experiment, service_account))
     typer.echo(f"{started.version.name}: {'uploaded' if started.version.new else 'was uploaded before'}", err=True)
@@ -117,6 +119,7 @@ def schedule(
     overrides: Set = None,
     format: Format = None,
     champion: Champion = None,
+    incumbent: Incumbent = None,
     resources: StageResources = None,
     token: Token = None,
     seed: Seed = None,
@@ -130,7 +133,7 @@ def schedule(
     from longtail.pipelines.resources import load_resources
 
     settings = read_settings(config, overrides, format, seed)
-    given = arguments(interactions, items, users, settings, champion)
+    given = arguments(interactions, items, users, settings, champion, incumbent=incumbent)
     api = Api(host, namespace, token)
     made = settle(api, name, RunRequest(given, load_resources(resources), experiment, service_account), cron, every)
     typer.echo(f"Schedule {name} {made.change}: {made.when}\n{api.page(f'recurringrun/details/{made.id}')}")

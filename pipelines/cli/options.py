@@ -55,6 +55,14 @@ Champion = Annotated[
         "pvc:// address of a bundle or registry, or registry:ADDRESS (which may be without a champion yet)."
     ),
 ]
+Incumbent = Annotated[
+    str | None,
+    typer.Option(
+        help="Lists that your own system gives, to compare with: user_id, item_id and rank or score; Parquet, CSV(.gz) or JSON "
+        "Lines. See docs/incumbent.md for the moment to export them at.",
+        show_default=False,
+    ),
+]
 Bundle = Annotated[Path, _artifact("A Student bundle, for example runs/latest/bundle.")]
 Output = Annotated[Path, typer.Option(help="Folder to write; an earlier artifact there is replaced on success.")]
 Prepared = Annotated[Path, _artifact("What preprocess wrote.")]

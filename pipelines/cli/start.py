@@ -14,6 +14,7 @@ from longtail.pipelines.cli.options import (
     Champion,
     Config,
     Format,
+    Incumbent,
     Interactions,
     Items,
     Seed,
@@ -55,6 +56,7 @@ def run(
     ),
     format: Format = None,
     champion: Champion = None,
+    incumbent: Incumbent = None,
     image: Annotated[
         str | None,
         typer.Option(
@@ -73,7 +75,7 @@ def run(
     settings = read_settings(config, overrides, format, seed)
     check_machine(out, disk_gb=1.0, memory_gb=1.5)
     set_threads()
-    run_local(RunInputs(interactions, items, users, settings, out, champion, image))
+    run_local(RunInputs(interactions, items, users, settings, out, champion, image, incumbent))
     report(out)
     typer.echo(
         f"\nNext:\n  longtail recommend --run {out} --user ID\n  longtail serve --bundle {out / 'bundle'}"
@@ -94,7 +96,7 @@ def report(
     evaluation = read_evaluation(run)
     page = (results_of(run) / "report.html").absolute()
     typer.echo(f"\n{segment_table(evaluation)}\n\nReport: {page}")
-    if not evaluation["gate"]["passed"]:
+    if not evaluation["decision"]["passed"]:
         typer.echo("Not deployed: the gate did not pass, for the reasons above.")
     if show:
         import webbrowser

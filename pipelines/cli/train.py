@@ -13,6 +13,7 @@ from longtail.pipelines.cli.options import (
     Checkpoints,
     Config,
     Format,
+    Incumbent,
     Interactions,
     Items,
     Output,
@@ -110,19 +111,21 @@ def evaluate(
     bundle: Bundle,
     output: Output,
     champion: Champion = None,
+    incumbent: Incumbent = None,
     config: Config = None,
     overrides: Set = None,
     seed: Seed = None,
 ) -> None:
     """Stage 4: measure the student per segment, and decide.
 
-    It is compared with baselines and champion; the last line says whether the gate passed.
+    It is compared with baselines, champion and the lists of your own system; the last line says whether the gate passed.
     """
     settings = read_settings(config, overrides, seed=seed)
     begin_stage(output)
     from longtail.components.evaluate.evaluate import evaluate as stage
+    from longtail.components.evaluate.systems import Rivals
 
-    passed = stage(prepared, teacher, bundle, output, settings.evaluate, settings.seed, champion)
+    passed = stage(prepared, teacher, bundle, output, settings.evaluate, settings.seed, Rivals(champion, incumbent))
     typer.echo(f"Wrote {output}; the gate {'passed' if passed else 'did not pass'}")
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from longtail.contracts.errors import UserError
 from longtail.pipelines.activation import PIPELINE, compile_pipeline
 from longtail.pipelines.kubeflow.api import Api, connected, experiment_id, found_or_made, named
+from longtail.pipelines.parameters import INPUTS
 from longtail.pipelines.resources import Resources, check_claims
 from longtail.system.code_version import source_digest
 
@@ -29,7 +30,7 @@ class RunRequest(NamedTuple):
         Raises:
             UserError: an input is a path on this machine, or in a claim that ``resources`` do not mount.
         """
-        for name in ("interactions", "items", "users", "champion"):
+        for name in INPUTS:
             uri = str(self.arguments[name])
             if uri and "://" not in uri:
                 raise UserError(

@@ -20,7 +20,7 @@ from longtail.contracts.settings_base import places, with_places
 from longtail.pipelines.local.containers import image_id, request
 from longtail.pipelines.local.run_folder import adopt, check_results, publish
 from longtail.pipelines.local.runner import Execution, run_pipeline
-from longtail.pipelines.parameters import STAGES, arguments
+from longtail.pipelines.parameters import INPUTS, STAGES, arguments
 from longtail.pipelines.run_settings import RunSettings
 from longtail.registry.bundles import POINTER
 from longtail.registry.champion import REGISTRY, bundle_today
@@ -35,7 +35,7 @@ class RunInputs:
     """What a run reads, and the folder it fills.
 
     champion: a bundle, a registry, or the folder of an earlier run. image: whose containers run the stages; none runs them as
-    processes.
+    processes. incumbent: a table of another system's lists.
     """
 
     interactions: str
@@ -45,6 +45,7 @@ class RunInputs:
     out: Path
     champion: str | None = None
     image: str | None = None
+    incumbent: str | None = None
 
 
 def run_local(inputs: RunInputs, pipeline: str = PIPELINE) -> None:
@@ -113,6 +114,7 @@ def _arguments(inputs: RunInputs, settings: RunSettings, work: Path) -> dict[str
         settings,
         _champion(inputs.champion, work) if inputs.champion else None,
         str(work / "checkpoints"),
+        _place(inputs.incumbent) if inputs.incumbent else None,
     )
 
 
@@ -155,7 +157,7 @@ def _containers(image: str, settings: RunSettings, given: Mapping[str, str | int
     write = [root, Path(str(given["checkpoints"])), *(Path(uri) for uri, written in here if written)]
     for folder in write:
         folder.mkdir(parents=True, exist_ok=True)
-    read = [str(given[name]) for name in ("interactions", "items", "users", "champion") if given[name]]
+    read = [str(given[name]) for name in INPUTS if given.get(name)]
     read += [uri for uri, written in here if not written]
     return request(image, [*read, str(root.parent)], [str(folder) for folder in write])
 

@@ -24,7 +24,7 @@ from longtail.contracts.folders import check_new_folder, new_folder, place_of
 
 log = logging.getLogger(__name__)
 ARTIFACTS = ("prepared", "bundle")
-EVALUATION_FILES = ("evaluation.json", "per_user.parquet", "report.html")
+EVALUATION_FILES = ("decision.json", "evaluation.json", "per_user.parquet", "report.html")
 MANIFEST_FILES = ("servingruntime.yaml", "inferenceservice.yaml")
 NAMES = (*ARTIFACTS, *EVALUATION_FILES, *MANIFEST_FILES)
 

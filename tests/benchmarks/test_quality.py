@@ -30,15 +30,19 @@ def module(monkeypatch):
     return importlib.import_module
 
 
+TIMES = 40
+
+
 def save(path, segments, **systems):
-    arrays = {f"{name}|{column}|ndcg@10": np.array(v) for name, by in systems.items() for column, v in by.items()}
-    np.savez(path, segments=np.array(segments), **arrays)
+    """Forty times each user, so that intervals mean something."""
+    arrays = {f"{name}|{column}|ndcg@10": np.tile(v, TIMES) for name, by in systems.items() for column, v in by.items()}
+    np.savez(path, segments=np.tile(segments, TIMES), **arrays)
     return path
 
 
 @pytest.fixture
 def values(module, tmp_path):
-    """Two seeds of a student and its teacher, and two floors, of three users: two tail, one head."""
+    """Two seeds of a student and its teacher, and two floors, of three kinds of users: two tail, one head."""
     segments = ["tail", "tail", "head"]
     seeds = [
         save(tmp_path / f"{seed}.npz", segments, student={"whole": s, "0": s}, teacher={"whole": t, "0": t})
@@ -56,7 +60,7 @@ def test_means_and_deviations_are_over_seeds(module, values):
     assert student["all"]["seeds"] == pytest.approx([0.4, 0.6])
     assert student["all"]["mean"] == pytest.approx(0.5)
     assert student["all"]["sd"] == pytest.approx(np.sqrt(0.02))
-    assert student["tail"]["mean"] == pytest.approx(0.45) and student["tail"]["users"] == 2
+    assert student["tail"]["mean"] == pytest.approx(0.45) and student["tail"]["users"] == 2 * TIMES
     assert found["popularity"]["all"]["sd"] is None
 
 
@@ -64,12 +68,15 @@ def test_comparisons_are_paired_and_popularity_is_the_rival_at_k_0(module, value
     found = module("quality_tables").figures(values, samples=200)
     student = found["full: student"]
     mean, low, high = student["all"]["minus"]["cf_tfidf_text"]
-    assert mean == pytest.approx(0.4) and low == pytest.approx(0.2) and high == pytest.approx(0.5)
+    half = 1.98 * np.std(np.tile([0.2, 0.5, 0.5], TIMES), ddof=1) / np.sqrt(3 * TIMES)  # Student's t of 119 degrees
+    assert [mean, low, high] == pytest.approx([0.4, 0.4 - half, 0.4 + half], abs=0.006)  # 200 resamplings
     assert "popularity" not in student["all"]["minus"]
     assert student["k=0"]["minus"]["popularity"][0] == pytest.approx(0.0)
     assert found["full: teacher"]["all"]["minus"]["full: student"][0] == pytest.approx(0.0)
-    assert student["head"]["of_teacher"] == pytest.approx([1.2, 1.2, 1.2])
-    assert student["tail"]["of_teacher"][0] == pytest.approx(0.9)
+    assert student["head"]["of_teacher"][0] == pytest.approx(1.2)
+    ratio, low, high = student["tail"]["of_teacher"]  # of .3 and .6 to .5: residuals of -.15 and .15
+    half = 1.99 * 0.15 / np.sqrt(2 * TIMES) / 0.5
+    assert [ratio, low, high] == pytest.approx([0.9, 0.9 - half, 0.9 + half], abs=0.01)
     assert "of_teacher" not in found["popularity"]["all"]
 
 
@@ -78,8 +85,8 @@ def test_tables_hold_the_figures(module, values):
     found = tables.figures(values, samples=200)
     text = tables.markdown(found, found, found)
     assert "| full: student | .5000 ± .1414 | .4500 ± .2121 | .6000 ± .0000 | .5000 ± .1414 |" in text
-    assert "| full: student | +.4000 (+.2000 to +.5000) |" in text
-    assert "| full: student | 100.0% " in text and "| users | 3 | 2 | 1 |" in text
+    assert "| full: student | +.4000 (+.3" in text
+    assert "| full: student | 100.0% " in text and "| users | 120 | 80 | 40 |" in text
 
 
 def test_configurations_drop_what_they_leave_without_effect(module):

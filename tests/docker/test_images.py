@@ -29,7 +29,7 @@ LITTLE = (
     "distill.training.dim=32",
     "distill.training.epochs=1",
     "evaluate.bootstrap_samples=100",
-    "evaluate.gate_tolerance=1",
+    "evaluate.gate_rules=[{must_be: not_worse, than: popularity, margin: 1000}]",
 )
 LOCKED = ("--read-only", "--cap-drop", "ALL", "--user", "65532", "--security-opt", "no-new-privileges")
 

@@ -83,7 +83,7 @@ def test_whole_run_from_inside_a_foreign_repository(installed, foreign):
         "distill.training.epochs=1",
         "distill.training.dim=16",
         "evaluate.bootstrap_samples=100",
-        "evaluate.gate_tolerance=1",
+        "evaluate.gate_rules=[{must_be: not_worse, than: popularity, margin: 1000}]",
     ]
     options = [word for setting in small for word in ("--set", setting)]
     tables = [word for name in ("interactions", "items", "users") for word in (f"--{name}", f"data/{name}.parquet")]
@@ -92,7 +92,7 @@ def test_whole_run_from_inside_a_foreign_repository(installed, foreign):
     assert ended.returncode == 0, ended.stderr + (log.read_text()[-3000:] if log.exists() else "")
     shown = {path.name for path in (foreign / "out").iterdir() if path.name != ".work"}
     assert shown == {
-        "results", "bundle", "prepared", "evaluation.json", "per_user.parquet", "report.html",
+        "results", "bundle", "prepared", "decision.json", "evaluation.json", "per_user.parquet", "report.html",
         "servingruntime.yaml", "inferenceservice.yaml", "run.log",
     }  # fmt: skip
     asked = longtail(installed, foreign, "recommend", "--run", "out", "--user", "user-00001", "-k", "3")

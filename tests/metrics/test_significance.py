@@ -73,12 +73,20 @@ def test_nobody_found_anything_is_not_certainty():
 
 def test_one_hit_among_many_keeps_a_useful_interval():
     """A third of the resamplings hold no hit, so the bootstrap alone would say nothing."""
-    low, high = interval([1.0] + [0.0] * 199, lowest=0)
-    assert (low, high) == pytest.approx((0, binomtest(1, 200).proportion_ci(0.95, "exact").high))
+    exact = binomtest(1, 200).proportion_ci(0.95, "exact")
+    assert interval([1.0] + [0.0] * 199, lowest=0) == pytest.approx((exact.low, exact.high))
+
+
+def test_a_hit_for_everybody_is_not_certainty_either():
+    limit = 1 - 0.025 ** (1 / 100)
+    assert interval(np.ones(100), lowest=0) == pytest.approx((1 - limit, 1))
+    exact = binomtest(199, 200).proportion_ci(0.95, "exact")
+    assert interval([0.0] + [1.0] * 199, lowest=0) == pytest.approx((exact.low, exact.high))
+    assert interval(np.full(100, 0.25)) == pytest.approx((0.25 - 1.25 * limit, 0.25 + 0.75 * limit))
 
 
 def test_one_user_says_nothing():
-    assert interval([0.2], lowest=0) == (0, 1)
+    assert interval([0.2], lowest=0) == pytest.approx((0.2 - 0.2 * 0.975, 0.2 + 0.8 * 0.975))
 
 
 @pytest.mark.parametrize("users", [20, 50, 200])

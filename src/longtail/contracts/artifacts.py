@@ -29,7 +29,7 @@ OURS = "longtail/"
 PREPARED = Format("longtail/prepared", 2)
 TEACHER = Format("longtail/teacher", 3)
 BUNDLE = Format("longtail/bundle", 2)
-EVALUATION = Format("longtail/evaluation", 1)
+EVALUATION = Format("longtail/evaluation", 2)
 DEPLOYMENT = Format("longtail/deployment", 1)
 
 

@@ -119,7 +119,7 @@ def _expected_gains(found: TargetRanks, ideal: NDArray[np.float64]) -> NDArray[n
     k = len(ideal) - 1
     before = found.ranks - found.tied - 1  # places before those that the tied items share
     gains = (ideal[np.minimum(found.ranks, k)] - ideal[np.minimum(before, k)]) / (found.tied + 1)
-    return np.bincount(found.users, weights=gains, minlength=found.n_users)
+    return np.asarray(np.bincount(found.users, weights=gains, minlength=found.n_users), dtype=np.float64)
 
 
 def ndcg(found: TargetRanks, k: int = 10) -> NDArray[np.float64]:

@@ -5,9 +5,9 @@ The half-width is the standard error times the quantile of ``|mean* - mean| / er
 zero, as few hits are few grounds; BCa and equal-tailed quantiles do for means, but follow the chance skewness of a
 difference of two systems that are equally good. ``benchmarks/coverage.py`` measures all of them.
 
-Values and differences lie between -1 and 1, so the share of users that have a value above (below) zero bounds the mean from above
-(below): the interval never reaches beyond the exact limits of those shares (Clopper and Pearson 1934). That decides where hits are so few
-that resamplings without any are common: of 100 users without a hit, the mean may still be .036.
+Values and differences lie between -1 and 1, so the share of users with a value above (below) zero bounds the mean from above (below):
+the interval never reaches beyond the exact limits of those shares (Clopper and Pearson 1934). That decides where hits, or misses, are so
+few that resamplings without any are common: of 100 users without a hit, the mean may still be .036.
 """
 
 from dataclasses import dataclass
@@ -46,13 +46,22 @@ def mean_intervals(
     mean = values.mean(axis=0)
     centred = values - mean
     spread = np.square(centred).sum(axis=0)
-    half = np.full(len(mean), np.inf)  # users who are all alike say nothing of their spread
-    varied = spread > 0
-    ratios = _studentised(centred[:, varied], samples, seed)
-    half[varied] = np.sqrt(spread[varied]) / users * _quantile(ratios, confidence)
-    above, below = (share_limit(np.count_nonzero(sign, axis=0), users, confidence) for sign in (values > 0, values < 0))
-    low = np.maximum(np.maximum(mean - half, -below), lowest)
-    return Means(mean, np.sqrt(spread / (users * max(users - 1, 1))), low, np.minimum(mean + half, above))
+    alike = np.ptp(values, axis=0) == 0
+    half = np.zeros(len(mean))
+    ratios = _studentised(centred[:, ~alike], samples, seed)
+    half[~alike] = np.sqrt(spread[~alike]) / users * _quantile(ratios, confidence)
+
+    def most(chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
+        return share_limit(np.count_nonzero(chosen, axis=0), users, confidence)
+
+    low = np.maximum(mean - half, np.maximum(-most(values < 0), 1 - most(values < 1) * (1 - lowest)))
+    high = np.minimum(mean + half, most(values > 0))
+    unseen = most(
+        np.zeros_like(values, dtype=bool)
+    )  # who are all alike say nothing of their spread, but of the share of others
+    low = np.where(alike, mean - unseen * (mean - lowest), np.maximum(low, lowest))
+    high = np.where(alike, mean + unseen * (1 - mean), high)
+    return Means(mean, np.sqrt(spread / (users * max(users - 1, 1))), low, high)
 
 
 def share_limit(count: NDArray[np.integer], users: int, confidence: float) -> NDArray[np.float64]:

@@ -12,11 +12,15 @@ from longtail.contracts.prepared import PreparedDataset, Targets
 
 @dataclass(frozen=True)
 class Query:
-    """One user. history: item codes, oldest first; attributes: ``name=value``; interests: words of the user's own."""
+    """One user. history: item codes, oldest first; attributes: ``name=value``; interests: words of the user's own.
+
+    user: code in the Prepared data set, for what is known of users by name; None for somebody else.
+    """
 
     history: NDArray[np.int32]
     attributes: Sequence[str] = ()
     interests: str | None = None
+    user: int | None = None
 
 
 class System(Protocol):
@@ -33,6 +37,7 @@ def queries_of(prepared: PreparedDataset, targets: Targets, last: int | None = N
         Query(
             history if last is None else history[len(history) - min(last, len(history)) :],
             prepared.user_attributes[user],
+            user=int(user),
         )
         for user, history in zip(targets.users, targets.histories)
     ]

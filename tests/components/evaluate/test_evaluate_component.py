@@ -26,6 +26,8 @@ def test_component_hands_over_paths_and_the_gate(tmp_path, case):
         QUICK.canonical(),
         3,
         "",
+        "",
+        "",
         evaluation,
         metrics,
     )
@@ -40,6 +42,6 @@ def test_component_reports_a_users_fault(tmp_path, case, capsys):
     output = dsl.Artifact(uri=str(tmp_path / "evaluation"))
     paths = (dsl.Dataset(uri=str(case.prepared)), dsl.Model(uri=str(case.teacher)), dsl.Model(uri=str(case.bundle)))
     with pytest.raises(SystemExit) as stopped:
-        component.python_func(*paths, '{"cutofs": [5]}', 3, "", output, dsl.Metrics(uri=str(tmp_path / "m")))
+        component.python_func(*paths, '{"cutofs": [5]}', 3, "", "", "", output, dsl.Metrics(uri=str(tmp_path / "m")))
     assert stopped.value.code == 2
     assert "there is no setting 'cutofs'" in capsys.readouterr().err

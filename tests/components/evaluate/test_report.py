@@ -57,6 +57,38 @@ def test_verdict_comes_first_with_its_reasons():
     passed, failed = (Page(render_report(evaluation(found))).text for found in (True, False))
     assert "Yes: the gate passed" in passed and "No: the gate failed" in failed
     assert passed.index("gate passed") < passed.index("better than item CF <by .0287>") < passed.index("Revealed")
+    assert "There was no champion" in passed and "Bundle bbbbbbbbbbbb" in passed
+
+
+def test_first_table_is_that_of_the_verdicts(page):
+    assert page.rows[0] == ["the student is, beside", "all", "cold", "tail", "torso", "head"]
+    assert page.rows[1] == ["popularity", "better", "too few users", "not worse", "unclear", "worse"]
+
+
+def test_whom_the_incumbent_fails():
+    result = evaluation()
+    result["incumbent"] = {
+        "address": "lists.parquet",
+        "reach": 10,
+        "metric": "ndcg@10",
+        "counts": {"rows": 20},
+        "users_without_list": {"all": 3, "cold": 3, "tail": 0},
+        "groups": [
+            {
+                "group": "gender=F",
+                "users": 1200,
+                "incumbent": 0.01,
+                "student": 0.03,
+                "difference": 0.02,
+                "interval": [0.01, 0.03],
+                "verdict": "better",
+            }
+        ],
+        "warnings": ["<Too good>."],
+    }
+    found = Page(render_report(result))
+    assert ["gender=F", "1,200", ".0100", ".0300", "+.0200 +.0100 to +.0300", "better"] in found.rows
+    assert "<Too good>." in found.text and "Users without a list: 3 all, 3 cold." in found.text
 
 
 def test_page_loads_nothing_from_elsewhere(page):
@@ -89,7 +121,7 @@ def test_revealed_table_before_segments(page):
 
 
 def test_paired_differences_with_interval(page):
-    differences = [row for row in page.rows if row[0] == "CF+TF-IDF+text" and len(row) == 6][3]
+    differences = [row for row in page.rows if row[0] == "CF+TF-IDF+text" and len(row) == 6][4]
     assert differences[1:3] == ["+.0114 +.0104 to +.0124", "–"]
     assert differences[5] == "-.0064 -.0074 to -.0054"
 
@@ -126,7 +158,7 @@ def test_every_metric_of_every_segment_and_system(page):
 def test_beyond_accuracy_rejected_rows_protocol_settings(page):
     assert ["student", ".7100", "62.0%", "33.0%"] in page.rows
     assert ["unknown item", "17"] in page.rows and ["bad timestamp", "3"] in page.rows
-    for text in ("leave-last-out, full catalogue", '"gate_metric": "ndcg"', "seed 7", "training events come before"):
+    for text in ("leave-last-out, full catalogue", '"gate_margin": 10.0', "seed 7", "training events come before"):
         assert text in page.text
 
 

@@ -22,8 +22,8 @@ def test_champion_that_knows_the_targets_stops_the_student(tmp_path):
     case.champion = str(strong)
     result = case.run()
     assert result["systems"]["champion"]["all"]["ndcg@10"] > result["systems"]["student"]["all"]["ndcg@10"]
-    assert case.passed is result["gate"]["passed"] is False
-    assert any("worse than champion" in reason for reason in result["gate"]["reasons"])
+    assert case.passed is result["decision"]["passed"] is False
+    assert any("worse than champion" in finding["sentence"] for finding in result["decision"]["findings"])
 
 
 def test_the_champion_may_come_from_a_registry(tmp_path, s3):

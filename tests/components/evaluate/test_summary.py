@@ -1,7 +1,8 @@
 import re
+from dataclasses import replace
 
 import pytest
-from helpers_evaluation import SYSTEMS, entry, evaluation
+from helpers_evaluation import SYSTEMS, decision, entry, evaluation, finding
 
 from longtail.components.evaluate.reading import best, judged, number, span, strongest_baseline
 from longtail.components.evaluate.summary import segment_table
@@ -31,9 +32,8 @@ def test_segments_with_interval_and_empty_segment(table):
 
 
 def test_every_system_has_a_line_and_the_best_is_marked(table):
-    assert [len(cells(table, name)) for name in ("teacher", "popularity", "item CF", "TF-IDF", "frozen text")] == [
-        2
-    ] * 5
+    lines = [len(cells(table, name)) for name in ("teacher", "popularity", "item CF", "TF-IDF", "frozen text")]
+    assert lines == [2, 3, 3, 3, 3]  # by revealed history, by segment, and the rivals' verdicts
     assert cells(table, "teacher")[1] == [".0681*", "–", ".0681*", ".0681*", ".0681*"]
 
 
@@ -46,7 +46,40 @@ def test_says_what_was_measured_and_why_the_gate_failed():
     result = evaluation(passed=False) | {"exclude_history": False}
     table = segment_table(result)
     assert table.splitlines()[0].startswith("NDCG@10 over all 12,101 items, histories not excluded;")
-    assert "Gate: FAILED\n  Over all users the student" in table
+    assert "Gate: FAILED\n  NO All (22,363 users): worse than item CF" in table
+
+
+def test_verdicts_of_every_segment(table):
+    assert cells(table, "popularity")[-1] == ["better", "too few", "not worse", "unclear", "worse"]
+
+
+def test_rules_that_failed_come_first_and_what_was_not_asked_last():
+    result = evaluation()
+    bad = finding(False, sentence="Tail (300 users): not shown to be no worse than champion.")
+    result["decision"] = replace(decision(False), findings=(finding(), bad), skipped=("Not asked.",)).document()
+    lines = segment_table(result).splitlines()
+    assert [line.strip()[:12] for line in lines[-4:]] == ["Gate: FAILED", "NO Tail (300", "All (22,363 ", "Not asked."]
+
+
+def test_order_of_targets_that_chance_drew_is_told():
+    result = evaluation()
+    result["decision"]["unknown_order"] = 0.44
+    assert "44.0% of the test targets were drawn by chance" in segment_table(result)
+
+
+def test_claims_without_history_are_made_with_ties_at_random(table):
+    # of k=0: QUALITY * .1 * 1.5; the strongest baseline is CF+TF-IDF+text
+    assert (
+        "k=0, ties of scores at random: student .0102, CF+TF-IDF+text .0085; difference +.0017 (+.0007 to +.0027), better."
+        in table
+    )
+    assert "cold, ties" not in table  # nobody is
+
+
+def test_what_was_found_in_the_incumbents_lists_is_told():
+    result = evaluation()
+    result["incumbent"] = {"address": "lists.csv", "warnings": ["Look."], "counts": {"rows": 12, "items twice": 1200}}
+    assert segment_table(result).endswith("Look.\n  lists.csv: 12 rows; 1,200 items twice.")
 
 
 def test_no_user_has_a_long_enough_history():

@@ -18,7 +18,9 @@ from longtail.pipelines.run_settings import load_settings
 
 STUB = "helpers_stub_pipeline:build"
 TESTS = Path(__file__).parents[2]
-RESULTS = {"evaluation.json", "per_user.parquet", "report.html", "bundle", "prepared", "results", "run.log"}
+RESULTS = {
+    "decision.json", "evaluation.json", "per_user.parquet", "report.html", "bundle", "prepared", "results", "run.log",
+}  # fmt: skip
 
 
 @pytest.fixture
