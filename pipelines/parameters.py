@@ -1,6 +1,7 @@
 """The pipeline's stages and parameters, without importing kfp."""
 
 from longtail.pipelines.run_settings import RunSettings
+from longtail.registry.champion import REGISTRY
 
 STAGES = ("fingerprint", "preprocess", "finetune", "distill", "evaluate", "deploy")
 INPUTS = ("interactions", "items", "users", "champion", "incumbent")  # that name what is read
@@ -26,3 +27,9 @@ def arguments(
         "checkpoints": checkpoints or "",
         "incumbent": incumbent or "",
     }
+
+
+def champion_of(given: str | None, settings: RunSettings) -> str | None:
+    """Who the student is compared with: whom the caller names, else the champion that deploy would replace."""
+    uri = settings.deploy.registry_uri
+    return given or (f"{REGISTRY}{uri}" if uri else None)

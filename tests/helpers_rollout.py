@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+from helpers_decision import publish_rivals
 from helpers_hand_bundle import GOLDEN, write_hand_bundle
 from helpers_kubernetes import FakeCluster
 
@@ -43,9 +44,9 @@ class Stage:
     old: object
     new: object
 
-    def deploy(self, version, golden=GOLDEN, **settings):
+    def deploy(self, version, golden=GOLDEN, override=None, **settings):
         chosen = SETTINGS.model_copy(update=settings)
-        return roll_out(self.connection, self.registry, version, golden, chosen)
+        return roll_out(self.connection, self.registry, version, golden, chosen, override)
 
     @property
     def champion(self):
@@ -66,7 +67,7 @@ class Stage:
 def make_stage(folder, model_server, bundles, knative=False):
     cluster = FakeCluster(model_server, knative)
     registry = open_registry(str(folder / "registry"))
-    old, new = (registry.publish(bundle) for bundle in bundles)
+    old, new = publish_rivals(registry, *bundles)
     connection = connect("longtail", str(cluster.kubeconfig(folder)))
     return Stage(cluster, dataclasses.replace(connection, patience_seconds=30.0), registry, old, new)
 

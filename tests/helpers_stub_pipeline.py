@@ -74,14 +74,23 @@ def distill(
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def evaluate(bundle: dsl.Input[dsl.Model], settings: str, champion: str, evaluation: dsl.Output[dsl.Artifact]) -> bool:
+    import json
     from pathlib import Path
 
+    from helpers_evaluation import decision
+    from helpers_evaluation import evaluation as figures
+
+    from longtail.contracts.decision import write_decision
+
     text = (Path(bundle.path) / "learnt.txt").read_text()
+    passed = "worse" not in text
     folder = Path(evaluation.path)
     folder.mkdir(parents=True)
-    for name in ("decision.json", "evaluation.json", "per_user.parquet", "report.html"):
-        (folder / name).write_text(text)
-    return "worse" not in text
+    write_decision(decision(passed), folder)
+    (folder / "evaluation.json").write_text(json.dumps(figures(passed)))
+    for name in ("per_user.parquet", "report.html"):
+        (folder / name).write_text(f"{text}, compared with {champion}" if champion else text)
+    return passed
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)

@@ -10,6 +10,7 @@ from longtail.components.deploy.serving_runtime import DEFAULT_IMAGE, serving_ru
 from longtail.components.deploy.settings import DeploySettings
 from longtail.components.deploy.smoke import local_smoke_test
 from longtail.contracts.artifacts import BUNDLE, DEPLOYMENT, EVALUATION, check_place, read_artifact, write_artifact
+from longtail.contracts.decision import DECISION, check_passed
 from longtail.contracts.errors import UserError
 from longtail.registry.interface import Version
 from longtail.registry.opening import open_registry
@@ -18,13 +19,15 @@ from longtail.rollout.kubernetes_api import connect
 from longtail.rollout.roll_out import roll_out
 
 
-def deploy(bundle: str, evaluation: str, output: str, settings: DeploySettings) -> None:
+def deploy(bundle: str, evaluation: str, output: str, settings: DeploySettings, override: str | None = None) -> None:
     """Write a DEPLOYMENT artifact: the manifests, ``smoke.json`` with what the server answered here and, where the target is a
     cluster, ``rollout.json`` with what was done there.
 
+    override: why the bundle may be served though no Decision says so; the registry's history keeps it.
+
     Raises:
-        UserError: a damaged bundle, settings that cannot be deployed, served answers that differ from the evaluated, or a
-            rollout that failed.
+        UserError: a Decision that did not pass, is about another bundle or was made against another champion; a damaged bundle,
+            settings that cannot be deployed, served answers that differ from the evaluated, or a rollout that failed.
         RuntimeError: the server ended by itself.
     """
     check_place(output, DEPLOYMENT)
@@ -32,13 +35,17 @@ def deploy(bundle: str, evaluation: str, output: str, settings: DeploySettings) 
     mode = "Standard" if settings.mode == "auto" else settings.mode
     _manifests(bundle, None, mode, settings)  # settings that KServe would ignore are refused before any work
     golden = _golden(evaluation)[: settings.golden_users]
-    with write_artifact(output, DEPLOYMENT, {"settings": settings.model_dump(mode="json")}) as folder:
+    if override is None:
+        check_passed(evaluation, bundle)
+    decision = Path(evaluation) / DECISION
+    facts = {"settings": settings.model_dump(mode="json"), "override": override}
+    with write_artifact(output, DEPLOYMENT, facts) as folder:
         written: dict[str, Any] = {"smoke.json": local_smoke_test(bundle, golden, settings)}
         registry = open_registry(settings.registry_uri) if settings.registry_uri else None
-        version = registry.publish(Path(bundle)) if registry else None
+        version = registry.publish(Path(bundle), decision if decision.is_file() else None) if registry else None
         if settings.target == "cluster":
             assert registry and version  # the settings are valid
-            report = roll_out(connect(settings.namespace), registry, version, golden, settings)
+            report = roll_out(connect(settings.namespace), registry, version, golden, settings, override)
             written["rollout.json"], mode = report, report["mode"]
         for name, document in written.items():
             (folder / name).write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")

@@ -34,7 +34,7 @@ def champion_of(address: str, folder: Path | None) -> Champion | None:
     """Who is compared with. address: as ``registry.champion.bundle_today`` gives it; folder: the bundle on this disk."""
     if folder is None:
         return None
-    place = address.rpartition("#")[0] or address
+    place = address.rpartition("#")[0] or Path(address).resolve().as_uri()  # a run links to its champion
     version = bundle_id((folder / MANIFEST).read_bytes())
     registry = place.removesuffix(f"/versions/{version}")
     return Champion(place, registry if registry != place else None, version, manifest_digest(folder))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from longtail.contracts.errors import UserError, about
+from longtail.contracts.errors import GATE_EXIT_CODE, UserError, about
 from longtail.contracts.folders import check_new_file
 from longtail.pipelines.cli.options import (
     Champion,
@@ -20,7 +20,7 @@ from longtail.pipelines.cli.options import (
     read_settings,
 )
 from longtail.pipelines.kubeflow.api import Api
-from longtail.pipelines.parameters import arguments
+from longtail.pipelines.parameters import arguments, champion_of
 from longtail.pipelines.run_settings import RunSettings
 
 Host = Annotated[
@@ -84,24 +84,25 @@ def submit(
     from longtail.pipelines.resources import load_resources
 
     settings = read_settings(config, overrides, format, seed)
-    given = arguments(interactions, items, users, settings, champion, incumbent=incumbent)
+    given = arguments(interactions, items, users, settings, _champion(champion, settings), incumbent=incumbent)
     api = Api(host, namespace, token)
     started = start(api, RunRequest(given, load_resources(resources), experiment, service_account))
     typer.echo(f"{started.version.name}: {'uploaded' if started.version.new else 'was uploaded before'}", err=True)
     typer.echo(started.link)
     _say_where_it_ends(settings)
-    if wait:
-        wait_for(api, started.run_id)
+    if wait and not wait_for(api, started.run_id):
+        raise typer.Exit(GATE_EXIT_CODE)
 
 
 def follow(host: Host, run: RunId, namespace: Namespace = "kubeflow", token: Token = None) -> None:
     """Wait for a run on a cluster, and end as it does.
 
-    With 0 if it succeeds, 2 if data or settings are at fault, 1 otherwise.
+    With 0 if its gate passed, 3 if it went well and the gate did not, 2 if data or settings are at fault, 1 otherwise.
     """
     from longtail.pipelines.kubeflow.follow import follow as wait_for
 
-    wait_for(Api(host, namespace, token), run)
+    if not wait_for(Api(host, namespace, token), run):
+        raise typer.Exit(GATE_EXIT_CODE)
 
 
 def schedule(
@@ -133,7 +134,7 @@ def schedule(
     from longtail.pipelines.resources import load_resources
 
     settings = read_settings(config, overrides, format, seed)
-    given = arguments(interactions, items, users, settings, champion, incumbent=incumbent)
+    given = arguments(interactions, items, users, settings, _champion(champion, settings), incumbent=incumbent)
     api = Api(host, namespace, token)
     made = settle(api, name, RunRequest(given, load_resources(resources), experiment, service_account), cron, every)
     typer.echo(f"Schedule {name} {made.change}: {made.when}\n{api.page(f'recurringrun/details/{made.id}')}")
@@ -168,6 +169,16 @@ def unschedule(
 
     end(Api(host, namespace, token), name, disable)
     typer.echo(f"Schedule {name} {'disabled' if disable else 'deleted'}")
+
+
+def _champion(given: str | None, settings: RunSettings) -> str | None:
+    uri = settings.deploy.registry_uri
+    if uri and "://" not in uri:
+        raise UserError(
+            f"deploy.registry_uri {uri}: is a path on this machine, which the cluster cannot read; give s3://, gs://, pvc:// or "
+            "model-registry://"
+        )
+    return champion_of(given, settings)
 
 
 def _say_where_it_ends(settings: RunSettings) -> None:

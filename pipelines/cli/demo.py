@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from longtail.contracts.artifacts import results_of
+from longtail.contracts.decision import load_decision
 from longtail.contracts.errors import about
 from longtail.pipelines.cli.options import read_settings
 from longtail.pipelines.cli.results import read_evaluation, table, whole_history
@@ -24,8 +25,8 @@ MODEL = "longtail"
 K = 5
 
 
-def run_demo(out: Path, overrides: Sequence[str] | None = None, seed: int | None = None) -> None:
-    """Write the demo shop, run the pipeline on it, and ask the real server for three users."""
+def run_demo(out: Path, overrides: Sequence[str] | None = None, seed: int | None = None) -> bool:
+    """Write the demo shop, run the pipeline on it, and ask the real server for three users; whether the gate passed."""
     with as_file(files(__package__) / "demo.yaml") as path:
         settings = read_settings(path, overrides, seed=seed)
     with about("--out"):
@@ -50,6 +51,7 @@ def run_demo(out: Path, overrides: Sequence[str] | None = None, seed: int | None
     )
     width = max(len(words) for words, _ in nexts)
     typer.echo("\nNext:\n" + "\n".join(f"  {words:<{width}}  # {what}" for words, what in nexts))
+    return load_decision(results_of(out)).passed
 
 
 def _write_shop(folder: Path) -> dict[str, str]:

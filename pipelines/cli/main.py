@@ -98,7 +98,8 @@ def _with_home(word: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command; a user's fault ends it with one line and exit code 2, a failed stage or run with 1.
+    """Run the command; a user's fault ends it with one line and exit code 2, a failed stage or run with 1, a gate that did not pass
+    with 3.
 
     SIGTERM ends it and what it started. So does SIGINT, unless it was started with SIGINT ignored, as shells start the
     background jobs of scripts: it stays ignored then, so that Ctrl+C on the script does not end what was put aside.

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from longtail.contracts.errors import UserError
 from longtail.pipelines.outputs import check_output
 from longtail.pipelines.run_settings import RunSettings, load_settings
 from longtail.system.preflight import set_threads
@@ -22,6 +23,12 @@ def at_hand(context: typer.Context, given: str | None) -> Path | None:
     scratch = tempfile.TemporaryDirectory(prefix="longtail-fetched-")
     context.call_on_close(scratch.cleanup)
     return fetch_folder(given, Path(scratch.name))
+
+
+def _reason(given: str | None) -> str | None:
+    if given is not None and not given.strip():
+        raise UserError("--override: says no reason; give one, which is kept beside what it lets pass")
+    return given
 
 
 def _artifact(help: str) -> Any:
@@ -52,7 +59,17 @@ Champion = Annotated[
     str | None,
     typer.Option(
         help="Bundle in service now, which the gate compares the student with: a bundle or run folder, an s3://, gs:// or "
-        "pvc:// address of a bundle or registry, or registry:ADDRESS (which may be without a champion yet)."
+        "pvc:// address of a bundle or registry, or registry:ADDRESS (which may be without a champion yet). Where left out, run, submit "
+        "and schedule take that of deploy.registry_uri. The gate of a run's folder must have passed."
+    ),
+]
+Override = Annotated[
+    str | None,
+    typer.Option(
+        callback=_reason,
+        metavar="REASON",
+        help="Why to go on where the Decision says no, or is missing, of another bundle or against another champion.",
+        show_default=False,
     ),
 ]
 Incumbent = Annotated[

@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from longtail.pipelines.cli.options import Bundle, Config, Evaluation, Output, Set, begin_stage, read_settings
+from longtail.pipelines.cli.options import (
+    Bundle,
+    Config,
+    Evaluation,
+    Output,
+    Override,
+    Set,
+    begin_stage,
+    read_settings,
+)
 from longtail.rollout.service_settings import ServiceSettings
 
 Name = Annotated[str, typer.Option(help="Name of the InferenceService.")]
@@ -43,16 +52,18 @@ def deploy(
     output: Output,
     config: Config = None,
     overrides: Set = None,
+    override: Override = None,
 ) -> None:
     """Stage 5: write the InferenceService, and test what is served.
 
-    It is compared with what was evaluated. With deploy.target=cluster it is rolled out there.
+    It is compared with what was evaluated. With deploy.target=cluster it is rolled out there. A bundle whose Decision did not pass,
+    or that was not compared with the champion that it would replace, is refused.
     """
     settings = read_settings(config, overrides).deploy
     begin_stage(output)
     from longtail.components.deploy.deploy import deploy as stage
 
-    stage(str(bundle), str(evaluation), str(output), settings)
+    stage(str(bundle), str(evaluation), str(output), settings, override)
     typer.echo(f"Wrote {output}")
 
 
@@ -94,10 +105,12 @@ def promote(
     context: Context = None,
     gateway: Gateway = None,
     ready_seconds: Seconds = 600.0,
+    override: Override = None,
 ) -> None:
     """Give the newest bundle all of the traffic.
 
-    Of those that the cluster serves; it becomes the registry's champion.
+    Of those that the cluster serves; it becomes the registry's champion. A bundle whose Decision did not pass, or that was not
+    compared with the champion that it would replace, is refused.
     """
     from longtail.registry.opening import open_registry
     from longtail.rollout.kubernetes_api import connect
@@ -105,7 +118,8 @@ def promote(
 
     settings = _settings(name, namespace, gateway, ready_seconds)
     cluster = connect(settings.namespace, kubeconfig, context)
-    typer.echo(f"Version {promote_served(cluster, open_registry(registry), settings)} is the champion and serves")
+    version = promote_served(cluster, open_registry(registry), settings, override)
+    typer.echo(f"Version {version} is the champion and serves")
 
 
 def rollback(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from longtail.contracts.artifacts import results_of
-from longtail.contracts.errors import UserError
+from longtail.contracts.decision import load_decision
+from longtail.contracts.errors import GATE_EXIT_CODE, UserError
 from longtail.pipelines.cli.options import (
     Champion,
     Config,
@@ -17,6 +18,7 @@ from longtail.pipelines.cli.options import (
     Incumbent,
     Interactions,
     Items,
+    Override,
     Seed,
     Set,
     Users,
@@ -38,11 +40,13 @@ def demo(
 ) -> None:
     """See all of it in a few minutes, on a generated shop.
 
-    The shop goes through the pipeline; then the real server recommends to three of its users.
+    The shop goes through the pipeline; then the real server recommends to three of its users. Ends with 3 where the gate did not
+    pass.
     """
     from longtail.pipelines.cli.demo import run_demo
 
-    run_demo(out, overrides, seed)
+    if not run_demo(out, overrides, seed):
+        raise typer.Exit(GATE_EXIT_CODE)
 
 
 def run(
@@ -57,6 +61,7 @@ def run(
     format: Format = None,
     champion: Champion = None,
     incumbent: Incumbent = None,
+    override: Override = None,
     image: Annotated[
         str | None,
         typer.Option(
@@ -67,7 +72,8 @@ def run(
 ) -> None:
     """Run the whole pipeline here, on two tables of yours.
 
-    Two tables in, an evaluated and deployable recommender out.
+    Two tables in, an evaluated and deployable recommender out. Ends with 0 where the gate passed, with 3 where all went well and it
+    did not (decision.json in the folder says why), with 2 if data or settings are at fault, with 1 otherwise.
     """
     from longtail.pipelines.local.run import RunInputs, run_local
     from longtail.system.preflight import check_machine, set_threads
@@ -75,12 +81,14 @@ def run(
     settings = read_settings(config, overrides, format, seed)
     check_machine(out, disk_gb=1.0, memory_gb=1.5)
     set_threads()
-    run_local(RunInputs(interactions, items, users, settings, out, champion, image, incumbent))
+    run_local(RunInputs(interactions, items, users, settings, out, champion, image, incumbent, override))
     report(out)
     typer.echo(
         f"\nNext:\n  longtail recommend --run {out} --user ID\n  longtail serve --bundle {out / 'bundle'}"
         f"\n  longtail report --run {out} --open"
     )
+    if not load_decision(results_of(out)).passed:
+        raise typer.Exit(GATE_EXIT_CODE)
 
 
 def report(

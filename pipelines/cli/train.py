@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from longtail.contracts.errors import UserError, about
+from longtail.contracts.errors import GATE_EXIT_CODE, UserError, about
 from longtail.contracts.folders import check_new_file, make_folder
 from longtail.pipelines.cli.options import (
     Bundle,
@@ -17,6 +17,7 @@ from longtail.pipelines.cli.options import (
     Interactions,
     Items,
     Output,
+    Override,
     Prepared,
     Seed,
     Set,
@@ -112,21 +113,27 @@ def evaluate(
     output: Output,
     champion: Champion = None,
     incumbent: Incumbent = None,
+    override: Override = None,
     config: Config = None,
     overrides: Set = None,
     seed: Seed = None,
 ) -> None:
     """Stage 4: measure the student per segment, and decide.
 
-    It is compared with baselines, champion and the lists of your own system; the last line says whether the gate passed.
+    It is compared with baselines, champion and the lists of your own system; the last line says whether the gate passed. Ends with 3
+    where it did not.
     """
     settings = read_settings(config, overrides, seed=seed)
     begin_stage(output)
     from longtail.components.evaluate.evaluate import evaluate as stage
     from longtail.components.evaluate.systems import Rivals
+    from longtail.registry.champion import bundle_of_run
 
-    passed = stage(prepared, teacher, bundle, output, settings.evaluate, settings.seed, Rivals(champion, incumbent))
+    rivals = Rivals(bundle_of_run(champion, override) if champion else None, incumbent)
+    passed = stage(prepared, teacher, bundle, output, settings.evaluate, settings.seed, rivals)
     typer.echo(f"Wrote {output}; the gate {'passed' if passed else 'did not pass'}")
+    if not passed:
+        raise typer.Exit(GATE_EXIT_CODE)
 
 
 def tune(

@@ -23,8 +23,8 @@ class RunFailed(RuntimeError):  # noqa: N818  (it says what happened)
     """A run on the cluster ended without success, by a fault that is not the user's."""
 
 
-def follow(api: Api, run_id: str, interval_seconds: float = 5.0, patience_seconds: float = 900.0) -> None:
-    """Show the stages of a run until it has ended.
+def follow(api: Api, run_id: str, interval_seconds: float = 5.0, patience_seconds: float = 900.0) -> bool:
+    """Show the stages of a run until it has ended; whether its gate passed.
 
     An API that does not answer (it restarts, the port-forward broke) is asked again for ``patience_seconds``.
 
@@ -45,9 +45,11 @@ def follow(api: Api, run_id: str, interval_seconds: float = 5.0, patience_second
         raise _reason(api, run, link)
     if run.state != "SUCCEEDED":
         raise RunFailed(f"the run ended as {run.state.lower()}: {link}")
-    if "deploy" not in shown:
+    passed = shown.get("deploy") == "done"
+    if not passed:
         typer.echo("Not deployed: the gate did not pass; the report of the stage evaluate says why.")
     typer.echo(f"The run succeeded: {link}")
+    return passed
 
 
 def _ask(client: Any, api: Api, run_id: str, interval_seconds: float, patience_seconds: float) -> Any:

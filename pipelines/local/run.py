@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from longtail.contracts.artifacts import BUNDLE, read_artifact, results_of
+from longtail.contracts.artifacts import BUNDLE, read_artifact
 from longtail.contracts.errors import UserError, about
 from longtail.contracts.folders import make_folder, place_of
 from longtail.contracts.settings_base import places, with_places
 from longtail.pipelines.local.containers import image_id, request
 from longtail.pipelines.local.run_folder import adopt, check_results, publish
 from longtail.pipelines.local.runner import Execution, run_pipeline
-from longtail.pipelines.parameters import INPUTS, STAGES, arguments
+from longtail.pipelines.parameters import INPUTS, STAGES, arguments, champion_of
 from longtail.pipelines.run_settings import RunSettings
 from longtail.registry.bundles import POINTER
-from longtail.registry.champion import REGISTRY, bundle_today
+from longtail.registry.champion import REGISTRY, bundle_of_run, bundle_today
 from longtail.system import channel
 from longtail.system.code_version import code_digest, content_digest, read_digest
 
@@ -34,8 +34,9 @@ PIPELINE = "longtail.pipelines.activation:local_pipeline"
 class RunInputs:
     """What a run reads, and the folder it fills.
 
-    champion: a bundle, a registry, or the folder of an earlier run. image: whose containers run the stages; none runs them as
-    processes. incumbent: a table of another system's lists.
+    champion: a bundle, a registry, or the folder of an earlier run; none takes the registry that deploy publishes to, if any.
+    image: whose containers run the stages; none runs them as processes. incumbent: a table of another system's lists. override:
+    why the champion may be a run whose gate did not pass.
     """
 
     interactions: str
@@ -46,6 +47,7 @@ class RunInputs:
     champion: str | None = None
     image: str | None = None
     incumbent: str | None = None
+    override: str | None = None
 
 
 def run_local(inputs: RunInputs, pipeline: str = PIPELINE) -> None:
@@ -107,12 +109,13 @@ def _with_whole_paths(settings: RunSettings) -> RunSettings:
 
 
 def _arguments(inputs: RunInputs, settings: RunSettings, work: Path) -> dict[str, str | int]:
+    champion = champion_of(inputs.champion, settings)
     return arguments(
         _place(inputs.interactions),
         _place(inputs.items),
         _place(inputs.users) if inputs.users else None,
         settings,
-        _champion(inputs.champion, work) if inputs.champion else None,
+        _champion(bundle_of_run(champion, inputs.override), work) if champion else None,
         str(work / "checkpoints"),
         _place(inputs.incumbent) if inputs.incumbent else None,
     )
@@ -135,8 +138,6 @@ def _champion(given: str, work: Path) -> str | None:
             return None
         given = unquote(urlsplit(today).path)
     folder = Path(given)
-    if (results_of(folder) / "bundle").is_dir():
-        folder = results_of(folder) / "bundle"
     read_artifact(folder, BUNDLE)
     link = work / "champions" / content_digest(folder)[:16]
     link.parent.mkdir(exist_ok=True)

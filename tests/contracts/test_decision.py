@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from helpers_bundle import write_tiny_bundle
+from helpers_decision import refresh
 from helpers_evaluation import decision, finding
 
 from longtail.contracts.artifacts import EVALUATION, write_artifact
@@ -62,6 +63,17 @@ def test_another_bundle_is_not_passed(tmp_path, bundle):
     other = write_tiny_bundle(tmp_path / "other", seed=9)
     with pytest.raises(UserError, match="decides about another bundle"):
         check_passed(written(tmp_path / "evaluation", of(other)), bundle)
+
+
+def test_a_refreshed_bundle_goes_by_the_decision_of_the_one_that_was_measured(tmp_path, bundle):
+    place = written(tmp_path / "evaluation", of(bundle))
+    fresh = write_tiny_bundle(tmp_path / "fresh", seed=9)
+    refresh(fresh, manifest_digest(bundle))
+    assert check_passed(place, fresh) == of(bundle)
+    assert check_passed(written(tmp_path / "own", of(fresh)), fresh).passed  # or by its own, where it was measured
+    refresh(fresh, "d" * 64)
+    with pytest.raises(UserError, match="decides about another bundle"):
+        check_passed(place, fresh)
 
 
 def test_missing_changed_or_old_is_never_a_pass(tmp_path, bundle):

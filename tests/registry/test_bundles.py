@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from helpers_decision import publish_decided, write_decision_of
 
 from longtail.contracts.artifacts import BUNDLE, read_artifact
 from longtail.contracts.errors import UserError
@@ -78,6 +79,38 @@ def test_the_champion_moves_and_can_be_moved_back(place: str, bundle: Path, othe
     ]
     assert all(datetime.now(UTC) - move.at < timedelta(minutes=5) for move in moves)
     assert [move.at for move in moves] == sorted(move.at for move in moves)
+
+
+def test_a_version_keeps_its_decision(place: str, bundle: Path, other: Path):
+    registry = open_registry(place)
+    version = registry.publish(bundle)
+    assert registry.decision(version) is None
+    assert publish_decided(registry, bundle, compared="ab") == version
+    found = open_registry(place).decision(version)
+    assert found and found.passed and found.champion and found.champion.version == "ab"
+    publish_decided(registry, bundle, passed=False)  # it was evaluated again
+    again = open_registry(place).decision(version)
+    assert again and not again.passed
+    assert not any("decision" in key for key in open_store(place).sizes("versions/"))
+    change(place, f"decisions/{version.id}.json", write_decision_of(other, other.with_name("decided")).read_bytes())
+    with pytest.raises(UserError, match=r"decides about another bundle than .*versions/"):
+        registry.decision(version)
+    change(place, f"decisions/{version.id}.json", b"{}")
+    with pytest.raises(UserError, match="is no Decision that can be read"):
+        registry.decision(version)
+
+
+def test_who_overrode_the_decision_is_in_the_history(place: str, bundle: Path, other: Path):
+    registry = open_registry(place)
+    first, second = registry.publish(bundle), registry.publish(other)
+    registry.promote(first, None, "the first")
+    registry.promote(second, first, "by hand", override="the numbers of the shop")
+    assert [move.override for move in open_registry(place).promotions()] == [None, "the numbers of the shop"]
+    found = open_store(place).read(POINTER)
+    assert found
+    entries = json.loads(found[0])["promotions"]
+    assert set(entries[0]) == {"version", "at", "previous", "reason"}  # as earlier releases wrote and read it
+    assert entries[1]["override"] == "the numbers of the shop"
 
 
 def test_a_champion_that_moved_meanwhile_is_not_overwritten(place: str, bundle: Path, other: Path):

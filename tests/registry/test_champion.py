@@ -1,13 +1,15 @@
 """Which bundle an address names today, and getting it onto this disk."""
 
 import logging
+import shutil
 from pathlib import Path
 
 import pytest
+from helpers_decision import write_decision_of
 from test_bundles import change
 
 from longtail.contracts.errors import UserError
-from longtail.registry.champion import bundle_today, champion_folder
+from longtail.registry.champion import bundle_of_run, bundle_today, champion_folder
 from longtail.registry.opening import open_registry
 from longtail.scoring.bundle import load_bundle
 
@@ -39,6 +41,23 @@ def test_a_registry_without_a_champion_says_so(place: str, bundle: Path, caplog:
 def test_no_champion_is_none():
     with champion_folder("") as folder:
         assert folder is None
+
+
+def test_of_a_run_its_bundle_whose_gate_passed(bundle: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    run = tmp_path / "run"
+    results = run / "results"
+    shutil.copytree(bundle, results / "bundle")
+    for given in ("s3://shop/models", "registry:models", str(bundle)):  # are no run's folder
+        assert bundle_of_run(given) == given
+    with pytest.raises(UserError, match=r"^--champion .*decision\.json: no such file.*--override"):
+        bundle_of_run(str(run))
+    write_decision_of(bundle, results)
+    assert bundle_of_run(str(run)) == str(results / "bundle")
+    write_decision_of(bundle, results, passed=False)
+    with pytest.raises(UserError, match=r"^--champion .*the gate did not pass.*--override"):
+        bundle_of_run(str(run))
+    assert bundle_of_run(str(run), "it serves today") == str(results / "bundle")
+    assert "compared with because: it serves today" in caplog.text
 
 
 def test_a_bundle_itself(place: str, bundle: Path, other: Path, tmp_path: Path):

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import pytest
+from helpers_decision import publish_decided
 from helpers_model_registry import Entities, model_registry  # noqa: F401  (a fixture)
 
 from longtail.contracts.errors import UserError
 from longtail.registry.champion import bundle_today, champion_folder
 from longtail.registry.interface import Registry
 from longtail.registry.opening import open_registry
+from longtail.registry.promotable import may_replace
 from longtail.scoring.bundle import load_bundle
 from longtail.system.machine import free_ports
 
@@ -64,6 +66,20 @@ def test_the_champion_and_its_history(registry: Registry, entities: Entities, bu
     assert [serve["name"] for serve in entities.kinds["serves"]] == [f"promotion-{n:06d}" for n in (1, 2, 3)]
     with pytest.raises(UserError, match=f"the champion is {first.id}, not {second.id} as expected"):
         registry.promote(second, second, "late")
+
+
+def test_a_version_keeps_its_decision_and_the_history_who_overrode_it(
+    registry: Registry, address: str, bundle: Path, other: Path
+):
+    first, second = publish_decided(registry, bundle), registry.publish(other)
+    found = open_registry(address).decision(first)
+    assert found and found.passed
+    assert registry.decision(second) is None
+    with pytest.raises(UserError, match=f"nothing says that version {second.id} may be served"):
+        may_replace(registry, second)
+    registry.promote(first, None, "the first")
+    registry.promote(second, first, "by hand", override="the numbers of the shop")
+    assert [move.override for move in open_registry(address).promotions()] == [None, "the numbers of the shop"]
 
 
 def test_of_two_who_promote_at_once_one_wins(registry: Registry, address: str, bundle: Path, other: Path):

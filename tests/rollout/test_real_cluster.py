@@ -21,6 +21,7 @@ import uuid
 from pathlib import Path
 
 import pytest
+from helpers_decision import publish_rivals
 from helpers_hand_bundle import GOLDEN, write_hand_bundle
 from kubernetes import client
 
@@ -54,8 +55,14 @@ class OnClaim:
     def _there(self, version):
         return version and dataclasses.replace(version, uri=f"{self.base}/versions/{version.id}")
 
-    def publish(self, bundle):
-        return self._there(self.registry.publish(bundle))
+    def publish(self, bundle, decision=None):
+        return self._there(self.registry.publish(bundle, decision))
+
+    def manifest(self, version):
+        return self.registry.manifest(version)
+
+    def decision(self, version):
+        return self.registry.decision(version)
 
     def version(self, id):
         return self._there(self.registry.version(id))
@@ -63,8 +70,8 @@ class OnClaim:
     def champion(self):
         return self._there(self.registry.champion())
 
-    def promote(self, version, expected, reason):
-        self.registry.promote(version, expected, reason)
+    def promote(self, version, expected, reason, override=None):
+        self.registry.promote(version, expected, reason, override)
 
     def promotions(self):
         return self.registry.promotions()
@@ -121,8 +128,8 @@ def real(tmp_path_factory, namespace, claim, image):
     folder, name = tmp_path_factory.mktemp("real"), f"lt-{uuid.uuid4().hex[:8]}"
     cluster = connect(namespace, KUBECONFIG)
     registry = OnClaim(open_registry(str(folder / "registry")), claim)
-    old = registry.publish(write_hand_bundle(folder / "old"))
-    new = registry.publish(write_hand_bundle(folder / "new", titles=("Red lamp", "Blue lamp", None, "Stool")))
+    other = write_hand_bundle(folder / "new", titles=("Red lamp", "Blue lamp", None, "Stool"))
+    old, new = publish_rivals(registry, write_hand_bundle(folder / "old"), other)
     core, custom = client.CoreV1Api(cluster.api), client.CustomObjectsApi(cluster.api)
     copied = False
     made_runtime = install_runtime(custom, namespace, image)

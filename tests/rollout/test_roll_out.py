@@ -2,6 +2,7 @@ import logging
 import threading
 
 import pytest
+from helpers_decision import publish_decided
 from helpers_hand_bundle import GOLDEN
 from helpers_kubernetes import warning
 from helpers_schemas import faults
@@ -170,7 +171,7 @@ def test_a_champion_that_moved_meanwhile_is_not_overwritten(serving, tmp_path):
         serving.cluster.on_apply = lambda _: None
         serving.registry.promote(serving.new, serving.old, "somebody else")
 
-    other = serving.registry.publish(third_bundle(tmp_path))
+    other = publish_decided(serving.registry, third_bundle(tmp_path), compared=serving.old.id)
     serving.cluster.on_apply = overtake
     with pytest.raises(UserError, match=rf"somebody else moved it.*rolled back to {serving.old.id}"):
         serving.deploy(other, rollout="rolling")

@@ -4,6 +4,7 @@
 passed or of another bundle is never taken as a pass.
 """
 
+import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -97,33 +98,63 @@ def load_decision(path: str | os.PathLike[str]) -> Decision:
         read_artifact(place, EVALUATION)  # checks that nothing was changed since
     file = place / DECISION if place.is_dir() else place
     try:
-        document = json.loads(file.read_text())
+        content = file.read_bytes()
+    except OSError:
+        raise UserError(f"{file}: no such file, so nothing says that the bundle may be served; evaluate it") from None
+    return parse_decision(content, file)
+
+
+def parse_decision(content: bytes, where: str | Path) -> Decision:
+    """The Decision in a decision.json. where: what messages call it.
+
+    Raises:
+        UserError: it is damaged, of another version, or contradicts itself.
+    """
+    try:
+        document = json.loads(content)
         kind = document.pop("format"), document.pop("version")
         if kind != (FORMAT, VERSION):
             raise ValueError(f"is {kind[0]} version {kind[1]}, but {FORMAT} version {VERSION} is needed")
         return _decision(document)
-    except OSError:
-        raise UserError(f"{file}: no such file, so nothing says that the bundle may be served; evaluate it") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{file}: is no Decision that can be read ({error}); evaluate the bundle again") from None
+        raise UserError(f"{where}: is no Decision that can be read ({error}); evaluate the bundle again") from None
+
+
+def measured_model(manifest: bytes) -> str:
+    """The digest of the bundle that was measured: of this manifest, or of the bundle that it says it was refreshed from."""
+    refreshed = json.loads(manifest)["facts"].get("refreshed")
+    return str(refreshed["from"]) if refreshed else hashlib.sha256(manifest).hexdigest()
+
+
+def check_about(decision: Decision, manifest: bytes, where: str | os.PathLike[str], bundle: str | Path) -> None:
+    """Refuse a Decision about another bundle than that of this manifest, and than the one it was refreshed from.
+
+    where, bundle: what the message calls them.
+    """
+    own = hashlib.sha256(manifest).hexdigest()
+    if decision.bundle not in (own, measured_model(manifest)):
+        raise UserError(
+            f"{where}: decides about another bundle than {bundle} (sha256 of its manifest {decision.bundle[:12]}, not "
+            f"{own[:12]}); evaluate this bundle"
+        )
 
 
 def check_passed(evaluation: str | os.PathLike[str], bundle: str | os.PathLike[str]) -> Decision:
-    """The Decision of ``evaluation``, which lets exactly ``bundle`` be served.
+    """The Decision of ``evaluation``, which lets ``bundle`` be served: that one, or one that was refreshed since.
 
     Raises:
-        UserError: it did not pass, with its reasons; or it is of another bundle.
+        UserError: there is none, it did not pass, with its reasons, or it is of another bundle.
     """
     decision = load_decision(evaluation)
-    if decision.bundle != manifest_digest(bundle):
-        raise UserError(
-            f"{evaluation}: decides about another bundle than {bundle} (sha256 of its manifest {decision.bundle[:12]}, not "
-            f"{manifest_digest(bundle)[:12]}); evaluate this bundle"
-        )
+    check_about(decision, (Path(bundle) / MANIFEST).read_bytes(), evaluation, Path(bundle))
     if not decision.passed:
-        reasons = " ".join(finding.sentence for finding in decision.findings if not finding.passed)
-        raise UserError(f"{evaluation}: the gate did not pass, so {bundle} may not be served. {reasons}")
+        raise UserError(f"{evaluation}: the gate did not pass, so {bundle} may not be served. {failures(decision)}")
     return decision
+
+
+def failures(decision: Decision) -> str:
+    """The sentences of the rules that do not hold."""
+    return " ".join(finding.sentence for finding in decision.findings if not finding.passed)
 
 
 def _decision(document: dict[str, Any]) -> Decision:

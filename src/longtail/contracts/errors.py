@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 EXIT_CODE = 2
+GATE_EXIT_CODE = 3  # of a run that went well, and whose gate did not pass
 
 
 class UserError(ValueError):

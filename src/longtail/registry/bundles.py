@@ -1,8 +1,9 @@
 """The registry that needs nothing but a place for files.
 
-versions/<id>/    a Student bundle: the files that its manifest.json names, with their checksums, and the manifest last,
-                  so that a version is whole as soon as it can be seen
-champion.json     the champion and every promotion; the only file that ever changes, moved by compare-and-swap
+versions/<id>/       a Student bundle: the files that its manifest.json names, with their checksums, and the manifest last,
+                     so that a version is whole as soon as it can be seen
+decisions/<id>.json  the Decision that it was published with last: a bundle may be evaluated again
+champion.json        the champion and every promotion, moved by compare-and-swap
 """
 
 import hashlib
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from longtail.contracts.artifacts import BUNDLE, MANIFEST, file_inside, read_artifact, sha256
+from longtail.contracts.decision import Decision, check_about, parse_decision
 from longtail.contracts.errors import UserError
 from longtail.contracts.folders import new_folder
 from longtail.registry.interface import Promotion, Version
@@ -62,7 +64,7 @@ class BundleRegistry:
     def uri(self) -> str:
         return self._store.uri
 
-    def publish(self, bundle: Path) -> Version:
+    def publish(self, bundle: Path, decision: Path | None = None) -> Version:
         read_artifact(bundle, BUNDLE)
         manifest = (bundle / MANIFEST).read_bytes()
         version = self._place(bundle_id(manifest))
@@ -71,12 +73,26 @@ class BundleRegistry:
         for name in json.loads(manifest)["files"]:
             if there.get(folder + name) != (bundle / name).stat().st_size:
                 self._store.put(folder + name, bundle / name)
+        if decision is not None:
+            self._store.put(_decision_of(version), decision)
         self._store.write_if(folder + MANIFEST, manifest, None)
         return version
 
     def version(self, id: str) -> Version:
         self._manifest(id)
         return self._place(id)
+
+    def manifest(self, version: Version) -> bytes:
+        return self._manifest(version.id)
+
+    def decision(self, version: Version) -> Decision | None:
+        found = self._store.read(_decision_of(version))
+        if found is None:
+            return None
+        where = f"{self.uri}/{_decision_of(version)}"
+        decision = parse_decision(found[0], where)
+        check_about(decision, self.manifest(version), where, version.uri)
+        return decision
 
     def champion(self) -> Version | None:
         moves = self._pointer()[0]
@@ -85,12 +101,12 @@ class BundleRegistry:
     def promotions(self) -> list[Promotion]:
         return self._pointer()[0]
 
-    def promote(self, version: Version, expected: Version | None, reason: str) -> None:
+    def promote(self, version: Version, expected: Version | None, reason: str, override: str | None = None) -> None:
         self._check_conditions(version)
         moves, tag = self._pointer()
         previous = moves[-1].version if moves else None
         if previous == (expected.id if expected else None):
-            moved = [*moves, Promotion(version.id, datetime.now(UTC), previous, reason)]
+            moved = [*moves, Promotion(version.id, datetime.now(UTC), previous, reason, override)]
             content = _pointer_document(moved)
             if self._store.write_if(POINTER, content, tag):
                 return
@@ -150,9 +166,18 @@ class BundleRegistry:
             )
 
 
+def _decision_of(version: Version) -> str:
+    return f"decisions/{version.id}.json"
+
+
 def _promotion(entry: dict[str, Any]) -> Promotion:
     move = Promotion(**entry)
     return replace(move, at=datetime.fromisoformat(entry["at"]))
+
+
+def _entry(move: Promotion) -> dict[str, Any]:
+    """Without ``override`` where there is none, as earlier releases read it."""
+    return {key: value for key, value in vars(move).items() if key != "override" or value} | {"at": move.at.isoformat()}
 
 
 def _pointer_document(moves: list[Promotion]) -> bytes:
@@ -160,6 +185,6 @@ def _pointer_document(moves: list[Promotion]) -> bytes:
         "format": POINTER_FORMAT,
         "version": 1,
         "champion": moves[-1].version,
-        "promotions": [vars(move) | {"at": move.at.isoformat()} for move in moves],
+        "promotions": [_entry(move) for move in moves],
     }
     return (json.dumps(document, indent=1) + "\n").encode()

@@ -1,4 +1,4 @@
-"""The bundle that is in service: named by a registry, or given as a bundle itself.
+"""The bundle that is in service: named by a registry, or given as a bundle itself. (Of a run's folder ``bundle_of_run`` takes it.)
 
 ``registry:ADDRESS`` (or ``model-registry://…``)  the registry's champion; none before the first promotion
 ``ADDRESS``                                       a bundle, or a registry with a champion: a folder, pvc://, s3:// or gs://
@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from longtail.contracts.artifacts import MANIFEST
-from longtail.contracts.errors import UserError
+from longtail.contracts.artifacts import MANIFEST, results_of
+from longtail.contracts.decision import check_passed
+from longtail.contracts.errors import UserError, about
 from longtail.registry.bundles import POINTER, bundle_id
 from longtail.registry.locations import fetch_bundle, open_store
 from longtail.registry.opening import MODEL_REGISTRY, open_registry
@@ -20,6 +21,27 @@ from longtail.registry.opening import MODEL_REGISTRY, open_registry
 log = logging.getLogger(__name__)
 
 REGISTRY = "registry:"
+
+
+def bundle_of_run(given: str, override: str | None = None) -> str:
+    """``given``, or the bundle in the run's folder that it is, whose gate passed.
+
+    override: why that bundle is compared with whatever its Decision says.
+
+    Raises:
+        UserError: the run's Decision did not pass, is missing, or is of another bundle.
+    """
+    if "://" in given or given.startswith(REGISTRY) or not (results_of(given) / "bundle").is_dir():
+        return given
+    results = results_of(given)
+    try:
+        check_passed(results, results / "bundle")
+    except UserError as error:
+        if override is None:
+            with about("--champion"):
+                raise UserError(f"{error} (or give --override with a reason)") from None
+        log.warning("--champion %s; it is compared with because: %s", error, override)
+    return str(results / "bundle")
 
 
 def bundle_today(given: str) -> str:

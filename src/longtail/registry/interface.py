@@ -5,6 +5,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from longtail.contracts.decision import Decision
+
 
 @dataclass(frozen=True)
 class Version:
@@ -16,12 +18,16 @@ class Version:
 
 @dataclass(frozen=True)
 class Promotion:
-    """One move of the champion. ``version`` and ``previous`` are ids; ``previous`` is None for the first one."""
+    """One move of the champion. ``version`` and ``previous`` are ids; ``previous`` is None for the first one.
+
+    override: why somebody promoted it without a Decision that lets it be served; None where nobody had to.
+    """
 
     version: str
     at: datetime  # UTC
     previous: str | None
     reason: str
+    override: str | None = None
 
 
 class Registry(Protocol):
@@ -32,17 +38,27 @@ class Registry(Protocol):
     def uri(self) -> str:
         """The address by which this registry was opened."""
 
-    def publish(self, bundle: Path) -> Version:
-        """Store a bundle. The same content is the same version again; a half upload is no version."""
+    def publish(self, bundle: Path, decision: Path | None = None) -> Version:
+        """Store a bundle, and the decision.json about it. The same content is the same version again, and then has the later
+        Decision; a half upload is no version."""
 
     def version(self, id: str) -> Version:
         """The published version of that id."""
 
+    def manifest(self, version: Version) -> bytes:
+        """Its manifest.json, which its id proves right."""
+
+    def decision(self, version: Version) -> Decision | None:
+        """The Decision that it was published with last; None where there was none."""
+
     def champion(self) -> Version | None:
         """The version in service; None before the first promotion."""
 
-    def promote(self, version: Version, expected: Version | None, reason: str) -> None:
-        """Make ``version`` the champion; a UserError, and nothing moved, where the champion is not ``expected`` any more."""
+    def promote(self, version: Version, expected: Version | None, reason: str, override: str | None = None) -> None:
+        """Make ``version`` the champion; a UserError, and nothing moved, where the champion is not ``expected`` any more.
+
+        Whether it may be is for ``promotable.may_replace`` to say, which gives ``expected``.
+        """
 
     def promotions(self) -> list[Promotion]:
         """Every move of the champion, oldest first."""

@@ -5,7 +5,8 @@
     RegisteredModel ``name``                      the recommender
       ModelVersion, by the bundle's id            with a ModelArtifact whose uri is what storageUri names
     ServingEnvironment, InferenceService ``name`` where it serves
-      ServeModel ``promotion-000001``, …          one a promotion, in order; the last one is the champion
+      ServeModel ``promotion-000001``, …          one a promotion, in order; the last one is the champion. Its property
+                                                  ``override`` says why a Decision was passed over
 
 The registry has no conditional update, but refuses a second ServeModel of one name: the number is the compare-and-swap.
 The client's generated half (``mr_openapi``) is used: the other one configures logging, patches asyncio, and has no ServeModels.
@@ -23,6 +24,7 @@ import aiohttp
 import mr_openapi as mr
 from mr_openapi.exceptions import ApiException, ConflictException, NotFoundException, OpenApiException
 
+from longtail.contracts.decision import Decision
 from longtail.contracts.errors import UserError
 from longtail.registry.bundles import BundleRegistry
 from longtail.registry.interface import Promotion, Version
@@ -32,6 +34,7 @@ SCHEME = "model-registry://"
 ENVIRONMENT = "longtail-champions"  # apart from those that Kubeflow's controller makes of InferenceServices
 MODEL_FORMAT, MODEL_FORMAT_VERSION = "longtail-bundle", "1"
 TOKEN_VARIABLE = "KF_PIPELINES_SA_TOKEN_PATH"  # noqa: S105  (file of the pod's token, as Kubeflow's client reads it)
+OVERRIDE = "override"  # property of a promotion
 TIMEOUT_SECONDS = 60.0
 PAGE = "100"
 
@@ -56,10 +59,10 @@ class KubeflowRegistry:
     def uri(self) -> str:
         return self._uri
 
-    def publish(self, bundle: Path) -> Version:
+    def publish(self, bundle: Path, decision: Path | None = None) -> Version:
         if not self._files:
             raise UserError(f"{self._uri}: says not where bundles lie; add ?files=s3://bucket/prefix")
-        stored = BundleRegistry(open_store(self._files)).publish(bundle)
+        stored = BundleRegistry(open_store(self._files)).publish(bundle, decision)
         model = self._found_or_made(self._find_model, lambda api: api.create_registered_model(_model(self._name)))
         entry = self._found_or_made(
             lambda: self._find_version(model.id, stored.id),
@@ -78,6 +81,12 @@ class KubeflowRegistry:
             raise UserError(f"{self._uri}: there is no version {id}; publish the bundle")
         return Version(id, uri)
 
+    def manifest(self, version: Version) -> bytes:
+        return _files_of(version).manifest(version)
+
+    def decision(self, version: Version) -> Decision | None:
+        return _files_of(version).decision(version)
+
     def champion(self) -> Version | None:
         moves = self.promotions()
         return self.version(moves[-1].version) if moves else None
@@ -92,10 +101,12 @@ class KubeflowRegistry:
         for serve in serves:
             at = datetime.fromtimestamp(int(serve.create_time_since_epoch) / 1000, UTC)
             previous = moves[-1].version if moves else None
-            moves.append(Promotion(names[serve.model_version_id], at, previous, serve.description or ""))
+            override = (serve.custom_properties or {}).get(OVERRIDE)
+            why = override.actual_instance.string_value if override else None
+            moves.append(Promotion(names[serve.model_version_id], at, previous, serve.description or "", why))
         return moves
 
-    def promote(self, version: Version, expected: Version | None, reason: str) -> None:
+    def promote(self, version: Version, expected: Version | None, reason: str, override: str | None = None) -> None:
         self.version(version.id)
         moves = self.promotions()
         champion = moves[-1].version if moves else None
@@ -104,7 +115,10 @@ class KubeflowRegistry:
             entry = self._find_version(model.id, version.id)
             service = self._found_or_made(self._find_service, self._make_service(model.id))
             serve = mr.ServeModelCreate(
-                name=f"promotion-{len(moves) + 1:06d}", description=reason, modelVersionId=entry.id
+                name=f"promotion-{len(moves) + 1:06d}",
+                description=reason,
+                modelVersionId=entry.id,
+                customProperties={OVERRIDE: _text(override)} if override else None,
             )
             try:
                 self._ask(lambda api: api.create_inference_service_serve(service.id, serve))
@@ -220,6 +234,15 @@ def _token() -> str | None:
 
 def _model(name: str) -> Any:
     return mr.RegisteredModelCreate(name=name, description="Recommendations for users with little history")
+
+
+def _files_of(version: Version) -> BundleRegistry:
+    """Where the version's files lie, whatever the address says now."""
+    return BundleRegistry(open_store(version.uri.removesuffix(f"/versions/{version.id}")))
+
+
+def _text(value: str) -> Any:
+    return mr.MetadataValue(mr.MetadataStringValue(string_value=value, metadataType="MetadataStringValue"))
 
 
 def _artifact(stored: Version) -> Any:

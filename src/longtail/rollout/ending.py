@@ -41,7 +41,7 @@ def promote(rollout: Rollout, registry: Registry, version: Version, reason: str)
         UserError: somebody else moved it meanwhile.
     """
     if rollout.champion is None or rollout.champion.id != version.id:
-        registry.promote(version, rollout.champion, reason)
+        registry.promote(version, rollout.champion, reason, rollout.override)
 
 
 def _gone_back(rollout: Rollout, registry: Registry, version: Version) -> str:

@@ -1,9 +1,11 @@
 """What a person does with a service between deployments: look at it, promote what it serves, or go back."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from longtail.contracts.errors import UserError
 from longtail.registry.interface import Promotion, Registry, Version
+from longtail.registry.promotable import may_replace
 from longtail.rollout.addresses import check_way, service_address
 from longtail.rollout.answers import ask_v1
 from longtail.rollout.diagnosis import applied_at, diagnose
@@ -19,16 +21,20 @@ from longtail.rollout.service_settings import ServiceSettings
 NOT_KNOWN = Kserve(None, None, None, None)  # an existing service says its mode itself
 
 
-def promote_served(cluster: Cluster, registry: Registry, settings: ServiceSettings) -> str:
+def promote_served(cluster: Cluster, registry: Registry, settings: ServiceSettings, override: str | None = None) -> str:
     """Give the newest bundle all of the traffic, and make it the champion; its version.
 
+    override: why it may be though its Decision does not say so.
+
     Raises:
-        UserError: the service does not exist, serves what is in no registry, or does not become ready.
+        UserError: its Decision does not let it replace the champion; the service does not exist, serves what is in no registry,
+            or does not become ready.
     """
     service = _existing(cluster, settings.name)
     newest = _newest(service)
     version = registry.version(_version_of(newest, service))
-    rollout = _rollout(cluster, settings, service, newest, registry.champion())
+    champion = may_replace(registry, version, override)
+    rollout = replace(_rollout(cluster, settings, service, newest, champion), override=override)
     with promoted_or_rolled_back(rollout, registry, version):
         _check_answer(rollout, place_alone(rollout))
         promote(rollout, registry, version, f"promoted by hand: {service_name(service)}")
@@ -40,13 +46,18 @@ def roll_back_served(cluster: Cluster, registry: Registry, settings: ServiceSett
     what was done.
 
     Raises:
-        UserError: there is nothing to go back to, or it does not become ready.
+        UserError: there is nothing to go back to, ``to`` was never the champion, or it does not become ready.
     """
     service = _existing(cluster, settings.name)
     newest, champion = _newest(service), registry.champion()
     if to is None and _has_canary(service):
         return go_back(_rollout(cluster, settings, service, newest, champion))
-    version = registry.version(to or _earlier(registry.promotions()))
+    promotions = registry.promotions()
+    if to is not None and to not in {move.version for move in promotions}:
+        raise UserError(
+            f"--to {to}: was never the champion of {registry.uri}; bring it into service with longtail deploy"
+        )
+    version = registry.version(to or _earlier(promotions))
     rollout = _rollout(cluster, settings, service, with_bundle(newest, version), champion)
     with promoted_or_rolled_back(rollout, registry, version):
         _check_answer(rollout, place_alone(rollout))
@@ -72,6 +83,7 @@ def describe(cluster: Cluster, registry: Registry | None, name: str) -> list[str
         lines += [f"Registry {registry.uri}: champion {champion.id if champion else 'none yet'}"]
         lines += [
             f"  {move.at:%Y-%m-%d %H:%M} {move.version} after {move.previous or 'none'}: {move.reason}"
+            + (f" (override: {move.override})" if move.override else "")
             for move in registry.promotions()[-5:]
         ]
     return lines

@@ -35,7 +35,8 @@ class NoWeights(NotServed):
 @dataclass(frozen=True)
 class Rollout:
     """What is to be served where. ``candidate`` is the predictor of the new bundle, ``champion`` what the registry held for good
-    when this process began, ``before`` the predictor that served then, if that was another."""
+    when this process began, ``before`` the predictor that served then, if that was another. ``override``: why the Decision may be
+    passed over, for the registry's history."""
 
     cluster: Cluster
     settings: ServiceSettings
@@ -44,6 +45,7 @@ class Rollout:
     champion: Version | None
     began: datetime  # by the API server's clock
     before: Document | None = None
+    override: str | None = None
 
     @property
     def name(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from longtail.contracts.errors import UserError
 from longtail.registry.interface import Registry, Version
+from longtail.registry.promotable import may_replace
 from longtail.rollout.addresses import candidate_address, check_way, service_address
 from longtail.rollout.ending import promote, promoted_or_rolled_back
 from longtail.rollout.inference_service import Document, asked_share, place_of, predictor, revision
@@ -27,14 +28,22 @@ Golden = Sequence[dict[str, Any]]
 
 
 def roll_out(
-    cluster: Cluster, registry: Registry, version: Version, golden: Golden, settings: ServiceSettings
+    cluster: Cluster,
+    registry: Registry,
+    version: Version,
+    golden: Golden,
+    settings: ServiceSettings,
+    override: str | None = None,
 ) -> Document:
     """Bring ``version`` into service and promote it; returns what was done and measured.
 
+    override: why it may be served though its Decision does not say so.
+
     Raises:
-        UserError: it does not serve as it should, and what is served instead; the cluster or the registry refuses; or a canary
-            is needed where there can be none (then nothing was changed).
+        UserError: its Decision does not let it replace the champion, or a canary is needed where there can be none (then nothing
+            was changed); it does not serve as it should, and what is served instead; the cluster or the registry refuses.
     """
+    champion = may_replace(registry, version, override)
     kserve = find_kserve(cluster, settings.kserve_namespace)
     service = find_service(cluster, settings.name)
     mode = deployment_mode(settings.mode, service, kserve)
@@ -43,7 +52,7 @@ def roll_out(
     before = service["spec"]["predictor"] if service else None
     if before and revision(before) == revision(candidate):
         before = None
-    rollout = Rollout(cluster, settings, mode, candidate, registry.champion(), clock(cluster), before)
+    rollout = Rollout(cluster, settings, mode, candidate, champion, clock(cluster), before, override)
     strategy = _strategy(rollout, service, kserve)
     log.info("version %s goes to %s/%s: %s", version.id, cluster.namespace, settings.name, strategy)
     steps: list[Document] = []

@@ -4,20 +4,24 @@ from pathlib import Path
 
 import pytest
 import yaml
+from helpers_decision import NOBODY, refresh, write_decision_of
 from helpers_hand_bundle import GOLDEN, write_hand_bundle
 
 from longtail.components.deploy import component
 from longtail.components.deploy.deploy import deploy
 from longtail.components.deploy.settings import DeploySettings
 from longtail.contracts.artifacts import DEPLOYMENT, EVALUATION, read_artifact, write_artifact
+from longtail.contracts.decision import manifest_digest
 from longtail.contracts.errors import UserError
 
 MANIFESTS = ("inferenceservice", "servingruntime")
 
 
-def write_evaluation(path, golden):
+def write_evaluation(path, golden, passed=True, of=None, compared=None):
+    """Of the bundle beside it, or another one."""
     with write_artifact(path, EVALUATION, {}) as folder:
         (folder / "golden.json").write_text(json.dumps(golden))
+        write_decision_of(of or path.with_name("bundle"), folder, passed, compared)
     return str(path)
 
 
@@ -137,3 +141,43 @@ def test_a_local_deployment_only_publishes(bundle, tmp_path, stage):
     assert manifest["spec"]["predictor"]["model"]["storageUri"] == stage.registry.version(version).uri
     assert (stage.champion, stage.cluster.service) == (None, None)
     assert not (output / "rollout.json").exists()
+
+
+def test_a_gate_that_did_not_pass_needs_a_reason_which_is_kept(bundle, tmp_path):
+    evaluation, output = write_evaluation(tmp_path / "evaluation", GOLDEN, passed=False), tmp_path / "service"
+    settings = DeploySettings(registry_uri=str(tmp_path / "models"))
+    with pytest.raises(UserError, match=r"the gate did not pass, so .*bundle may not be served.*worse than item CF"):
+        deploy(bundle, evaluation, str(output), settings)
+    assert not output.exists() and not (tmp_path / "models").exists()
+    deploy(bundle, evaluation, str(output), settings, override="a trial")
+    assert read_artifact(output, DEPLOYMENT).facts["override"] == "a trial"
+
+
+def test_an_evaluation_of_another_bundle_is_refused(bundle, tmp_path):
+    other = write_hand_bundle(tmp_path / "other", titles=("Lamp", "Lamp", None, "Lamp"))
+    evaluation = write_evaluation(tmp_path / "evaluation", GOLDEN, of=other)
+    with pytest.raises(UserError, match="decides about another bundle than"):
+        deploy(bundle, evaluation, str(tmp_path / "service"), DeploySettings())
+
+
+def test_a_bundle_that_was_refreshed_since_goes_by_the_decision_of_the_measured_one(bundle, tmp_path):
+    evaluation = write_evaluation(tmp_path / "evaluation", GOLDEN)
+    refresh(tmp_path / "bundle", manifest_digest(bundle))
+    deploy(bundle, evaluation, str(tmp_path / "service"), DeploySettings())
+    refresh(tmp_path / "bundle", "d" * 64)
+    with pytest.raises(UserError, match="decides about another bundle than"):
+        deploy(bundle, evaluation, str(tmp_path / "service"), DeploySettings())
+
+
+def test_a_champion_that_was_not_compared_is_not_replaced(bundle, tmp_path, stage, monkeypatch):
+    monkeypatch.setenv("KUBECONFIG", str(stage.cluster.kubeconfig(tmp_path)))
+    stage.registry.promote(stage.new, None, "the first")
+    evaluation, output = write_evaluation(tmp_path / "evaluation", GOLDEN, compared=NOBODY), tmp_path / "service"
+    settings = DeploySettings(name="shop", target="cluster", registry_uri=stage.registry.uri)
+    told = rf"the champion is {stage.new.id} now, and version \w+ was compared with {NOBODY}; evaluate it again"
+    with pytest.raises(UserError, match=told):
+        deploy(bundle, evaluation, str(output), settings)
+    assert (stage.champion, stage.cluster.service) == (stage.new.id, None)
+    deploy(bundle, evaluation, str(output), settings, override="the old one is broken")
+    assert stage.registry.promotions()[-1].override == "the old one is broken"
+    assert stage.champion == json.loads((output / "rollout.json").read_text())["version"]

@@ -1,11 +1,16 @@
 """The model in service beside the student."""
 
+import hashlib
+
 import numpy as np
 from helpers_bundle import write_tiny_bundle
 from helpers_evaluate_case import Case
 from helpers_prepared import leave_last_out, write_tiny_prepared
 
+from longtail.components.evaluate.decide import champion_of
 from longtail.components.evaluate.rescoring import Champion
+from longtail.contracts.decision import Champion as Decided
+from longtail.contracts.decision import manifest_digest
 from longtail.contracts.prepared import PreparedDataset
 from longtail.registry.opening import open_registry
 from longtail.scoring.bundle import load_bundle
@@ -30,11 +35,30 @@ def test_the_champion_may_come_from_a_registry(tmp_path, s3):
     case = Case(tmp_path)
     registry = open_registry(f"{s3}/shop")
     case.champion = f"registry:{s3}/shop"
-    assert "champion" not in case.run()["systems"]  # none was promoted yet
-    registry.promote(registry.publish(case.bundle), None, "the first")
-    systems = case.run("again")["systems"]
+    first = case.run()
+    assert "champion" not in first["systems"] and first["decision"]["champion"] is None  # none was promoted yet
+    version = registry.publish(case.bundle)
+    registry.promote(version, None, "the first")
+    again = case.run("again")
+    systems = again["systems"]
+    digest = hashlib.sha256((case.bundle / "manifest.json").read_bytes()).hexdigest()
+    assert again["decision"]["champion"] == {
+        "address": version.uri, "registry": f"{s3}/shop", "version": version.id, "digest": digest
+    }  # fmt: skip
     for segment in ("all", "tail", "head"):
         assert systems["champion"][segment]["ndcg@10"] == systems["student"][segment]["ndcg@10"]
+
+
+def test_a_link_to_the_champion_is_followed_to_its_registry(tmp_path):
+    registry = open_registry(str(tmp_path / "models"))
+    bundle = write_tiny_bundle(tmp_path / "bundle")
+    version = registry.publish(bundle)
+    (tmp_path / "link").symlink_to(tmp_path / "models/versions" / version.id)
+    found = champion_of(str(tmp_path / "link"), tmp_path / "link")
+    assert found == Decided(version.uri, registry.uri, version.id, manifest_digest(bundle))
+    found = champion_of(str(bundle), bundle)
+    assert (found.address, found.registry, found.version) == (bundle.as_uri(), None, version.id)
+    assert champion_of("", None) is None
 
 
 def test_champion_of_another_catalogue(tmp_path):

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 from helpers_command import is_one_message, refused
+from helpers_decision import NOBODY, publish_decided, publish_rivals
 from helpers_hand_bundle import GOLDEN, write_hand_bundle
 from helpers_kubernetes import FakeCluster
 
@@ -29,14 +30,19 @@ def shop(tmp_path, model_server, monkeypatch):
     """Registry, versions a and b, and a function that runs the command; a serves and is the champion."""
     cluster = FakeCluster(model_server)
     registry = open_registry(str(tmp_path / "registry"))
-    a = registry.publish(write_hand_bundle(tmp_path / "a"))
-    b = registry.publish(write_hand_bundle(tmp_path / "b", titles=("Red lamp", "Blue lamp", None, "Stool")))
+    other = write_hand_bundle(tmp_path / "b", titles=("Red lamp", "Blue lamp", None, "Stool"))
+    a, b = publish_rivals(registry, write_hand_bundle(tmp_path / "a"), other)
     kubeconfig = str(cluster.kubeconfig(tmp_path))
     monkeypatch.setenv("KUBECONFIG", kubeconfig)
 
     class Shop:
-        def deploy(self, version, **settings):
-            roll_out(connect("longtail"), registry, version, GOLDEN, SETTINGS.model_copy(update=settings))
+        def deploy(self, version, override=None, **settings):
+            chosen = SETTINGS.model_copy(update=settings)
+            roll_out(connect("longtail"), registry, version, GOLDEN, chosen, override)
+
+        def third(self, passed, compared):
+            third = write_hand_bundle(tmp_path / "c", titles=("Lamp", "Lamp", None, "Lamp"))
+            return publish_decided(registry, third, passed, compared)
 
         def run(self, command, *options):
             with pytest.raises(SystemExit) as ended:
@@ -81,6 +87,44 @@ def test_promote_finishes_a_canary(shop, capfd):
     assert shop.serves() == (shop.b.uri, shop.b)
     assert "canary" not in shop.cluster.service["spec"]
     assert f"Version {shop.b.id} is the champion" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("passed", "compared", "why"),
+    [
+        (False, "a", "the gate did not pass for version"),
+        (True, None, "compared with none"),
+        (True, NOBODY, f"with {NOBODY}"),
+    ],
+    ids=["failed", "no champion", "another champion"],
+)
+def test_promote_takes_what_its_decision_does_not_pass_with_a_reason_only(shop, capfd, passed, compared, why):
+    third = shop.third(passed, shop.a.id if compared == "a" else compared)
+    shop.deploy(third, override="to look at", promote=False)
+    code, error = refused(capfd, "promote", "--name", "shop", "--registry", shop.registry.uri)
+    assert code == 2
+    assert is_one_message(error, why)
+    assert "or give --override" in error
+    assert shop.registry.champion() == shop.a
+    shop.run("promote", "--override", "the numbers of the shop")
+    assert shop.serves() == (third.uri, third)
+    shop.run("status")
+    assert "promoted by hand: longtail/shop (override: the numbers of the shop)" in capfd.readouterr().out
+    shop.run("rollback")  # needs no reason: that bundle was the champion
+    assert shop.serves() == (shop.a.uri, shop.a)
+
+
+def test_a_reason_says_something(capfd):
+    code, error = refused(capfd, "promote", "--registry", "models", "--override", " ")
+    assert code == 2
+    assert is_one_message(error, "--override: says no reason")
+
+
+def test_rollback_to_what_was_never_the_champion_is_refused(shop, capfd):
+    code, error = refused(capfd, "rollback", "--name", "shop", "--registry", shop.registry.uri, "--to", shop.b.id)
+    assert code == 2
+    assert is_one_message(error, f"--to {shop.b.id}: was never the champion")
+    assert shop.serves() == (shop.a.uri, shop.a)
 
 
 def test_rollback_takes_a_canary_away(shop, capfd):

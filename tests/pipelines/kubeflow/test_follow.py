@@ -27,7 +27,7 @@ def run(kfp_api):
 
 
 def watch(api, **more):
-    follow(Api(api.url, "kubeflow"), "r1", interval_seconds=0.01, **more)
+    return follow(Api(api.url, "kubeflow"), "r1", interval_seconds=0.01, **more)
 
 
 def test_each_change_of_a_stage_is_one_line(run, capsys):
@@ -52,8 +52,16 @@ def test_each_change_of_a_stage_is_one_line(run, capsys):
 
 def test_a_gate_that_did_not_pass_is_told(run, capsys):
     run.plan = [{"state": "SUCCEEDED"} | tasks(**DONE, evaluate="SUCCEEDED")]
-    watch(run)
+    assert watch(run) is False
     assert "Not deployed: the gate did not pass" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("deploy, code", [({"deploy": "SUCCEEDED"}, 0), ({"deploy": "SKIPPED"}, 3), ({}, 3)])
+def test_the_command_ends_as_the_gate_did(run, deploy, code):
+    run.plan = [{"state": "SUCCEEDED"} | tasks(**{**DONE, "evaluate": "SUCCEEDED"}, **deploy)]
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["follow", "--host", run.url, "--run", "r1"])
+    assert ended.value.code == code
 
 
 @pytest.mark.parametrize("pod", [POD, RETRIED])

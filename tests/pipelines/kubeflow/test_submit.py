@@ -165,6 +165,28 @@ def test_command_says_nothing_of_the_target_where_it_is_a_cluster(kfp_api, capfd
     assert len(kfp_api.runs) == 1 and "deploy.target" not in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "options, champion",
+    [
+        (("--set", "deploy.registry_uri=s3://b/m"), "registry:s3://b/m"),
+        (("--set", "deploy.registry_uri=s3://b/m", "--champion", "s3://b/other"), "s3://b/other"),
+        ((), None),
+    ],
+)
+def test_the_champion_is_that_of_the_registry_unless_another_is_named(kfp_api, options, champion):
+    with pytest.raises(SystemExit):
+        cli.main([*SUBMIT, "--host", kfp_api.url, *options])
+    (run,) = kfp_api.runs.values()
+    assert run["runtime_config"]["parameters"].get("champion") == champion
+
+
+def test_a_registry_that_no_pod_reads_is_refused(kfp_api, capfd):
+    code, error = refused(capfd, *SUBMIT, "--host", kfp_api.url, "--set", "deploy.registry_uri=models")
+    assert code == 2
+    assert is_one_message(error, "deploy.registry_uri models: is a path on this machine")
+    assert kfp_api.runs == {}
+
+
 def test_a_cluster_without_a_registry_is_refused_before_anything_is_made(kfp_api, capfd):
     with pytest.raises(SystemExit) as ended:
         cli.main([*SUBMIT, "--host", kfp_api.url, "--set", "deploy.target=cluster"])
