@@ -5,8 +5,7 @@
     RegisteredModel ``name``                      the recommender
       ModelVersion, by the bundle's id            with a ModelArtifact whose uri is what storageUri names
     ServingEnvironment, InferenceService ``name`` where it serves
-      ServeModel ``promotion-000001``, …          one a promotion, in order; the last one is the champion. Its property
-                                                  ``override`` says why a Decision was passed over
+      ServeModel ``promotion-000001``, …          one a promotion, in order; the last one is the champion
 
 The registry has no conditional update, but refuses a second ServeModel of one name: the number is the compare-and-swap.
 The client's generated half (``mr_openapi``) is used: the other one configures logging, patches asyncio, and has no ServeModels.
@@ -34,9 +33,8 @@ SCHEME = "model-registry://"
 ENVIRONMENT = "longtail-champions"  # apart from those that Kubeflow's controller makes of InferenceServices
 MODEL_FORMAT, MODEL_FORMAT_VERSION = "longtail-bundle", "1"
 TOKEN_VARIABLE = "KF_PIPELINES_SA_TOKEN_PATH"  # noqa: S105  (file of the pod's token, as Kubeflow's client reads it)
-OVERRIDE = "override"  # property of a promotion
-TIMEOUT_SECONDS = 60.0
-PAGE = "100"
+OVERRIDE = "override"  # property of a promotion: why a Decision was passed over
+TIMEOUT_SECONDS, PAGE = 60.0, "100"
 
 Answer = TypeVar("Answer")
 Ask = Callable[[mr.ModelRegistryServiceApi], Coroutine[Any, Any, Answer]]

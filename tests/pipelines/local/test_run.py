@@ -1,6 +1,5 @@
 """How runs are run: with a stub pipeline of the real one's shape, under the real runner."""
 
-import os
 import re
 import signal
 import subprocess
@@ -9,32 +8,17 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers_command import is_one_message
-from helpers_decision import write_decision_of
-from helpers_hand_bundle import write_hand_bundle
 
-from longtail.contracts.decision import load_decision
-from longtail.contracts.errors import GATE_EXIT_CODE, UserError
-from longtail.pipelines.cli import main as cli
+from longtail.contracts.errors import UserError
 from longtail.pipelines.local import run as local
 from longtail.pipelines.local.run import RunInputs, run_local
 from longtail.pipelines.local.runner import StageFailed
 from longtail.pipelines.run_settings import load_settings
-from longtail.registry.opening import open_registry
 
 STUB = "helpers_stub_pipeline:build"
-TESTS = Path(__file__).parents[2]
 RESULTS = {
     "decision.json", "evaluation.json", "per_user.parquet", "report.html", "bundle", "prepared", "results", "run.log",
 }  # fmt: skip
-
-
-@pytest.fixture
-def shop(tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")]))))
-    (tmp_path / "log.csv").write_text("good")
-    (tmp_path / "items.csv").write_text("items")
-    return tmp_path
 
 
 def inputs(shop, *overrides, out="out"):
@@ -124,50 +108,6 @@ def test_failed_gate_leaves_no_service_behind(shop, capfd):
     assert states(capfd.readouterr().out)["deploy"] == "skipped"
     assert visible(shop / "out") == RESULTS
     assert not (shop / "out/results/inferenceservice.yaml").exists()
-
-
-def ended_with(monkeypatch, *words):
-    """Exit code of the command, with the stub's pipeline in place of the real one."""
-    monkeypatch.setattr(local.run_local, "__defaults__", (STUB,))
-    with pytest.raises(SystemExit) as ended:
-        cli.main([str(word) for word in words])
-    return ended.value.code
-
-
-@pytest.mark.parametrize("text, code", [("good", 0), ("worse", GATE_EXIT_CODE)])
-def test_the_command_ends_as_the_gate_did_and_the_folder_remembers_it(shop, monkeypatch, capfd, text, code):
-    (shop / "log.csv").write_text(text)
-    words = ("run", "--interactions", shop / "log.csv", "--items", shop / "items.csv", "--out", shop / "out")
-    assert ended_with(monkeypatch, *words) == code
-    assert load_decision(shop / "out").passed is load_decision(shop / "out/results").passed is (code == 0)
-    shown = capfd.readouterr()
-    assert ("Not deployed: the gate did not pass" in shown.out) is (code != 0)
-    assert f"Report: {shop}/out/results/report.html" in shown.out
-    assert "error" not in shown.err
-
-
-def test_a_champion_is_the_one_that_deploy_would_replace(shop, monkeypatch):
-    bundle = write_hand_bundle(shop / "bundle")
-    registry = open_registry(str(shop / "models"))
-    version = registry.publish(bundle)
-    settings = f"deploy.registry_uri={shop}/models"
-    run_local(inputs(shop, settings), STUB)
-    assert (shop / "out/report.html").read_text() == "good seed 0"  # there is none yet
-    registry.promote(version, None, "the first")
-    run_local(inputs(shop, settings), STUB)
-    link = (shop / "out/report.html").read_text().removeprefix("good seed 0, compared with ")
-    assert Path(link).resolve() == shop / "models/versions" / version.id
-
-
-def test_a_run_whose_gate_did_not_pass_is_no_champion_without_a_reason(shop, monkeypatch, capfd):
-    bundle = write_hand_bundle(shop / "earlier/results/bundle")
-    write_decision_of(bundle, bundle.parent, passed=False)
-    words = ("run", "--interactions", shop / "log.csv", "--items", shop / "items.csv", "--out", shop / "out")
-    assert ended_with(monkeypatch, *words, "--champion", shop / "earlier") == 2
-    assert is_one_message(capfd.readouterr().err, "--champion", "the gate did not pass", "--override")
-    assert ended_with(monkeypatch, *words, "--champion", shop / "earlier", "--override", "it serves today") == 0
-    link = (shop / "out/report.html").read_text().removeprefix("good seed 0, compared with ")
-    assert Path(link).resolve() == bundle
 
 
 def test_user_error_inside_a_task_is_its_one_message_and_leaves_the_former_results(shop):
