@@ -5,16 +5,25 @@ from collections.abc import Sequence
 
 import narwhals as nw
 
-from longtail.components.preprocess.layouts import LIST, Reading
+from longtail.components.preprocess.column_sql import LIST
+from longtail.components.preprocess.layouts import Reading
+from longtail.components.preprocess.texts import WRITTEN_LIST, attribute_texts, plain_text, rewritten
 from longtail.contracts.columns import Columns
 from longtail.tables.engine import Engine, Frame
 
 logger = logging.getLogger(__name__)
 
 
+REWRITES = {
+    Columns.TITLE: plain_text,
+    Columns.DESCRIPTION: plain_text,
+    Columns.ATTRIBUTES: attribute_texts,
+}
+
+
 def read_items(engine: Engine, reading: Reading) -> tuple[Frame, list[str]]:
     """Kept frame ``item_id, title, attributes, description, <numbers>`` and the names of the numbers."""
-    numeric = sorted(set(reading.numbers) | set(numeric_text(engine, reading)))
+    numeric = sorted({*reading.numbers, *all_alike(engine, reading)[0]})
     sql = {name: _number(reading, name) for name in numeric}
     left_out = sorted({*reading.maybe, *reading.unused} - set(numeric))
     if left_out:
@@ -23,13 +32,13 @@ def read_items(engine: Engine, reading: Reading) -> tuple[Frame, list[str]]:
             reading.scan.source.uri,
             ", ".join(left_out),
         )
-    return engine.keep(reading.scan.select(reading.columns | sql)), numeric
+    return rewritten(engine, engine.keep(reading.scan.select(reading.columns | sql)), REWRITES), numeric
 
 
-def numeric_text(engine: Engine, reading: Reading) -> list[str]:
-    """Columns of text whose every value is a number (and none a code like 007)."""
+def all_alike(engine: Engine, reading: Reading) -> tuple[list[str], list[str]]:
+    """Columns of text whose every value is a number (and none a code like 007), and those whose every value is a list."""
     if not reading.maybe:
-        return []
+        return [], []
     frame = reading.scan.select(
         {f"t{i}": sql for i, sql in enumerate(reading.maybe.values())}
         | {f"n{i}": f"try_cast({sql} as double)" for i, sql in enumerate(reading.maybe.values())}
@@ -40,13 +49,15 @@ def numeric_text(engine: Engine, reading: Reading) -> list[str]:
             *[nw.col(f"t{i}").count().alias(f"t{i}") for i in places],
             *[nw.col(f"n{i}").count().alias(f"n{i}") for i in places],
             *[nw.col(f"t{i}").str.contains("^0[0-9]").cast(nw.Int64()).sum().alias(f"z{i}") for i in places],
+            *[
+                nw.col(f"t{i}").str.contains(f"(?s){WRITTEN_LIST}").cast(nw.Int64()).sum().alias(f"l{i}")
+                for i in places
+            ],
         )
     ).to_pylist()[0]
-    return [
-        name
-        for i, name in enumerate(reading.maybe)
-        if counts[f"t{i}"] and counts[f"t{i}"] == counts[f"n{i}"] and not counts[f"z{i}"]
-    ]
+    filled = [(name, i) for i, name in enumerate(reading.maybe) if counts[f"t{i}"]]
+    numbers = [name for name, i in filled if counts[f"t{i}"] == counts[f"n{i}"] and not counts[f"z{i}"]]
+    return numbers, [name for name, i in filled if counts[f"t{i}"] == counts[f"l{i}"]]
 
 
 def item_table(engine: Engine, codes: Frame, items: Frame, train_counts: Frame, numeric: Sequence[str]) -> Frame:

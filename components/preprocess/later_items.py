@@ -10,9 +10,11 @@ from typing import Any
 import narwhals as nw
 import pyarrow as pa
 
-from longtail.components.preprocess.catalogue import item_text, numeric_text
-from longtail.components.preprocess.layouts import LIST, check_mapping, check_settings, open_table
+from longtail.components.preprocess.catalogue import REWRITES, all_alike, item_text
+from longtail.components.preprocess.column_sql import LIST
+from longtail.components.preprocess.layouts import check_mapping, check_settings, open_table
 from longtail.components.preprocess.settings import PreprocessSettings
+from longtail.components.preprocess.texts import rewritten
 from longtail.contracts.columns import Columns
 from longtail.contracts.errors import UserError
 from longtail.tables.engine import ROW
@@ -35,9 +37,10 @@ def read_new_items(uri: str, settings: PreprocessSettings) -> pa.Table:
     ):
         reading = open_table(engine, uri, "items", settings)
         check_mapping({"items": reading}, settings)
-        numbers = sorted({*reading.numbers, *numeric_text(engine, reading)})
+        numbers = sorted({*reading.numbers, *all_alike(engine, reading)[0]})
         unused = sorted({*reading.maybe, *reading.unused} - set(numbers))
-        frame = reading.scan.select(reading.columns, rows=True)
+        faults = [] if reading.scan.faults is None else engine.collect(reading.scan.faults).to_pylist()
+        frame = rewritten(engine, engine.keep(reading.scan.select(reading.columns, rows=True)), REWRITES)
         table = engine.collect(
             frame.select(
                 ROW,
@@ -47,6 +50,8 @@ def read_new_items(uri: str, settings: PreprocessSettings) -> pa.Table:
                 item_text().alias(Columns.TEXT),
             )
         ).sort_by([(ROW, "ascending"), (Columns.ITEM, "ascending")])
+    for fault in faults[:1]:
+        raise UserError(f"{uri}: row {fault['row']} [{fault['content']}] has the {fault['reason']}; mend the row")
     rows = table.to_pylist()
     if not rows:
         raise UserError(f"{uri}: has no rows; give a table with the new items")

@@ -1,45 +1,30 @@
-"""Layouts of input files: which of a file's columns, as SQL text, is which column of ours.
+"""Layouts of input files: which of a file's columns, as SQL text, is which column of ours."""
 
-Text leaves here as null or non-empty; lists leave as one text joined by ``LIST``, which both engines can split again.
-"""
-
+import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
-from longtail.components.preprocess.settings import PreprocessSettings
-from longtail.components.preprocess.times import microseconds
+from longtail.components.preprocess.column_sql import ColumnSql
+from longtail.components.preprocess.header_lines import refuse_data
+from longtail.components.preprocess.presets import GENRES, HEADERS, PRESETS
+from longtail.components.preprocess.settings import PreprocessSettings, Table
 from longtail.contracts.columns import Columns
 from longtail.contracts.errors import UserError
-from longtail.tables.engine import Engine, Kind, Scan
+from longtail.tables.engine import Engine, Scan
 from longtail.tables.sources import Source, find
+from longtail.tables.text_streams import check_encoding
 
-Table = Literal["interactions", "items", "users"]
+logger = logging.getLogger(__name__)
+
+ROW_NUMBERS = re.compile(r"__index_level_[0-9]+__|Unnamed: [0-9]+")
 RATING = "rating"  # the event whose weight is its value
-LIST = "\x1f"  # the ASCII unit separator, written chr(31) in SQL
 
 OURS: dict[Table, tuple[str, ...]] = {
     "interactions": (Columns.USER, Columns.ITEM, Columns.TIMESTAMP, Columns.EVENT, Columns.VALUE),
     "items": (Columns.ITEM, Columns.TITLE, Columns.DESCRIPTION, Columns.ATTRIBUTES, Columns.IMAGE),
     "users": (Columns.USER,),
-}
-PRESETS: dict[str, dict[str, str]] = {
-    "longtail": {},
-    "movielens": {"user_id": "userId", "item_id": "movieId", "value": "rating", "attributes": "genres"},
-    "amazon-2023": {"item_id": "parent_asin", "value": "rating"},
-}
-# fmt: off
-GENRES = (
-    "unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy",
-    "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western",
-)
-# fmt: on
-# MovieLens-100k's files have no header line
-HEADERS = {
-    "u.data": ("userId", "movieId", "rating", "timestamp"),
-    "u.item": ("movieId", "title", "release_date", "video_release_date", "url", *GENRES),
-    "u.user": ("userId", "age", "gender", "occupation", "zip_code"),
 }
 
 
@@ -47,8 +32,8 @@ HEADERS = {
 class Reading:
     """A table's columns as SQL text.
 
-    ``numbers`` are columns that hold numbers; ``maybe`` columns of text that may all be numbers, which only reading tells;
-    ``given`` is what the file holds in the place of some of ``columns``, for messages.
+    ``numbers`` are columns that hold numbers; ``maybe`` columns of text that may all be numbers, or all lists, which only
+    reading tells; ``given`` is what the file holds in the place of some of ``columns``, for messages.
     """
 
     scan: Scan
@@ -58,6 +43,7 @@ class Reading:
     lists: dict[str, str] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
     given: dict[str, str] = field(default_factory=dict)
+    float_ids: dict[str, str] = field(default_factory=dict)  # the file's name of an id stored as float -> SQL
 
 
 def open_table(engine: Engine, uri: str, table: Table, settings: PreprocessSettings) -> Reading:
@@ -67,15 +53,24 @@ def open_table(engine: Engine, uri: str, table: Table, settings: PreprocessSetti
         UserError: naming file and column where one is missing or of a type that cannot be used.
     """
     columns = PRESETS[settings.format] | settings.columns
-    source = find(uri)
-    if settings.format == "movielens":
-        source = _with_header(source)
-    scan = engine.scan(source, [columns.get(name, name) for name in OURS[table] if name not in _required(table)])
-    names = {name: column for name in OURS[table] if (column := _column(scan, name, table, settings)) is not None}
-    sql = _Sql(engine, scan)
+    source = _source(uri, table, settings)
+    only = None
     if table == "interactions":
-        given = {Columns.TIMESTAMP: engine.quote(names[Columns.TIMESTAMP])}
-        return Reading(scan, _interactions(sql, names), given=given)
+        only = [name for ours in OURS[table] for name in (columns.get(ours, ours), ours)]
+    scan = engine.scan(source, only, [columns.get(name, name) for name in OURS[table] if name not in _required(table)])
+    names = {name: column for name in OURS[table] if (column := _column(scan, name, table, settings)) is not None}
+    refuse_data(scan, [column for name, column in names.items() if column != name], table, _required(table))
+    ids = [names[name] for name in (Columns.USER, Columns.ITEM) if name in names]
+    sql = ColumnSql(engine, scan, ids)
+    floats = {column: engine.quote(column) for column in ids if scan.kinds[column] == "number"}
+    return replace(_reading(sql, names, table, settings), float_ids=floats)
+
+
+def _reading(sql: ColumnSql, names: Mapping[str, str], table: Table, settings: PreprocessSettings) -> Reading:
+    if table == "interactions":
+        shown = [name for name in (Columns.TIMESTAMP, Columns.VALUE) if name in names]
+        given = {name: f"cast({sql.scalar(names[name])} as string)" for name in shown}
+        return Reading(sql.scan, _interactions(sql, names), given=given)
     if table == "items":
         return _items(sql, names, settings)
     return _users(sql, names)
@@ -86,6 +81,11 @@ def check_settings(settings: PreprocessSettings) -> None:
     for name in settings.columns:
         if name not in known:
             raise UserError(f"columns.{name}: is none of our columns; they are {', '.join(known)}")
+    for table, header in settings.header.items():
+        if "" in header or len(set(header)) != len(header):
+            raise UserError(f"header.{table}: {list(header)} has an empty or repeated name; name every column")
+    if settings.encoding is not None:
+        check_encoding(settings.encoding)
     if RATING in settings.event_weights:
         raise UserError(
             f"event_weights.{RATING}: a rating's weight is its value, scaled by rating_scale; take {RATING} out of the list"
@@ -97,55 +97,33 @@ def check_mapping(readings: Mapping[Table, Reading], settings: PreprocessSetting
     for name, column in settings.columns.items():
         scans = [reading.scan for table, reading in readings.items() if name in OURS[table]]
         if scans and not any(column in scan.kinds for scan in scans):
-            found = "; ".join(f"{scan.source.uri} has {', '.join(scan.kinds)}" for scan in scans)
+            found = "; ".join(f"{scan.source.uri} has {', '.join(scan.found)}" for scan in scans)
             raise UserError(f"columns.{name}: there is no column {column!r} ({found}); name one of these")
 
 
-class _Sql:
-    """SQL text for one scan's columns, by what the column holds."""
+def check_effects(readings: Mapping[Table, Reading], settings: PreprocessSettings) -> None:
+    """A setting that cannot act on these tables is a mistake, too.
 
-    def __init__(self, engine: Engine, scan: Scan) -> None:
-        self._quote = engine.quote
-        self.scan = scan
-
-    def text(self, column: str) -> str:
-        if self.scan.kinds[column] == "list":
-            return f"nullif(trim(array_join({self._quote(column)}, ' ')), '')"
-        return f"nullif(trim(cast({self._scalar(column)} as string)), '')"
-
-    def id(self, column: str) -> str:
-        return f"nullif(cast({self._scalar(column)} as string), '')"
-
-    def number(self, column: str) -> str:
-        return f"try_cast({self._scalar(column)} as double)"
-
-    def time(self, column: str) -> str:
-        typed = self.scan.source.format == "parquet"  # what other files hold is text, whatever its first rows look like
-        return microseconds(self._scalar(column), self.scan.kinds[column] if typed else "text")
-
-    def rating(self, column: str) -> str:
-        """The number; NaN where there is something that is no number, null where there is nothing."""
-        number, text = self.number(column), self.text(column)
-        if self.scan.kinds[column] != "text":
-            return number
-        return f"coalesce({number}, case when {text} is not null then cast('NaN' as double) end)"
-
-    def joined(self, column: str) -> str:
-        """A list as one text; plain text is a list whose items are parted by ``|``."""
-        if self.scan.kinds[column] == "list":
-            return f"nullif(array_join({self._quote(column)}, chr(31)), '')"
-        return f"replace({self.text(column)}, '|', chr(31))"
-
-    def _scalar(self, column: str) -> str:
-        kind: Kind = self.scan.kinds[column]
-        if kind in ("list", "other"):
-            raise UserError(
-                f"{self.scan.source.uri}: column {column!r} holds lists or records; one text or number a row is needed"
-            )
-        return self._quote(column)
+    Raises:
+        UserError: naming the setting.
+    """
+    formats = {reading.scan.source.format for reading in readings.values()}
+    if settings.encoding is not None and formats == {"parquet"}:
+        raise UserError(f"encoding is {settings.encoding}, but no table is a text file; take it out")
+    if settings.quotes is not None and "csv" not in formats:
+        raise UserError(f"quotes is {settings.quotes}, but no table is a CSV file; take it out")
+    for table in settings.header:
+        if table not in readings:
+            raise UserError(f"header.{table}: there is no {table} table; take it out")
+    interactions = readings["interactions"]
+    if settings.min_rating is not None and Columns.VALUE not in interactions.given:
+        raise UserError(
+            f"min_rating is {settings.min_rating:g}, but {interactions.scan.source.uri} has no column 'value' (found: "
+            f"{', '.join(interactions.scan.found)}): map it with columns: {{value: YOUR_COLUMN}}, or take min_rating out"
+        )
 
 
-def _interactions(sql: _Sql, names: Mapping[str, str]) -> dict[str, str]:
+def _interactions(sql: ColumnSql, names: Mapping[str, str]) -> dict[str, str]:
     event, value = names.get(Columns.EVENT), names.get(Columns.VALUE)
     return {
         Columns.USER: sql.id(names[Columns.USER]),
@@ -156,7 +134,7 @@ def _interactions(sql: _Sql, names: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _items(sql: _Sql, names: Mapping[str, str], settings: PreprocessSettings) -> Reading:
+def _items(sql: ColumnSql, names: Mapping[str, str], settings: PreprocessSettings) -> Reading:
     text = {name: sql.text(names[name]) for name in (Columns.TITLE, Columns.DESCRIPTION) if name in names}
     null = "cast(null as string)"
     columns = {
@@ -174,7 +152,7 @@ def _items(sql: _Sql, names: Mapping[str, str], settings: PreprocessSettings) ->
         parts = [sql.text(name) for name in ("features", "description") if name in kinds]
         columns[Columns.DESCRIPTION] = f"nullif(concat_ws(' ', {', '.join(parts)}), '')" if parts else null
         return Reading(sql.scan, columns, {"price": sql.number("price")} if "price" in kinds else {})
-    rest = [name for name in kinds if name not in names.values()]
+    rest = _rest(sql.scan, names)
     return Reading(
         sql.scan,
         columns,
@@ -184,7 +162,7 @@ def _items(sql: _Sql, names: Mapping[str, str], settings: PreprocessSettings) ->
     )
 
 
-def _movielens_items(sql: _Sql, columns: dict[str, str]) -> Reading:
+def _movielens_items(sql: ColumnSql, columns: dict[str, str]) -> Reading:
     title = columns[Columns.TITLE]
     if GENRES[1] in sql.scan.kinds:
         flags = ", ".join(f"case when {sql.text(name)} = '1' then {_literal(name)} end" for name in GENRES[1:])
@@ -195,9 +173,9 @@ def _movielens_items(sql: _Sql, columns: dict[str, str]) -> Reading:
     return Reading(sql.scan, columns, {"release_year": year})
 
 
-def _users(sql: _Sql, names: Mapping[str, str]) -> Reading:
+def _users(sql: ColumnSql, names: Mapping[str, str]) -> Reading:
     kinds = sql.scan.kinds
-    rest = [name for name in kinds if name not in names.values()]
+    rest = _rest(sql.scan, names)
     return Reading(
         sql.scan,
         {Columns.USER: sql.id(names[Columns.USER])},
@@ -206,6 +184,15 @@ def _users(sql: _Sql, names: Mapping[str, str]) -> Reading:
         lists={name: sql.joined(name) for name in rest if kinds[name] == "list"},
         unused=tuple(name for name in rest if kinds[name] == "other"),
     )
+
+
+def _rest(scan: Scan, names: Mapping[str, str]) -> list[str]:
+    """The columns that are not ours, without the row numbers that pandas writes beside them."""
+    rest = [name for name in scan.kinds if name not in names.values()]
+    index = [name for name in rest if ROW_NUMBERS.fullmatch(name)]
+    if index:
+        logger.warning("%s: column %s is left out: pandas numbers rows so", scan.source.uri, ", ".join(index))
+    return [name for name in rest if name not in index]
 
 
 def _required(table: Table) -> tuple[str, ...]:
@@ -219,19 +206,28 @@ def _column(scan: Scan, name: str, table: Table, settings: PreprocessSettings) -
         if candidate in scan.kinds:
             return candidate
     if name in _required(table):
+        refuse_data(scan, scan.found, table, _required(table))
         raise UserError(
-            f"{scan.source.uri}: has no column {mapped!r} (found: {', '.join(scan.kinds)}); {table} need {name}: rename "
+            f"{scan.source.uri}: has no column {mapped!r} (found: {', '.join(scan.found)}); {table} need {name}: rename "
             f"yours, or map it in the settings with columns: {{{name}: YOUR_COLUMN}}"
+            + (
+                f"; if the first line is data, name the columns with header: {{{table}: [...]}}"
+                if scan.first_row
+                else ""
+            )
         )
     return None
 
 
-def _with_header(source: Source) -> Source:
-    header = HEADERS.get(Path(source.files[0]).name.removesuffix(".gz"))
-    if header is None:
-        return source
-    delimiter = "\t" if header is HEADERS["u.data"] else "|"
-    return replace(source, header=header, delimiter=delimiter, encoding="latin-1")
+def _source(uri: str, table: Table, settings: PreprocessSettings) -> Source:
+    source = replace(find(uri), header=settings.header.get(table), encoding=settings.encoding, quotes=settings.quotes)
+    if source.header is not None and source.format != "csv":
+        raise UserError(f"header.{table}: names the columns of CSV files, but {uri} is {source.format}; take it out")
+    name = Path(source.files[0]).name.removesuffix(".gz")
+    if settings.format == "movielens" and source.header is None and name in HEADERS:
+        delimiter = "\t" if name == "u.data" else "|"
+        return replace(source, header=HEADERS[name], delimiter=delimiter, encoding="latin-1", quotes=False)
+    return source
 
 
 def _literal(text: str) -> str:

@@ -4,6 +4,7 @@ import logging
 import os
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import narwhals as nw
 import numpy as np
 import pyarrow as pa
 
-from longtail.components.preprocess import catalogue, events, profiles, ties, times
-from longtail.components.preprocess.layouts import LIST, Table, check_mapping, check_settings, open_table
+from longtail.components.preprocess import catalogue, events, matching, profiles, ties, times
+from longtail.components.preprocess.column_sql import LIST
+from longtail.components.preprocess.layouts import Reading, check_effects, check_mapping, check_settings, open_table
 from longtail.components.preprocess.rejection import Rejection
-from longtail.components.preprocess.settings import PreprocessSettings
+from longtail.components.preprocess.settings import PreprocessSettings, Table
 from longtail.contracts.artifacts import PREPARED, check_place, write_artifact
 from longtail.contracts.columns import Columns
 from longtail.contracts.errors import UserError
@@ -55,9 +57,7 @@ def _prepare(
     seed = settings.tie_seed
     rejection = Rejection(engine, settings)
 
-    tables: dict[Table, str | None] = {"interactions": interactions, "items": items, "users": users}
-    readings = {name: open_table(engine, uri, name, settings) for name, uri in tables.items() if uri}
-    check_mapping(readings, settings)
+    readings = _readings(engine, {"items": items, "users": users, "interactions": interactions}, settings)
 
     item_rows, numeric = catalogue.read_items(engine, readings["items"])
     item_rows = rejection.of_ids(readings["items"], item_rows, "items", Columns.ITEM)
@@ -72,24 +72,22 @@ def _prepare(
         user_rows = rejection.of_ids(readings["users"], user_rows, "users", Columns.USER)
         user_ids = nw.concat([user_ids, user_rows.select(Columns.USER)]).unique()
     user_codes = _codes(engine, user_ids, Columns.USER_CODE, ties.USER_SALT, seed)
-    checked = events.check(raw, item_codes, settings, latest)
-    coded = engine.keep(events.code(checked, user_codes, settings))
-    rows = rejection.of_events(
-        readings["interactions"],
-        coded,
-        lambda numbered: events.check(numbered, item_codes, settings, latest),
-    )
+    check = partial(events.check, item_codes=item_codes, settings=settings, latest=latest)
+    coded = engine.keep(events.code(check(raw), user_codes, settings))
+    rows = rejection.of_events(readings["interactions"], coded, check)
+    matching.warn_of_ids(engine, readings, coded, user_codes, user_rows)
     placed, cuts, rare = _place(engine, coded, settings)
     if settings.ties == "file":
         ties.refuse_order_of_items(engine, placed, item_codes, interactions)
-    parts = _by_split(engine, placed, interactions, settings)
+    usable = rows - sum(rejection.of_interactions.values())
+    parts = _by_split(engine, placed, interactions, settings, rejection.lost(rare))
     kept = sum(part["n"] for part in parts.values())
     facts: dict[str, Any] = _rules(settings, cuts, _history_lengths(engine, placed)) | {
         "counts": {split.name.lower(): part["n"] for split, part in parts.items()}
         | {
             "rows": rows,
             "events": kept,
-            "merged_repeats": rows - sum(rejection.of_interactions.values()) - rare - kept,
+            "merged_repeats": usable - rare - kept,
             "events_of_rare_items": rare,
             "users": _count(engine, user_codes),
             "items": _count(engine, item_codes),
@@ -111,6 +109,14 @@ def _prepare(
         engine.write(profiles.user_table(user_codes, user_rows), folder / "users.parquet", [Columns.USER_CODE])
         engine.write(events.weigh(placed, settings), folder / "events.parquet", [Columns.USER_CODE, Columns.POSITION])
         rejection.write(folder / "rejected.parquet")
+
+
+def _readings(engine: Engine, tables: dict[Table, str | None], settings: PreprocessSettings) -> dict[Table, Reading]:
+    """The tables opened, in the order given: the large one comes last, so that a fault of the others is told soon."""
+    readings = {name: open_table(engine, uri, name, settings) for name, uri in tables.items() if uri is not None}
+    check_mapping(readings, settings)
+    check_effects(readings, settings)
+    return readings
 
 
 def _rules(
@@ -185,7 +191,9 @@ def _count(engine: Engine, frame: Frame) -> int:
     return int(engine.collect(frame.select(n=nw.len())).to_pylist()[0]["n"])
 
 
-def _by_split(engine: Engine, placed: Frame, uri: str, settings: PreprocessSettings) -> dict[Split, dict[str, int]]:
+def _by_split(
+    engine: Engine, placed: Frame, uri: str, settings: PreprocessSettings, lost: str
+) -> dict[Split, dict[str, int]]:
     """Of every split the number of events ``n``, those ``tied``, and what ``times.counts`` counts."""
     tied = nw.col(Columns.TIED).cast(nw.Int64()).sum()
     grouped = placed.group_by(Columns.SPLIT).agg(n=nw.len(), tied=tied, **times.counts())
@@ -197,7 +205,7 @@ def _by_split(engine: Engine, placed: Frame, uri: str, settings: PreprocessSetti
                 if settings.split == "leave_last_out"
                 else "the times are too few or too alike; raise the shares or take split: leave_last_out"
             )
-            raise UserError(f"{uri}: no event is left for {split.name.lower()}; {remedy}")
+            raise UserError(f"{uri}: no event is left for {split.name.lower()}{lost}; {remedy}")
     return {split: {name: int(value) for name, value in rows[split].items()} for split in Split}
 
 

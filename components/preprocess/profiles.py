@@ -7,8 +7,10 @@ from typing import Any
 
 import narwhals as nw
 
-from longtail.components.preprocess.catalogue import numeric_text
-from longtail.components.preprocess.layouts import LIST, Reading
+from longtail.components.preprocess.catalogue import all_alike
+from longtail.components.preprocess.column_sql import LIST
+from longtail.components.preprocess.layouts import Reading
+from longtail.components.preprocess.texts import list_items, rewritten
 from longtail.contracts.columns import Columns
 from longtail.tables.engine import Engine, Frame
 
@@ -21,12 +23,13 @@ BANDS = (0.2, 0.4, 0.6, 0.8)
 
 def read_users(engine: Engine, reading: Reading) -> tuple[Frame, dict[str, int]]:
     """Kept frame ``user_id, attributes`` (joined by ``LIST``), and attributes left out -> their distinct values."""
-    numeric = [*reading.numbers, *numeric_text(engine, reading)]
-    text = [name for name in reading.maybe if name not in numeric]
+    numbers, lists = all_alike(engine, reading)
+    numeric = [*reading.numbers, *numbers]
+    text = [name for name in reading.maybe if name not in (*numbers, *lists)]
     sql = {name: reading.numbers.get(name) or f"try_cast({reading.maybe[name]} as double)" for name in numeric}
-    table = engine.keep(
-        reading.scan.select(reading.columns | sql | {n: reading.maybe[n] for n in text} | reading.lists)
-    )
+    sql |= reading.lists | {name: reading.maybe[name] for name in (*text, *lists)}
+    table = engine.keep(reading.scan.select(reading.columns | sql))
+    table = rewritten(engine, table, dict.fromkeys(lists, list_items)) if lists else table
     if numeric:
         finite = {name: nw.when(nw.col(name).is_finite()).then(nw.col(name)) for name in numeric}
         table = table.with_columns(**finite)
@@ -44,7 +47,8 @@ def read_users(engine: Engine, reading: Reading) -> tuple[Frame, dict[str, int]]
     strings = {name: _text(name, nw.col(name)) for name in text if name not in left_out}
     strings |= {name: _number(engine, table, name, distinct[name]) for name in numeric}
     strings |= {
-        name: _text(name, nw.col(name).str.replace_all(LIST, f"{LIST}{name}=", literal=True)) for name in reading.lists
+        name: _text(name, nw.col(name).str.replace_all(LIST, f"{LIST}{name}=", literal=True))
+        for name in (*reading.lists, *lists)
     }
     if not strings:
         return table.select(Columns.USER, attributes=nw.lit(None, dtype=nw.String())), left_out

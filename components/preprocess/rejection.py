@@ -1,5 +1,6 @@
 """Rows that cannot be used: counted, held against the limit, and written with reason and content."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,18 +9,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from longtail.components.preprocess.events import CHOSEN, REASON
-from longtail.components.preprocess.layouts import Reading, Table
-from longtail.components.preprocess.settings import PreprocessSettings
+from longtail.components.preprocess.layouts import Reading
+from longtail.components.preprocess.settings import PreprocessSettings, Table
 from longtail.contracts.columns import Columns
 from longtail.contracts.errors import UserError
+from longtail.tables.csv_files import WRONG_LENGTH
 from longtail.tables.engine import ROW, Engine, Frame
+from longtail.tables.json_lines import NOT_AN_OBJECT
+
+logger = logging.getLogger(__name__)
 
 NULL_ID = "null id"
+UNKNOWN_ITEM = "unknown item"
 REMEDIES = {  # for the most frequent reason
     "bad timestamp": "give times as seconds since 1970, or as text, 2020-09-13T12:26:40+00:00",
     "future timestamp": "give times as seconds since 1970, or raise latest_timestamp",
+    NULL_ID: "give every row its ids (null, NaN and blank are none), or map the right columns with the setting columns",
     "unknown event": "name your events and their weights in event_weights",
-    "unknown item": "give the items table a row for every item",
+    UNKNOWN_ITEM: "give the items table a row for every item, with the id that the interactions have",
+    WRONG_LENGTH: "quote fields that hold the delimiter or a line break",
+    NOT_AN_OBJECT: "give one JSON object a line",
 }
 SCHEMA = pa.schema([("table", pa.string()), (ROW, pa.int64()), (REASON, pa.string()), ("content", pa.string())])
 
@@ -30,7 +39,9 @@ class Rejection:
     def __init__(self, engine: Engine, settings: PreprocessSettings) -> None:
         self._engine = engine
         self._settings = settings
+        self._new: list[Frame] = []  # rows left out that are not held against the limit yet
         self._frames: list[Frame] = []
+        self._ids: dict[Table, Frame] = {}
         self.counts: dict[str, int] = {}
         self.of_interactions: dict[str, int] = {}
 
@@ -47,29 +58,48 @@ class Rejection:
             ids = ", ".join(f"{row[key]!r} ({row['n']} times)" for row in found)
             raise UserError(f"{uri}: {key} occurs more than once: {ids}; give one row for each {key}")
         with_id = self._engine.collect(table.select(n=nw.len(), ids=nw.col(key).count())).to_pylist()[0]
-        rows, missing = int(with_id["n"]), int(with_id["n"] - with_id["ids"])
+        reasons = self._of_faults(reading, name)
+        rows, missing = int(with_id["n"]) + sum(reasons.values()), int(with_id["n"] - with_id["ids"])
         if missing:
-            self.counts[f"{name}: {NULL_ID}"] = missing
+            reasons[NULL_ID] = missing
             numbered = reading.scan.select(reading.columns, rows=True).filter(nw.col(key).is_null())
             self._add(name, numbered.with_columns(**{REASON: nw.lit(NULL_ID)}), list(reading.columns))
-        self._within_limit(uri, rows, {NULL_ID: missing} if missing else {})
-        return table.filter(~nw.col(key).is_null())
+        self.counts |= {f"{name}: {reason}": count for reason, count in reasons.items()}
+        self._within_limit(uri, rows, reasons)
+        kept = table.filter(~nw.col(key).is_null())
+        self._ids[name] = kept.select(key)
+        return kept
 
     def of_events(self, reading: Reading, coded: Frame, check: Callable[[Frame], Frame]) -> int:
-        """Count reasons over the coded rows; their content is read again only where there are some. Returns all rows."""
+        """Count reasons over the coded rows; their content is read again only where there are some. Returns all rows.
+
+        Raises:
+            UserError: where too many rows cannot be used, or none is left, and what left them out.
+        """
         groups = self._engine.collect(coded.group_by(REASON).agg(n=nw.len())).to_pylist()
         found = {row[REASON]: int(row["n"]) for row in groups}
-        rows = sum(found.values())
         reasons = {reason: found[reason] for reason in sorted(found, key=str) if reason is not None}
         if reasons:
             given = {f"given {name}": sql for name, sql in reading.given.items()}
             lost = check(reading.scan.select(reading.columns | given, rows=True)).filter(~nw.col(REASON).is_null())
             as_given = {name: nw.col(f"given {name}") for name in reading.given}
             self._add("interactions", lost.with_columns(**as_given), list(reading.columns))
-        self._within_limit(reading.scan.source.uri, rows, reasons)
+        reasons |= self._of_faults(reading, "interactions")
+        rows = found.get(None, 0) + sum(reasons.values())
+        uri = reading.scan.source.uri
+        self._within_limit(uri, rows, reasons)
+        if not found.get(None):
+            raise UserError(f"{uri}: none of {rows} rows is left ({_listed(reasons)}){self._of_choice()}")
         self.of_interactions = reasons
         self.counts |= reasons
         return rows
+
+    def lost(self, rare: int) -> str:
+        """What left events out, for a message; empty where nothing did. rare: events of items below min_item_count."""
+        left_out = self.of_interactions | (
+            {f"of items below min_item_count {self._settings.min_item_count}": rare} if rare else {}
+        )
+        return f" (left out before: {_listed(left_out)})" if left_out else ""
 
     def write(self, path: Path) -> None:
         if not self._frames:
@@ -83,7 +113,7 @@ class Rejection:
             for name in columns
             if name != Columns.DESCRIPTION
         ]
-        self._frames.append(
+        self._new.append(
             rows.select(
                 nw.lit(table).alias("table"),
                 nw.col(ROW).cast(nw.Int64()),
@@ -92,27 +122,54 @@ class Rejection:
             )
         )
 
+    def _of_faults(self, reading: Reading, table: Table) -> dict[str, int]:
+        """Rows that are none of the table, by reason."""
+        faults = reading.scan.faults
+        if faults is None:
+            return {}
+        self._new.append(faults.select(nw.lit(table).alias("table"), ROW, REASON, "content"))
+        found = self._engine.collect(faults.group_by(REASON).agg(n=nw.len())).to_pylist()
+        return {row[REASON]: int(row["n"]) for row in found}
+
     def _within_limit(self, uri: str, rows: int, reasons: dict[str, int]) -> None:
         if rows == 0:
             raise UserError(f"{uri}: has no rows; give a file with rows")
         faults = {reason: count for reason, count in reasons.items() if reason not in CHOSEN}
-        share, limit = sum(faults.values()) / rows, self._settings.max_rejected_share
-        if share <= limit:
+        if not faults:
+            self._frames += self._new
+            self._new.clear()
             return
-        listed = ", ".join(f"{reason}: {count}" for reason, count in faults.items())
-        remedy = REMEDIES.get(
-            max(faults, key=lambda reason: faults[reason]), "map the right columns with the setting columns"
-        )
-        raise UserError(
-            f"{uri}: {sum(faults.values())} of {rows} rows cannot be used ({listed}){self._example()}; that is above "
-            f"max_rejected_share {limit:g}: {remedy}, mend the rows, or raise the limit"
-        )
+        share, limit = sum(faults.values()) / rows, self._settings.max_rejected_share
+        worst = max(faults, key=lambda reason: faults[reason])
+        what = f"{sum(faults.values())} of {rows} rows"
+        if share > limit:
+            remedy = REMEDIES.get(worst, "map the right columns with the setting columns")
+            raise UserError(
+                f"{uri}: {what} cannot be used ({_listed(faults)}){self._example(self._new, worst)}; that is above "
+                f"max_rejected_share {limit:g}: {remedy}, mend the rows, or raise the limit"
+            )
+        kept = [self._engine.keep(frame) for frame in self._new]
+        self._frames += kept
+        self._new.clear()
+        logger.warning("%s: %s are left out (%s)%s", uri, what, _listed(faults), self._example(kept, worst))
 
-    def _example(self) -> str:
-        if not self._frames:
-            return ""
-        faults = self._frames[-1].filter(~nw.col(REASON).is_in(list(CHOSEN)))
-        first = faults.sort(ROW, "content", nulls_last=True).head(1)
+    def _example(self, frames: list[Frame], reason: str) -> str:
+        """The first row with that reason; beside an unknown item, ids that the items table has."""
+        rows = [frame.filter(nw.col(REASON) == reason) for frame in frames]
+        first = nw.concat(rows).sort(ROW, "content", nulls_last=True).head(1)
         row = self._engine.collect(first).to_pylist()[0]
         place = "" if row[ROW] is None else f" row {row[ROW]}"
-        return f", for example{place} [{row['content']}]"
+        text = f", for example{place} [{row['content']}]"
+        if reason == UNKNOWN_ITEM:
+            known = self._engine.collect(self._ids["items"].sort(Columns.ITEM).head(3))[Columns.ITEM].to_pylist()
+            text += f", while the items table has ids such as {', '.join(map(repr, known))}"
+        return text
+
+    def _of_choice(self) -> str:
+        if self._settings.min_rating is None:
+            return "; mend the rows"
+        return f": min_rating {self._settings.min_rating:g} leaves ratings below it out; lower it, or take it out"
+
+
+def _listed(reasons: dict[str, int]) -> str:
+    return ", ".join(f"{reason}: {count}" for reason, count in reasons.items())

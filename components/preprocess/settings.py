@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from longtail.contracts.settings_base import Settings
 
+Table = Literal["interactions", "items", "users"]
 _READ_WHERE = {  # setting of preprocess -> the other setting, and its value, without which it would do nothing
     "spark_remote": ("engine", "spark"),
     "tie_seed": ("ties", "hash"),
@@ -24,6 +25,17 @@ class PreprocessSettings(Settings):
     columns: dict[str, str] = Field(
         default_factory=dict,
         description="Our column name -> its name in your files, for example {user_id: customer, item_id: sku}.",
+    )
+    header: dict[Table, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="Column names of CSV files without a header line: {interactions: [user_id, item_id, timestamp]}.",
+    )
+    encoding: str | None = Field(
+        None, description="Encoding of text files that are not UTF-8, for example latin-1, gbk or utf-16-le."
+    )
+    quotes: bool | None = Field(
+        None,
+        description='Whether `"` encloses fields of CSV files; none: it does, but in a TSV whose quotes are not balanced.',
     )
     engine: Literal["duckdb", "spark"] = Field("duckdb", description="Who runs the table expressions.")
     memory_limit_gb: float = Field(4.0, gt=0.1, description="GB that DuckDB may hold before it spills to disk.")

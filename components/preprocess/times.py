@@ -10,7 +10,7 @@ from typing import Any
 import narwhals as nw
 
 from longtail.contracts.columns import Columns
-from longtail.tables.engine import Kind
+from longtail.tables.kinds import Kind
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND

@@ -11,7 +11,7 @@ from moto.server import ThreadedMotoServer
 
 from longtail.contracts.errors import UserError
 from longtail.system import places
-from longtail.tables.sources import csv_columns, fetch, fetch_folder, find
+from longtail.tables.sources import fetch, fetch_folder, find
 
 
 def test_a_folder_is_its_data_files_in_order(tmp_path: Path):
@@ -29,15 +29,26 @@ def test_a_glob_finds_compressed_files(tmp_path: Path):
     assert [Path(file).name for file in source.files] == ["part-1.jsonl.gz", "part-2.jsonl.gz"]
 
 
-@pytest.mark.parametrize(("line", "delimiter"), [("a,b;c,d", ","), ("a;b;c", ";"), ("a\tb\tc", "\t"), ("a|b", "|")])
-def test_delimiter_of_the_header_line(tmp_path: Path, line: str, delimiter: str):
-    (tmp_path / "t.csv").write_text(line + "\n")
-    assert find(str(tmp_path / "t.csv")).delimiter == delimiter
+def test_a_glob_leaves_out_what_a_folder_leaves_out(tmp_path: Path):
+    (tmp_path / "_run" / "day=1").mkdir(parents=True)
+    for name in ("part-1.csv", "day=1/part-0.csv", "day=1/_SUCCESS", "_SUCCESS", ".part-1.csv.crc", "_tmp.csv"):
+        (tmp_path / "_run" / name).write_text("x,y\n" if name.endswith("csv") else "")
+    found = find(f"{tmp_path}/_run/*").files  # the folder that the user names may start with _
+    assert [str(Path(file).relative_to(tmp_path / "_run")) for file in found] == ["day=1/part-0.csv", "part-1.csv"]
 
 
-def test_header_with_quotes_and_byte_order_mark(tmp_path: Path):
-    (tmp_path / "t.csv").write_bytes('﻿user_id,"item, id"\r\n'.encode())
-    assert csv_columns(find(str(tmp_path / "t.csv"))) == ("user_id", "item, id")
+@pytest.mark.parametrize("name", ["inter[1].csv", "what?.csv", "a*b.csv", "a::b.csv", "50%#1.csv"])
+def test_an_existing_path_is_itself_before_it_is_a_pattern(tmp_path: Path, name: str):
+    (tmp_path / name).write_text("x,y\n")
+    (tmp_path / "inter1.csv").write_text("x,y\n")
+    (tmp_path / "whatx.csv").write_text("x,y\n")
+    assert find(str(tmp_path / name)).files == (str(tmp_path / name),)
+
+
+def test_the_home_folder_is_written_as_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "t.csv").write_text("x,y\n")
+    assert find("~/t.csv").files == find("~/*.csv").files == (f"{tmp_path}/t.csv",)
 
 
 @pytest.mark.parametrize(
@@ -48,17 +59,19 @@ def test_header_with_quotes_and_byte_order_mark(tmp_path: Path):
         ({"t.csv": b""}, "t.csv", "t.csv: is empty"),
         ({"t.xlsx": b"x"}, "t.xlsx", "is not a table that can be read"),
         ({"a.csv": b"x\n", "b.parquet": b"x"}, "", "give one format of"),
-        ({"t.csv.gz": gzip.compress(b"a,b\n1,2\n" * 99)[:12]}, "t.csv.gz", "is no complete gzip file"),
-        ({"t.csv.gz": b"a,b\n"}, "t.csv.gz", "is no complete gzip file"),
-        ({"a.csv": b"x,y\n", "b.csv": b"y,x\n"}, "", "b.csv: has another header line than"),
-        ({"a.csv": b"x,,y\n"}, "", "has an empty or repeated name"),
     ],
 )
-def test_what_cannot_be_read_says_why(tmp_path: Path, files: dict[str, bytes], uri: str, message: str):
+def test_what_cannot_be_found_says_why(tmp_path: Path, files: dict[str, bytes], uri: str, message: str):
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=message):
-        csv_columns(find(str(tmp_path / uri)))
+        find(str(tmp_path / uri))
+
+
+@pytest.mark.parametrize("address", ["", "  "])
+def test_an_empty_address_says_so(address: str):
+    with pytest.raises(UserError, match=r"the address of a table is '\s*', which is empty"):
+        find(address)
 
 
 @pytest.fixture

@@ -1,7 +1,9 @@
 """DuckDB, embedded: a connection of its own with a memory limit, spilling to disk."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,26 +12,46 @@ import narwhals as nw
 import pyarrow as pa
 
 from longtail.contracts.errors import UserError
-from longtail.tables.engine import ROW, Frame, Kind
-from longtail.tables.sources import Source, csv_columns, fetch
+from longtail.tables.engine import ROW, Frame
+from longtail.tables.kinds import ROW_COLUMN, literal
+from longtail.tables.parquet_files import Opened, ParquetTable, open_files
+from longtail.tables.sources import Source, fetch
 
-SAMPLE_LINES = 100_000  # lines of a JSON Lines file that are read to learn its keys
+log = logging.getLogger(__name__)
 
 
 class DuckDbScan:
-    def __init__(self, con: duckdb.DuckDBPyConnection, source: Source, sql: str, kinds: dict[str, Kind]) -> None:
-        self._con, self._sql = con, sql
-        self.source, self.kinds = source, kinds
+    def __init__(self, engine: "DuckDbEngine", source: Source, opened: Opened) -> None:
+        self._engine, self._opened = engine, opened
+        self.source, self.kinds, self.found, self.first_row = source, opened.kinds, opened.found, opened.first_row
+
+    @cached_property
+    def _table(self) -> ParquetTable:
+        return self._engine.loaded(self.source, self._opened)
+
+    @property
+    def faults(self) -> Frame | None:
+        file = self._table.faults
+        return None if file is None else self._engine.sql(f"select * from read_parquet({names([str(file)])})")
 
     def select(self, columns: Mapping[str, str], rows: bool = False) -> Frame:
-        chosen = ", ".join(f"{sql} as {quote(name)}" for name, sql in columns.items())
-        number = f"row_number() over () - 1 as {ROW}, " if rows else ""
-        return _frame(self._con.sql(f"select {number}{chosen} from {self._sql}"))
+        chosen = [f"{sql} as {quote(name)}" for name, sql in columns.items()]
+        if rows:
+            chosen.insert(0, f"{quote(ROW_COLUMN) if self._table.has_rows else 'row_number() over () - 1'} as {ROW}")
+        return self._engine.sql(f"select {', '.join(chosen)} from ({self._parts()})")
+
+    def _parts(self) -> str:
+        selected = []
+        for part in self._table.parts:
+            columns = self._table.columns_of(part, quote, "try(decode({}))", "cast({} as varchar[])")
+            chosen = ", ".join(f"{sql} as {quote(name)}" for name, sql in columns.items())
+            selected.append(f"select {chosen} from read_parquet({names(part.files)}, union_by_name=true)")
+        return " union all ".join(selected)
 
 
 class DuckDbEngine:
     def __init__(self, memory_limit_gb: float, threads: int, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._kept = 0
         self._origins: dict[str, str] = {}  # file that is read -> file that the user named
         self._con = duckdb.connect(
@@ -52,71 +74,53 @@ class DuckDbEngine:
     def quote(self, name: str) -> str:
         return quote(name)
 
-    def scan(self, source: Source, optional: Sequence[str] = ()) -> DuckDbScan:
-        local = fetch(source, self._folder)
-        self._origins |= dict(zip(local.files, source.files))
-        with self._explained():
-            sql, kinds = getattr(self, f"_{source.format}")(local, optional)
-        return DuckDbScan(self._con, source, sql, kinds)
+    def scan(self, source: Source, only: Sequence[str] | None = None, optional: Sequence[str] = ()) -> DuckDbScan:
+        return DuckDbScan(self, source, open_files(source, self.folder, only, optional))
 
-    def _parquet(self, source: Source, optional: Sequence[str]) -> tuple[str, dict[str, Kind]]:
-        sql = f"read_parquet({names(source.files)}, union_by_name=true)"
-        return sql, {name: _kind(type_) for name, type_ in self._describe(sql)}
+    def loaded(self, source: Source, opened: Opened) -> ParquetTable:
+        table = opened.load()
+        if source.format != "parquet":
+            return table
+        local = fetch(source, self.folder).files
+        self._origins |= dict(zip(local, source.files))
+        return table.at(dict(zip(source.files, local)))
 
-    def _csv(self, source: Source, optional: Sequence[str]) -> tuple[str, dict[str, Kind]]:
-        columns = csv_columns(source)
-        types = "{" + ", ".join(f"{literal(name)}: 'VARCHAR'" for name in columns) + "}"
-        sql = (
-            f"read_csv({names(source.files)}, header={source.header is None}, delim={literal(source.delimiter)}, "
-            f"quote='\"', escape='\"', columns={types}, encoding={literal(source.encoding)}, null_padding=true, "
-            "auto_detect=false)"
-        )
-        return sql, {name: "text" for name in columns}
-
-    def _jsonl(self, source: Source, optional: Sequence[str]) -> tuple[str, dict[str, Kind]]:
-        common = f"{names(source.files)}, format='newline_delimited', ignore_errors=true"
-        described = self._describe(f"read_json({common}, maximum_depth=2, sample_size={SAMPLE_LINES})")
-        kinds: dict[str, Kind] = {name: _kind(type_) for name, type_ in described}
-        kinds |= {name: "text" for name in optional if name not in kinds}
-        types = ", ".join(
-            f"{literal(name)}: '{'VARCHAR[]' if kind == 'list' else 'VARCHAR'}'" for name, kind in kinds.items()
-        )
-        return f"read_json({common}, columns={{{types}}})", kinds
+    def sql(self, query: str) -> Frame:
+        return _frame(self._con.sql(query))
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def explained(self) -> Iterator[None]:
         """What DuckDB cannot read is the user's to mend: its message, cut to file, line and fault."""
         try:
             yield
-        except (duckdb.IOException, duckdb.InvalidInputException, duckdb.ConversionException) as error:
-            text = " ".join(str(error).split())
-            read = next((origin for file, origin in self._origins.items() if file in text), None)
-            if read is None:
-                raise
-            for file, origin in self._origins.items():
-                text = text.replace(file, origin)
-            raise UserError(f"{read}: cannot be read: {text.split(' Possible ')[0][:400]}; mend the file") from None
         except duckdb.OutOfMemoryException as error:
             raise UserError(
-                f"preprocess: DuckDB ran out of memory or disk ({' '.join(str(error).split())[:300]}); raise "
-                "memory_limit_gb, free disk, or take engine: spark"
+                f"DuckDB ran out of memory or disk ({_cut(error)}); raise memory_limit_gb, free disk, or take engine: spark"
             ) from None
-
-    def _describe(self, sql: str) -> list[tuple[str, str]]:
-        return [(row[0], row[1]) for row in self._con.sql(f"describe select * from {sql}").fetchall()]
+        except duckdb.Error as error:
+            text = " ".join(str(error).split())
+            read = next((origin for file, origin in self._origins.items() if file in text), None)
+            for file, origin in self._origins.items():
+                text = text.replace(file, origin)
+            log.debug("DuckDB's error", exc_info=True)
+            if read is not None:
+                raise UserError(f"{read}: cannot be read: {text.split(' Possible ')[0][:400]}; mend the file") from None
+            raise UserError(
+                f"DuckDB cannot work on these tables ({type(error).__name__}: {text[:400]}); compare the columns and their "
+                "types with those that the documentation names"
+            ) from None
 
     def keep(self, frame: Frame) -> Frame:
         self._kept += 1
         name = f"kept_{self._kept}"
         native: Any = frame.to_native()
-        with self._explained():
-            native.create(name)
+        native.create(name)
         return _frame(self._con.table(name))
 
     def collect(self, frame: Frame) -> pa.Table:
         native: Any = frame.to_native()
-        with self._explained():
-            return native.to_arrow_table()
+        table: pa.Table = native.to_arrow_table()
+        return table
 
     def pack(self, frame: Frame, columns: Sequence[str], name: str) -> Frame:
         native: Any = frame.to_native()
@@ -136,8 +140,7 @@ class DuckDbEngine:
 
     def write(self, frame: Frame, path: Path, order_by: Sequence[str]) -> None:
         native: Any = frame.to_native()
-        with self._explained():
-            native.order(", ".join(map(quote, order_by))).write_parquet(str(path), compression="zstd")
+        native.order(", ".join(map(quote, order_by))).write_parquet(str(path), compression="zstd")
 
 
 def _frame(native: Any) -> Frame:
@@ -149,23 +152,11 @@ def quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
 def names(files: Sequence[str]) -> str:
     """File names as an SQL list; a name that holds a glob's signs still means itself."""
     escaped = ["".join(f"[{sign}]" if sign in "*?[" else sign for sign in file) for file in files]
     return "[" + ", ".join(map(literal, escaped)) + "]"
 
 
-def _kind(type_: str) -> Kind:
-    if type_.endswith("[]"):
-        return "list" if type_ in ("VARCHAR[]", "JSON[]", '"NULL"[]') else "other"
-    if type_.startswith(("TIMESTAMP", "DATE")):
-        return "time"
-    if type_.startswith(("DECIMAL", "FLOAT", "DOUBLE")):
-        return "number"
-    if type_.lstrip("U") in ("BIGINT", "INTEGER", "SMALLINT", "TINYINT", "HUGEINT"):
-        return "whole"
-    return "text" if type_.startswith(("VARCHAR", "ENUM", "BOOLEAN", "JSON", "UUID", '"NULL"')) else "other"
+def _cut(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

@@ -5,35 +5,44 @@ nothing else that a stage could see.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import narwhals as nw
 import pyarrow as pa
 
+from longtail.tables.kinds import Kind
 from longtail.tables.sources import Source
 
 Frame = nw.LazyFrame[Any]
-Kind = Literal["text", "whole", "number", "time", "list", "other"]
 ROW = "row"  # number of the row within its table, from 0, where the engine knows it
 
 
 class Scan(Protocol):
-    """A table as its files hold it."""
+    """A table as its files hold it. Lists are lists of texts here, bytes are text."""
 
     source: Source
-    kinds: dict[str, Kind]  # column -> what it holds
+    kinds: dict[str, Kind]  # column that can be selected -> what it holds
+    found: tuple[str, ...]  # every column of the files
+    first_row: dict[str, str]  # of data, of a CSV file
+
+    @property
+    def faults(self) -> Frame | None:
+        """``row, reason, content`` of what is no row of the table."""
 
     def select(self, columns: Mapping[str, str], rows: bool = False) -> Frame:
-        """New columns from SQL text; ``rows`` adds ``row``, null on Spark, which does not number rows."""
+        """New columns from SQL text; ``rows`` adds ``row``, null for Parquet on Spark, which does not number rows."""
 
 
 class Engine(Protocol):
+    folder: Path  # for what a stage sets aside while it runs
+
     def quote(self, name: str) -> str:
         """A column's name as SQL text."""
 
-    def scan(self, source: Source, optional: Sequence[str] = ()) -> Scan:
-        """Open files; ``optional`` names JSON keys that may occur though the first lines do not have them."""
+    def scan(self, source: Source, only: Sequence[str] | None = None, optional: Sequence[str] = ()) -> Scan:
+        """Open files; ``only`` and ``optional`` as ``parquet_files.open_files`` takes them."""
 
     def keep(self, frame: Frame) -> Frame:
         """Compute the frame once and hold it (spilling to disk) for the expressions that follow."""
@@ -52,5 +61,8 @@ class Engine(Protocol):
 
     def write(self, frame: Frame, path: Path, order_by: Sequence[str]) -> None:
         """One sorted Parquet file."""
+
+    def explained(self) -> AbstractContextManager[None]:
+        """Within it every error of the engine becomes a ``UserError``, which names the file where one is at fault."""
 
     def close(self) -> None: ...

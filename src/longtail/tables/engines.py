@@ -17,7 +17,7 @@ def open_engine(
     """The engine, with ``folder`` for what it spills and fetches.
 
     Raises:
-        UserError: where Spark cannot be started, with the remedy.
+        UserError: where Spark cannot be started, and, within the block, where the engine cannot do what it is asked.
     """
     engine: Engine
     if name == "duckdb":
@@ -33,6 +33,7 @@ def open_engine(
             ) from None
         engine = SparkEngine(memory_limit_gb, available_cores(), spark_remote, folder)
     try:
-        yield engine
+        with engine.explained():
+            yield engine
     finally:
         engine.close()

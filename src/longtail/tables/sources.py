@@ -1,12 +1,8 @@
 """Where tables come from: a URI (file, glob, folder, bucket) becomes a list of files of one known format."""
 
-import csv
-import gzip
-import io
 import os
 import shutil
 import tempfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 
 from longtail.contracts.errors import UserError
 from longtail.system.places import readable, s3_options
@@ -31,19 +28,19 @@ FORMATS = {
     "u.item": "csv",
     "u.user": "csv",
 }
-DELIMITERS = ",;\t|"
 
 
 @dataclass(frozen=True)
 class Source:
-    """Files of one table. ``header`` holds a headerless file's column names; a CSV with a header line has None."""
+    """Files of one table, and what is said of text files; what is None is told from the file itself."""
 
     uri: str
     files: tuple[str, ...]
     format: str
-    header: tuple[str, ...] | None = None
-    delimiter: str = ","
-    encoding: str = "utf-8"
+    header: tuple[str, ...] | None = None  # column names, where the files have no header line
+    delimiter: str | None = None
+    encoding: str | None = None  # of files that are not UTF-8
+    quotes: bool | None = None  # whether " encloses fields
 
     @property
     def is_remote(self) -> bool:
@@ -63,41 +60,28 @@ def find(uri: str) -> Source:
             f"{uri}: is not a table that can be read (files: {', '.join(Path(file).name for file in files[:5])}); give one "
             "format of .parquet, .csv, .csv.gz, .tsv, .jsonl or .jsonl.gz"
         )
-    source = Source(uri, files, str(formats.pop()))
-    if source.format == "csv":
-        line = first_line(files[0])
-        source = replace(source, delimiter=max(DELIMITERS, key=line.count))
-    return source
-
-
-def csv_columns(source: Source) -> tuple[str, ...]:
-    """Column names of a CSV table: those given, or its header line, which all its files must share."""
-    if source.header is not None:
-        return source.header
-    lines = {file: first_line(file) for file in source.files}
-    for file, line in lines.items():
-        if line != lines[source.files[0]]:
-            raise UserError(f"{file}: has another header line than {source.files[0]}; give files with the same columns")
-    columns = tuple(name.strip() for name in next(csv.reader([lines[source.files[0]]], delimiter=source.delimiter), []))
-    if "" in columns or len(set(columns)) != len(columns):
-        raise UserError(
-            f"{source.files[0]}: its header line {columns} has an empty or repeated name; name every column"
-        )
-    return columns
+    return Source(uri, files, str(formats.pop()))
 
 
 def list_files(uri: str) -> tuple[str, ...]:
-    """Every data file behind ``uri``, sorted; hidden files and those that start with ``_`` are left out."""
+    """Every data file behind ``uri``, sorted; hidden files and those that start with ``_`` are left out.
+
+    A path that exists is itself, also where it holds a glob's signs.
+    """
+    if not uri.strip():
+        raise UserError(
+            f"the address of a table is {uri!r}, which is empty; give a file, folder, glob or bucket address"
+        )
     with reaching(uri):
         filesystem, path = _filesystem(uri)
-        if any(sign in path for sign in "*?["):
-            found = filesystem.glob(path)
-        elif filesystem.isdir(path):
-            found = [file for file in filesystem.find(path) if _is_data(file[len(path) :])]
+        if not filesystem.exists(path) and any(sign in path for sign in "*?["):
+            base = path[: min(path.find(sign) for sign in "*?[" if sign in path)].rpartition("/")[0]
+            matched = [place for place in filesystem.glob(path) if _is_data(place[len(base) :])]
         else:
-            found = [path] if filesystem.exists(path) else []
+            matched = [path] if filesystem.exists(path) else []
+        found = [file for place in matched for file in _files_at(filesystem, place)]
         remote = "://" in (place := readable(uri)) and not place.startswith(("file://", "local://"))
-        files = sorted(filesystem.unstrip_protocol(file) if remote else str(file) for file in found)
+        files = sorted({filesystem.unstrip_protocol(file) if remote else str(file) for file in found})
         sizes = {file: filesystem.size(file) for file in files}
     if not files:
         raise UserError(f"{uri}: no such file; give an existing file, folder or glob")
@@ -105,6 +89,12 @@ def list_files(uri: str) -> tuple[str, ...]:
         if size == 0:
             raise UserError(f"{file}: is empty; give a file with rows, or take it out")
     return tuple(files)
+
+
+def _files_at(filesystem: Any, place: str) -> list[str]:
+    if not filesystem.isdir(place):
+        return [place]
+    return [file for file in filesystem.find(place) if _is_data(file[len(place) :])]
 
 
 def fetch(source: Source, folder: Path) -> Source:
@@ -137,16 +127,6 @@ def fetch_folder(uri: str, folder: Path) -> Path:
     return target
 
 
-def first_line(file: str) -> str:
-    with reaching(file), open_file(file) as stream:
-        try:
-            lines: Any = gzip.GzipFile(fileobj=stream) if file.endswith(".gz") else io.BufferedReader(stream)
-            line: bytes = lines.readline(1 << 20)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise UserError(f"{file}: is no complete gzip file ({error}); copy it again") from None
-    return line.decode("utf-8-sig", errors="replace").rstrip("\r\n")
-
-
 def open_file(file: str) -> Any:
     filesystem, path = _filesystem(file)
     return filesystem.open(path, "rb")
@@ -154,6 +134,9 @@ def open_file(file: str) -> Any:
 
 def _filesystem(uri: str) -> tuple[Any, str]:
     place = readable(uri)
+    if "://" not in place:  # not by fsspec's own reading of addresses, which gives a path with :: another meaning
+        local = LocalFileSystem()
+        return local, str(local._strip_protocol(place))
     options = {"client_kwargs": s3_options()} if place.startswith("s3://") else {}
     filesystem, path = fsspec.core.url_to_fs(place, **options)
     return filesystem, path

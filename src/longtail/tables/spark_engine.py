@@ -1,42 +1,67 @@
 """Spark: a local session, or a cluster through Spark Connect (whose server must see the same paths)."""
 
+import logging
 import os
 import re
 import shutil
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import narwhals as nw
 import pyarrow as pa
 import pyarrow.parquet as pq
 from py4j.protocol import Py4JError  # type: ignore[import-untyped]
 from pyspark.errors import PySparkException
-from pyspark.sql import SparkSession, functions, types
+from pyspark.sql import SparkSession, functions
 
 from longtail.contracts.errors import UserError
-from longtail.tables.engine import ROW, Frame, Kind
-from longtail.tables.sources import Source, csv_columns, fetch, open_file, reaching
+from longtail.tables.engine import ROW, Frame
+from longtail.tables.kinds import ROW_COLUMN
+from longtail.tables.parquet_files import Opened, ParquetTable, Part, open_files
+from longtail.tables.sources import Source, fetch
+
+log = logging.getLogger(__name__)
+REACH_SECONDS, CONNECT_PORT = 10.0, 15002
 
 
 class SparkScan:
-    def __init__(self, native: Any, source: Source, kinds: dict[str, Kind]) -> None:
-        self._native = native
-        self.source, self.kinds = source, kinds
+    def __init__(self, engine: "SparkEngine", source: Source, opened: Opened) -> None:
+        self._engine, self._opened = engine, opened
+        self.source, self.kinds, self.found, self.first_row = source, opened.kinds, opened.found, opened.first_row
+
+    @cached_property
+    def _table(self) -> ParquetTable:
+        return self._engine.loaded(self.source, self._opened)
+
+    @cached_property
+    def _native(self) -> Any:
+        parts = [self._engine.part(self._table, part) for part in self._table.parts]
+        return reduce(lambda one, other: one.unionByName(other), parts)
+
+    @property
+    def faults(self) -> Frame | None:
+        file = self._table.faults
+        return None if file is None else self._engine.parquet(str(file))
 
     def select(self, columns: Mapping[str, str], rows: bool = False) -> Frame:
         chosen = [functions.expr(sql).alias(name) for name, sql in columns.items()]
         if rows:
-            chosen.insert(0, functions.lit(None).cast("bigint").alias(ROW))
+            row = functions.col(quote(ROW_COLUMN)) if self._table.has_rows else functions.lit(None).cast("bigint")
+            chosen.insert(0, row.alias(ROW))
         return _frame(self._native.select(*chosen))
 
 
 class SparkEngine:
     def __init__(self, memory_limit_gb: float, threads: int, remote: str | None, folder: Path) -> None:
-        self._remote, self._folder = remote, folder
+        self._remote, self.folder = remote, folder
         self._origins: dict[str, str] = {}  # file that is read -> file that the user named
         if remote:
+            _check_reachable(remote)
             builder = SparkSession.builder.remote(remote)
         else:
             if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
@@ -51,10 +76,10 @@ class SparkEngine:
                 .config("spark.log.level", "ERROR")
                 .config("spark.sql.shuffle.partitions", str(4 * threads))
             )
-        self._spark = builder.config("spark.sql.session.timeZone", "UTC").getOrCreate()
-        self._spark.conf.set(
-            "spark.sql.legacy.parquet.nanosAsLong", True
-        )  # what pandas writes; Spark refuses it otherwise
+        with self.explained():
+            self._spark = builder.config("spark.sql.session.timeZone", "UTC").getOrCreate()
+            # what pandas writes; Spark refuses it otherwise
+            self._spark.conf.set("spark.sql.legacy.parquet.nanosAsLong", True)
 
     def quote(self, name: str) -> str:
         return quote(name)
@@ -63,55 +88,52 @@ class SparkEngine:
         """Forget what was kept. The session stays: Spark allows one a process."""
         self._spark.catalog.clearCache()
 
-    def scan(self, source: Source, optional: Sequence[str] = ()) -> SparkScan:
-        if self._remote:  # the cluster reads buckets itself
-            files = [file.replace("s3://", "s3a://", 1) if file.startswith("s3://") else file for file in source.files]
-        else:
-            files = list(fetch(source, self._folder).files)
-        self._origins |= dict(zip(files, source.files))
-        with self._explained():
-            native = self._open(source, files, optional)
-        return SparkScan(native, source, {field.name: _kind(field.dataType) for field in native.schema.fields})
+    def scan(self, source: Source, only: Sequence[str] | None = None, optional: Sequence[str] = ()) -> SparkScan:
+        return SparkScan(self, source, open_files(source, self.folder, only, optional))
 
-    def _open(self, source: Source, files: list[str], optional: Sequence[str]) -> Any:
-        reader = self._spark.read
-        if source.format == "parquet":
-            native = reader.option("mergeSchema", True).parquet(*files)
-            for name in _nanosecond_columns(source):
+    def loaded(self, source: Source, opened: Opened) -> ParquetTable:
+        table = opened.load()
+        if source.format != "parquet":
+            return table
+        if self._remote:  # the cluster reads buckets itself
+            files = tuple(re.sub("^s3://", "s3a://", file) for file in source.files)
+        else:
+            files = fetch(source, self.folder).files
+        self._origins |= dict(zip(files, source.files))
+        return table.at(dict(zip(source.files, files)))
+
+    def part(self, table: ParquetTable, part: Part) -> Any:
+        columns = table.columns_of(part, quote, "try_validate_utf8(cast({} as string))", "cast({} as array<string>)")
+        native = self._spark.read.parquet(*map(_path, part.files))
+        for name, type_ in part.types.items():
+            if pa.types.is_timestamp(type_) and type_.unit == "ns":  # comes as a whole number
                 rounded = f"cast(floor({quote(name)} / 1000 + 0.5) as bigint)"
                 native = native.withColumn(name, functions.expr(f"timestamp_micros({rounded})"))
-            return native
-        if source.format == "jsonl":
-            native = reader.option("primitivesAsString", True).json(files)
-            for name in optional:
-                if name not in native.columns:
-                    native = native.withColumn(name, functions.lit(None).cast("string"))
-            return native.drop("_corrupt_record")
-        schema = types.StructType([types.StructField(name, types.StringType()) for name in csv_columns(source)])
-        return reader.csv(
-            files,
-            schema=schema,
-            header=source.header is None,
-            sep=source.delimiter,
-            quote='"',
-            escape='"',
-            encoding="ISO-8859-1" if source.encoding == "latin-1" else source.encoding,
-        )
+        return native.select(*[functions.expr(sql).alias(name) for name, sql in columns.items()])
+
+    def parquet(self, file: str) -> Frame:
+        return _frame(self._spark.read.parquet(_path(file)))
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """A file that Spark cannot read is the user's to mend; all else keeps its traceback."""
+    def explained(self) -> Iterator[None]:
+        """A file that Spark cannot read is the user's to mend; what else it refuses is told in its own words."""
         try:
             yield
-        except (PySparkException, Py4JError) as error:
-            found = re.search(
-                r"\[FAILED_READ_FILE[.A-Z_]*\] Encountered error while reading file (\S+?)\.?\s", str(error)
-            )
-            if found is None:
+        except Exception as error:
+            is_sparks = isinstance(error, PySparkException | Py4JError) or type(error).__module__.startswith("grpc")
+            if not is_sparks:
                 raise
-            file = found[1].removeprefix("file:").replace("///", "/")
+            text = str(error)
+            found = re.search(r"\[FAILED_READ_FILE[.A-Z_]*\] Encountered error while reading file (\S+?)\.?\s", text)
+            log.debug("Spark's error", exc_info=True)
+            if found is not None:
+                file = unquote(found[1].removeprefix("file:").replace("///", "/"))
+                file = self._origins.get(file, file)
+                raise UserError(f"{file}: cannot be read by Spark; mend or replace the file") from None
+            words = " ".join(text.partition("JVM stacktrace")[0].split())[:400]
             raise UserError(
-                f"{self._origins.get(file, file)}: cannot be read by Spark; mend or replace the file"
+                f"Spark cannot work on these tables ({type(error).__name__}: {words}); mend what it names, or take engine: "
+                "duckdb"
             ) from None
 
     def keep(self, frame: Frame) -> Frame:
@@ -120,8 +142,8 @@ class SparkEngine:
 
     def collect(self, frame: Frame) -> pa.Table:
         native: Any = frame.to_native()
-        with self._explained():
-            return native.toArrow()
+        table: pa.Table = native.toArrow()
+        return table
 
     def pack(self, frame: Frame, columns: Sequence[str], name: str) -> Frame:
         native: Any = frame.to_native()
@@ -140,8 +162,7 @@ class SparkEngine:
         chosen = [
             functions.expr(f"percentile_disc({share}) within group (order by {quote(column)})") for share in shares
         ]
-        with self._explained():
-            row = native.agg(*[column.alias(f"p{i}") for i, column in enumerate(chosen)]).collect()[0]
+        row = native.agg(*[column.alias(f"p{i}") for i, column in enumerate(chosen)]).collect()[0]
         return [float(value) for value in row]
 
     def write(self, frame: Frame, path: Path, order_by: Sequence[str]) -> None:
@@ -149,8 +170,7 @@ class SparkEngine:
         native: Any = frame.to_native()
         parts = path.with_name(f".{path.name}.parts")
         keys = [functions.col(quote(name)).asc_nulls_last() for name in order_by]
-        with self._explained():
-            native.orderBy(*keys).write.parquet(str(parts))
+        native.orderBy(*keys).write.parquet(str(parts))
         files = sorted(parts.glob("*.parquet"))
         schema = pq.read_schema(files[0]).remove_metadata()
         with pq.ParquetWriter(path, schema, compression="zstd") as writer:
@@ -170,19 +190,19 @@ def quote(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
-def _nanosecond_columns(source: Source) -> list[str]:
-    with reaching(source.files[0]), open_file(source.files[0]) as stream:
-        schema = pq.read_schema(stream)
-    return [field.name for field in schema if pa.types.is_timestamp(field.type) and field.type.unit == "ns"]
+def _path(file: str) -> str:
+    """A file's name; one that holds a glob's signs still means itself."""
+    return re.sub(r"([\\\[\]{}*?])", r"\\\1", file)
 
 
-def _kind(type_: Any) -> Kind:
-    if isinstance(type_, types.ArrayType):
-        return "list" if isinstance(type_.elementType, types.StringType) else "other"
-    if isinstance(type_, types.TimestampType | types.TimestampNTZType | types.DateType):
-        return "time"
-    if isinstance(type_, types.IntegralType):
-        return "whole"
-    if isinstance(type_, types.NumericType):
-        return "number"
-    return "text" if isinstance(type_, types.StringType | types.BooleanType | types.NullType) else "other"
+def _check_reachable(remote: str) -> None:
+    """Spark's own client would ask an address that does not answer for many minutes."""
+    address = urlsplit(remote.partition(";")[0])
+    if address.scheme != "sc" or not address.hostname:
+        raise UserError(f"spark_remote: {remote!r} is no address of Spark Connect; the form is sc://host:port")
+    try:
+        socket.create_connection((address.hostname, address.port or CONNECT_PORT), REACH_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"spark_remote: {remote}: nothing answers there ({error}); start the server or mend the address"
+        ) from None

@@ -61,11 +61,17 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "test_share": ({"test_share": 0.2}, "test_share is read only with split: global_time"),
     "max_tied_share": ({"max_tied_share": 0.2, "split": "global_time"}, "read only with split: leave_last_out"),
 }
+ROWS = "".join(f"{event['user_id']},{event['item_id']},{event['timestamp']}\n" for event in EVENTS)
+OF_TEXT: dict[str, tuple[bytes, dict[str, Any]]] = {  # setting -> a file that cannot be read without it
+    "header": (ROWS.encode(), {"header": {"interactions": ["user_id", "item_id", "timestamp"]}}),
+    "encoding": (f"user_id,item_id,timestamp\ncafé,i1,1600000000\n{ROWS}".encode("latin-1"), {"encoding": "latin-1"}),
+    "quotes": (f'user_id,item_id,timestamp\n"u,i1,1600000000\n{ROWS}'.encode(), {"quotes": False}),
+}
 OF_THE_ENGINE = {"engine": "spark", "memory_limit_gb": 2.5, "spark_remote": "sc://host:15002"}
 
 
 def test_no_setting_is_forgotten():
-    tested = {*CHANGES, *STOPS, *REFUSED, *OF_THE_ENGINE, "max_tied_share"}
+    tested = {*CHANGES, *STOPS, *REFUSED, *OF_TEXT, *OF_THE_ENGINE, "max_tied_share"}
     assert tested == set(PreprocessSettings.model_fields)
 
 
@@ -90,6 +96,15 @@ def test_a_changed_setting_stops_the_stage(run, setting: str, tmp_path):
     run(EVENTS, ITEMS)
     with pytest.raises(UserError, match=message):
         run(EVENTS, ITEMS, output=tmp_path / "after", **change)
+
+
+@pytest.mark.parametrize("setting", OF_TEXT)
+def test_a_text_file_is_read_as_it_is_said_to_be(run, setting: str, tmp_path):
+    content, said = OF_TEXT[setting]
+    (tmp_path / "log.csv").write_bytes(content)
+    with pytest.raises(UserError, match=rf"log\.csv: .*preprocess\.{setting}="):
+        run(tmp_path / "log.csv", ITEMS)
+    assert run(tmp_path / "log.csv", ITEMS, **said).facts["counts"]["rows"] == content.count(b",16000000")
 
 
 @pytest.mark.parametrize("setting", REFUSED)

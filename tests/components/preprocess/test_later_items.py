@@ -39,6 +39,8 @@ def test_the_text_is_that_of_preprocess(tmp_path):
         ("a,One\nb,\n", r"row 1 \[item_id=b\] has no title, attributes or description"),
         ("".join(f"i{n},\n" for n in range(5)), r"row 0 .*, row 1 .*, row 2 .* \(and 2 more\) has no title"),
         ("", "has no rows"),
+        ("a,One\nb\n", r"row 1 \[b\] has the wrong number of columns; mend the row"),
+        ("12,One\n12.0,Two\n", r"row 0 \[item_id=12\], row 1 \[item_id=12\] occurs more than once"),
     ],
 )
 def test_faults_name_the_row(tmp_path, rows, message):
@@ -59,3 +61,11 @@ def test_other_names_and_ignored_columns(tmp_path, caplog):
 
 def _plain():
     return PreprocessSettings()
+
+
+def test_texts_are_read_as_preprocess_reads_them(tmp_path):
+    items = write(tmp_path / "items.csv", "item_id,title,attributes\n7.0,Tea &amp; milk,\"['hot', 'drink']\"\n")
+    (found,) = read_new_items(items, _plain()).to_pylist()
+    assert found == {
+        "item_id": "7", "title": "Tea & milk", "attributes": ["hot", "drink"], "text": "Tea & milk | hot, drink"
+    }  # fmt: skip

@@ -39,8 +39,16 @@ def with_values(table: list[dict[str, Any]], **values: Any) -> list[dict[str, An
         ({}, {"columns": {"event": "action"}}, "columns.event: there is no column 'action'"),
         ({}, {"columns": {"colour": "x"}}, "columns.colour: is none of our columns; they are attributes, description"),
         ({}, {"event_weights": {"rating": 2}}, "event_weights.rating: a rating's weight is its value"),
-        ({"interactions": with_values(EVENTS, timestamp=[1])}, {}, "column 'timestamp' holds lists or records"),
-        ({"items": with_values(ITEMS, title={"en": "x"})}, {}, "column 'title' holds lists or records"),
+        (
+            {"interactions": with_values(EVENTS, timestamp=[1])},
+            {},
+            "column 'timestamp' holds lists, records or lengths of time",
+        ),
+        (
+            {"items": with_values(ITEMS, title={"en": "x"})},
+            {},
+            "column 'title' holds lists, records or lengths of time",
+        ),
         (
             {"interactions": with_values(EVENTS, timestamp="yesterday")},
             {},
@@ -83,12 +91,16 @@ def test_one_message_and_nothing_left(run, tmp_path: Path, tables, settings, mes
         (
             "events.csv",
             b"user_id,item_id,timestamp\nu,a,1,what,is,this\n",
-            "events.csv: cannot be read: .*CSV Error on Line: 2",
+            r"events.csv: 1 of 1 rows cannot be used \(wrong number of columns: 1\), for example row 0 \[u,a,1,what,is,this\]",
         ),
-        ("events.csv", b"user_id,item_id,timestamp\n\xff\xfe\xff,a,1\n", "events.csv: cannot be read"),
+        (
+            "events.csv",
+            b"user_id,item_id,timestamp\nu\xe9,a,1\n",
+            "events.csv: line 2 is not UTF-8; as latin-1 it reads 'ué,a,1'",
+        ),
         ("events.csv.gz", gzip.compress(os.urandom(4000).hex().encode())[:3000], "events.csv.gz"),
         ("events.parquet", b"PAR1 and then nothing", "events.parquet: cannot be read"),
-        ("events.jsonl", b"no json\n" * 9, "events.jsonl: has no column 'user_id'"),
+        ("events.jsonl", b"no json\n" * 9, "events.jsonl: is not JSON Lines: its first line is 'no json'"),
     ],
 )
 def test_files_that_are_broken(run, tmp_path: Path, name: str, content: bytes, message: str):
@@ -110,7 +122,11 @@ def test_broken_json_lines_are_rejected_one_by_one(run, tmp_path: Path):
     lines = [f'{{"user_id": "u", "item_id": "{item}", "timestamp": {n}}}' for n, item in enumerate("abc")]
     (tmp_path / "events.jsonl").write_text("\n".join([*lines[:2], '{"user_id": "u", "it', lines[2]]) + "\n")
     prepared = run(str(tmp_path / "events.jsonl"), ITEMS, max_rejected_share=0.3)
-    assert prepared.facts["rejected"] == {"null id": 1}
+    assert prepared.facts["rejected"] == {"not a JSON object": 1}
+    rejected = pq.read_table(prepared.artifact.file("rejected.parquet")).to_pylist()
+    assert rejected == [
+        {"table": "interactions", "row": 2, "reason": "not a JSON object", "content": '{"user_id": "u", "it'}
+    ]
     assert prepared.item_codes.tolist() == [0, 1, 2]
 
 
@@ -119,3 +135,50 @@ def test_a_failed_run_leaves_the_former_result(run, tmp_path: Path):
     with pytest.raises(UserError):
         run(with_values(EVENTS, item_id="zzz"), ITEMS)
     assert PreparedDataset(tmp_path / "prepared").train_digest() == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"min_rating": 9},
+            "none of 3 rows is left (rating below min_rating: 3): min_rating 9 leaves ratings below it out",
+        ),
+        (
+            {"min_rating": 4},
+            "no event is left for train (left out before: rating below min_rating: 2); each user needs three events",
+        ),
+        (
+            {"min_item_count": 7},
+            "no event is left for train (left out before: of items below min_item_count 7: 3); each user needs",
+        ),
+        ({"encoding": "latin-1"}, "encoding is latin-1, but no table is a text file; take it out"),
+        ({"quotes": False}, "quotes is False, but no table is a CSV file; take it out"),
+        ({"encoding": "latin-x"}, "there is no text encoding 'latin-x'"),
+    ],
+)
+def test_a_setting_that_leaves_nothing_or_does_nothing_is_named(run, settings: dict[str, Any], message: str):
+    rated = [row | {"value": n + 2} for n, row in enumerate(EVENTS)]
+    with pytest.raises(UserError, match=re.escape(message)):
+        run(rated, ITEMS, **settings)
+
+
+def test_a_limit_for_ratings_needs_ratings(run):
+    with pytest.raises(
+        UserError, match=r"min_rating is 4, but .*interactions\.parquet has no column 'value' \(found: "
+    ):
+        run(EVENTS, ITEMS, min_rating=4)
+
+
+def test_short_rows_of_items_are_rejected_and_never_items(run, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    rows = "".join(f"{name},{name}\n" for name in "abcdefghijklmnopqrst")
+    (tmp_path / "items.csv").write_text("item_id,title\n" + rows + "broken over\n" + "x,y,z\n")
+    prepared = run(EVENTS, str(tmp_path / "items.csv"))
+    assert prepared.item_ids == list("abcdefghijklmnopqrst")
+    assert prepared.facts["rejected"] == {"items: wrong number of columns": 2}
+    rejected = pq.read_table(prepared.artifact.file("rejected.parquet")).to_pylist()
+    assert [(row["table"], row["row"], row["content"]) for row in rejected] == [
+        ("items", 20, "broken over"),
+        ("items", 21, "x,y,z"),
+    ]
+    assert "2 of 22 rows are left out (wrong number of columns: 2), for example row 20 [broken over]" in caplog.text

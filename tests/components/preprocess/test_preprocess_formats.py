@@ -98,6 +98,44 @@ def test_json_keys_that_come_late_are_seen(run, tmp_path: Path):
     assert prepared.weights[-1] == 5.0
 
 
+def test_attributes_in_whatever_form_they_are_written(run, engine: str, tmp_path: Path):
+    events = [{"user_id": "u", "item_id": name, "timestamp": n} for n, name in enumerate("abcd")]
+    written = ["home|red", '["home", "red"]', "['home', 'red']", "['home' 'red']"]
+    items = [{"item_id": name, "title": "t", "attributes": text} for name, text in zip("abcd", written)]
+    prepared = run(events, items, engine=engine)
+    assert prepared.item_attributes == [["home", "red"]] * 4
+    mixed = [
+        {"item_id": name, "title": "t", "attributes": text} for name, text in zip("abcd", [["x", 1], "x|y", None, []])
+    ]
+    assert run(events, lines(tmp_path / "i.jsonl", mixed), engine=engine).item_attributes == [
+        ["x", "1"],
+        ["x", "y"],
+        [],
+        [],
+    ]
+
+
+def test_users_lists_written_as_text(run, tmp_path: Path):
+    events = [{"user_id": "u", "item_id": name, "timestamp": n} for n, name in enumerate("abc")]
+    users = tmp_path / "users.csv"
+    users.write_text("user_id,likes,motto\nu,\"['x', 'y &amp; z']\",[sic] yes\nv,[],no\n")
+    prepared = run(events, [{"item_id": name, "title": name} for name in "abc"], str(users))
+    assert prepared.user_attributes == [["likes=x", "likes=y &amp; z", "motto=[sic] yes"], ["motto=no"]]
+
+
+def test_html_is_decoded_once_in_texts_and_never_in_ids(run, engine: str):
+    names = ["a&amp;b", "a&b", "c"]
+    events = [{"user_id": "u", "item_id": name, "timestamp": n} for n, name in enumerate(names)]
+    items = [
+        {"item_id": name, "title": "Tea &amp;amp; milk", "description": "caf&eacute;", "attributes": ["R&amp;D"]}
+        for name in names
+    ]
+    prepared = run(events, items, engine=engine)
+    assert prepared.item_ids == ["a&amp;b", "a&b", "c"]
+    assert prepared.titles[0] == "Tea &amp; milk"
+    assert prepared.item_texts[0] == "Tea &amp; milk | R&D | café"
+
+
 def test_tables_in_a_bucket(run, monkeypatch: pytest.MonkeyPatch):
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()

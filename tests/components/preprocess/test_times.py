@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from longtail.components.preprocess.times import microseconds
-from longtail.tables.engine import Kind
 from longtail.tables.engines import open_engine
+from longtail.tables.kinds import Kind
 from longtail.tables.sources import find
 
 ITEMS = [{"item_id": name, "title": name} for name in "abcdefghijklmnopqrst"]
