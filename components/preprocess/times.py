@@ -30,13 +30,14 @@ def microseconds(column: str, kind: Kind) -> str:
     """
     if kind == "time":
         return f"unix_micros(try_cast({column} as timestamp))"
+    # try_cast: DuckDB takes a NaN to lie where the file's statistics, which leave NaN out, say that all numbers do
     whole = kind == "whole"  # whole numbers stay so: faster, and exact
     number = f"try_cast({column} as {'bigint' if whole else 'double'})"
     cases = []
     for factor, limit in ((SECOND, 10**11), (1000, 10**14), (1, 10**17)):
-        scaled = f"{number} * {factor}" if whole else f"cast(floor({number} * {factor} + 0.5) as bigint)"
+        scaled = f"{number} * {factor}" if whole else f"try_cast(floor({number} * {factor} + 0.5) as bigint)"
         cases.append(f"when {number} between -{limit} and {limit} then {scaled}")
-    cases.append(f"when abs({number} / 1e3) < 9e15 then cast(floor({number} / 1e3 + 0.5) as bigint)")
+    cases.append(f"when abs({number} / 1e3) < 9e15 then try_cast(floor({number} / 1e3 + 0.5) as bigint)")
     if kind != "text":
         return f"case {' '.join(cases)} end"
     date = f"nullif(regexp_extract(trim({column}), '{ISO}', 0), '')"

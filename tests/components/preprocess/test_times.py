@@ -105,6 +105,13 @@ def test_parquet_types(engine: str, tmp_path: Path):
     assert [found[f"c{n}"] for n, (_, expected) in enumerate(PARQUET) if expected is None] == [[None], [None]]
 
 
+def test_a_nan_among_times(engine: str, tmp_path: Path):
+    """Parquet's statistics leave NaN out."""
+    pq.write_table(pa.table({"n": [0, 1, 2], "time": [1600000000.5, float("nan"), 1.6e18]}), tmp_path / "log.parquet")
+    found = read(engine, tmp_path / "log.parquet", {}, tmp_path)["time"]
+    assert found == [1600000000_500000, None, 1600000000_000000]
+
+
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
 def test_a_column_of_mixed_texts_is_read_row_by_row(run, ending: str, tmp_path: Path):
     """Also where the first rows of JSON Lines look like whole seconds."""
