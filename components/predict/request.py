@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
+from longtail.contracts.ids import canonical_id
 from longtail.system.kserve_sdk import kserve
 
 InvalidInput = kserve.errors.InvalidInput
@@ -27,15 +28,34 @@ class Instance(BaseModel):
     interests: str | None = Field(None, max_length=MAX_INTERESTS)
     k: int | None = Field(None, ge=1)
 
+    @field_validator("history", "attributes", mode="before")
+    @classmethod
+    def _null_is_left_out(cls, given: Any) -> Any:
+        for place, item in enumerate(given) if isinstance(given, list) else ():
+            if item is None or (isinstance(item, str) and canonical_id(item) is None):
+                raise ValueError(f"number {place} is {'null' if item is None else 'blank'}; leave it out")
+        return [] if given is None else given
+
     @field_validator("attributes", mode="before")
     @classmethod
     def _object_becomes_list(cls, given: Any) -> Any:
         if not isinstance(given, dict):
             return given
-        for name, value in given.items():
-            if not isinstance(value, str | int) or isinstance(value, bool):
-                raise ValueError(f"{name} must be a text or a whole number")
-        return [f"{name}={value}" for name, value in given.items()]
+        return [f"{name}={_value(name, value)}" for name, value in given.items()]
+
+    @field_validator("interests")
+    @classmethod
+    def _blank_is_none(cls, given: str | None) -> str | None:
+        return given if given and given.strip() else None
+
+
+def _value(name: str, value: Any) -> str:
+    """An attribute's value as preprocess writes it: 2.0 is 2."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise ValueError(f"{name} is {'null' if value is None else 'blank'}; leave it out")
+    if isinstance(value, bool) or not isinstance(value, str | int | float) or canonical_id(value) is None:
+        raise ValueError(f"{name} must be a text or a number")
+    return value if isinstance(value, str) else str(canonical_id(value))
 
 
 def instances_of_v1(payload: Any) -> list[Instance]:
@@ -79,7 +99,7 @@ def _parse(rows: list[Any], source: str) -> list[Instance]:
     for number, row in enumerate(rows):
         if not isinstance(row, dict):
             raise InvalidInput(
-                f"{source}[{number}] is a {type(row).__name__}; give an object such as {{'history': []}}"
+                f"{source}[{number}] is {'null' if row is None else f'a {type(row).__name__}'}; give an object such as {{'history': []}}"
             )
         try:
             instances.append(Instance.model_validate(row))

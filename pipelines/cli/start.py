@@ -11,6 +11,7 @@ import typer
 from longtail.contracts.artifacts import results_of
 from longtail.contracts.decision import load_decision
 from longtail.contracts.errors import GATE_EXIT_CODE, UserError
+from longtail.contracts.ids import canonical_id
 from longtail.pipelines.cli.options import (
     Champion,
     Config,
@@ -29,6 +30,7 @@ from longtail.pipelines.cli.results import read_evaluation, table, whole_history
 if TYPE_CHECKING:
     from longtail.contracts.prepared import PreparedDataset
     from longtail.scoring.bundle import Bundle
+    from longtail.scoring.recommender import Recommender
 
 SHOWN = 5  # examples in messages
 
@@ -138,9 +140,9 @@ def recommend(
 
     recommender = Recommender.load(folder)
     loaded = recommender.bundle
-    ids = [text.strip() for text in history.split(",") if text.strip()] if history else []
+    ids = [item for text in (history or "").split(",") if (item := canonical_id(text))]
     attributes = list(attribute or [])
-    _check_attributes(attributes, loaded)
+    _check_attributes(attributes, recommender)
     if user is not None and run is not None:
         ids, known = _of_user(PreparedDataset(results_of(run) / "prepared"), user, run)
         attributes = attributes or known
@@ -157,6 +159,7 @@ def recommend(
 
 def _of_user(prepared: "PreparedDataset", user: str, run: Path) -> tuple[list[str], list[str]]:
     """Item ids of the user's whole history, and the attributes."""
+    user = canonical_id(user) or user
     if user not in prepared.user_ids:
         raise UserError(
             f"--user: {user!r} is not among the {len(prepared.user_ids):,} users of {run} "
@@ -176,8 +179,8 @@ def _check_history(given: Sequence[str], bundle: "Bundle") -> None:
             )
 
 
-def _check_attributes(given: Sequence[str], bundle: "Bundle") -> None:
+def _check_attributes(given: Sequence[str], recommender: "Recommender") -> None:
     for name in given:
-        if name not in bundle.attributes:
-            known = ", ".join(bundle.attributes[: 4 * SHOWN]) or "none: it was trained without --users"
+        if name not in recommender.attributes:
+            known = ", ".join(recommender.bundle.attributes[: 4 * SHOWN]) or "none: it was trained without --users"
             raise UserError(f"--attribute {name}: is not known to the bundle, which knows {known}")

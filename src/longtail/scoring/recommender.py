@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 
 from longtail.contracts.artifacts import results_of
 from longtail.contracts.errors import UserError
+from longtail.contracts.ids import canonical_id
 from longtail.registry.champion import champion_folder
 from longtail.scoring.bundle import Bundle, load_bundle
+from longtail.scoring.known_attributes import KnownAttributes
 from longtail.scoring.query import Query
 from longtail.scoring.reasons import Reasons
 from longtail.scoring.scorer import Scorer
@@ -30,7 +32,7 @@ DEFAULT_K = 10
 MAX_HISTORY = 10_000  # item ids that are read of a history, the latest ones
 PIECE_SCORES = 4_000_000  # scores of several users that are there at one time, 16 MB; those of one user at least
 
-Attributes = Mapping[str, str | int] | Sequence[str]  # {name: value}, or ``name=value`` texts
+Attributes = Mapping[str, str | int | float] | Sequence[str]  # {name: value}, or ``name=value`` texts
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ class Recommender:
 
     Raises:
         UserError: ``max_k`` is less than the items that who names no number gets.
+
+    ``attributes``: those of users that the bundle knows.
     """
 
     def __init__(self, bundle: Bundle, threads: int = 0, max_k: int | None = None) -> None:
@@ -82,6 +86,7 @@ class Recommender:
         self._scorer = Scorer(bundle, threads)
         self._reasons = Reasons(self._scorer)
         self._codes = {item: code for code, item in enumerate(bundle.item_ids)}
+        self.attributes = KnownAttributes(bundle.attributes)
 
     @classmethod
     def load(cls, place: str | os.PathLike[str], threads: int = 0) -> "Recommender":
@@ -122,7 +127,7 @@ class Recommender:
             Answer(
                 items=items[:k],
                 segment=str(segment),
-                unknown_items=[item for item in latest(one.history) if item not in self._codes],
+                unknown_items=[item for item in latest(one.history) if canonical_id(item) not in self._codes],
                 unknown_attributes=[name for name in query.attributes if name not in self._scorer.attributes],
             )
             for one, query, segment, items, k in zip(
@@ -147,10 +152,11 @@ class Recommender:
             raise UserError("this model cannot read interests; leave the key out")
 
     def query(self, asked: Asked) -> Query:
-        """The question in codes; items that the catalogue does not hold are left out."""
-        codes = [self._codes[item] for item in latest(asked.history) if item in self._codes]
+        """The question in codes; items that the catalogue does not hold are left out, numbers in their bands."""
+        codes = [self._codes[known] for item in latest(asked.history) if (known := canonical_id(item)) in self._codes]
         given = asked.attributes
         names = [f"{name}={value}" for name, value in given.items()] if isinstance(given, Mapping) else list(given)
+        names = [self.attributes.find(name) for name in names]
         return Query(np.array(codes, dtype=np.int32), names, asked.interests)
 
     def best(self, queries: Sequence[Query], k: int) -> list[list[Recommendation]]:

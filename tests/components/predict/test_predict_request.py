@@ -28,6 +28,16 @@ def test_whatever_a_user_of_the_data_has_may_be_asked():
     assert len(instances_of_v2(v2([json.dumps(given)]))[0].attributes) == 200
 
 
+def test_null_and_blank_are_as_if_left_out():
+    nulls = {"history": None, "attributes": None, "interests": " ", "k": None}
+    assert instances_of_v1({"instances": [nulls]}) == [Instance()]
+
+
+def test_numbers_of_attributes_are_written_as_preprocess_writes_them():
+    given = {"instances": [{"attributes": {"age": 25.0, "half": 0.5, "big": 2**60 + 1, "size": "007"}}]}
+    assert instances_of_v1(given)[0].attributes == ["age=25", "half=0.5", f"big={2**60 + 1}", "size=007"]
+
+
 def test_a_body_without_a_json_content_type_is_read_all_the_same():
     assert instances_of_v1(b'{"instances": [{"history": ["a"]}]}') == [Instance(history=["a"])]
     with pytest.raises(InvalidInput, match="the body is not JSON"):
@@ -61,10 +71,18 @@ def test_v2_elements_are_instances_as_text_or_bytes():
             r"instances\[0\].history\[1\]: input should be a valid string \(given: '7'\)",
         ),
         (
-            {"instances": [{"history": ["a"] * 1001 + [""]}]},
-            r"instances\[0\].history\[1001\]: string should have at least 1",
+            {"instances": [{"history": ["a"] * 1001 + [7]}]},
+            r"instances\[0\].history\[1001\]: input should be a valid string",
         ),
-        ({"instances": [{"attributes": {"a": [1]}}]}, r"instances\[0\].attributes: a must be a text or a whole number"),
+        ({"instances": [{"attributes": {"a": [1]}}]}, r"instances\[0\].attributes: a must be a text or a number"),
+        ({"instances": [{"history": ["a", None]}]}, r"instances\[0\].history: number 1 is null; leave it out"),
+        ({"instances": [{"history": [" "]}]}, r"instances\[0\].history: number 0 is blank; leave it out"),
+        ({"instances": [{"attributes": {"age": None}}]}, r"instances\[0\].attributes: age is null; leave it out"),
+        ({"instances": [{"attributes": {"age": " "}}]}, r"instances\[0\].attributes: age is blank; leave it out"),
+        ({"instances": [{"attributes": ["a=b", None]}]}, r"instances\[0\].attributes: number 1 is null"),
+        ({"instances": [{"attributes": {"age": float("nan")}}]}, "age must be a text or a number"),
+        ({"instances": [{"attributes": {"age": True}}]}, "age must be a text or a number"),
+        ({"instances": [None]}, r"instances\[0\] is null; give an object"),
         ({"instances": [{"attributes": "a=b"}]}, r"instances\[0\].attributes: input should be a valid list"),
         ({"instances": [{"interests": 5}]}, r"instances\[0\].interests: input should be a valid string \(given: '5'\)"),
         (
