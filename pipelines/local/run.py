@@ -20,7 +20,7 @@ from longtail.contracts.settings_base import places, with_places
 from longtail.pipelines.local.containers import image_id, request
 from longtail.pipelines.local.run_folder import adopt, check_results, publish
 from longtail.pipelines.local.runner import Execution, run_pipeline
-from longtail.pipelines.parameters import INPUTS, STAGES, arguments, champion_of
+from longtail.pipelines.parameters import INPUTS, STAGES, arguments, champion_of, refuse_placeholder
 from longtail.pipelines.run_settings import RunSettings
 from longtail.registry.bundles import POINTER
 from longtail.registry.champion import REGISTRY, bundle_of_run, bundle_today
@@ -60,6 +60,7 @@ def run_local(inputs: RunInputs, pipeline: str = PIPELINE) -> None:
     """
     image = image_id(inputs.image) if inputs.image else None
     settings = _with_whole_paths(inputs.settings)
+    refuse_placeholder("--out", str(inputs.out.absolute()))
     with about("--out"):
         check_results(inputs.out)
         work = make_folder(inputs.out / ".work")
@@ -113,11 +114,11 @@ def _arguments(inputs: RunInputs, settings: RunSettings, work: Path) -> dict[str
     return arguments(
         _place(inputs.interactions),
         _place(inputs.items),
-        _place(inputs.users) if inputs.users else None,
+        None if inputs.users is None else _place(inputs.users),
         settings,
         _champion(bundle_of_run(champion, inputs.override), work) if champion else None,
         str(work / "checkpoints"),
-        _place(inputs.incumbent) if inputs.incumbent else None,
+        None if inputs.incumbent is None else _place(inputs.incumbent),
     )
 
 
