@@ -1,6 +1,6 @@
 """The pipeline: two tables in, an evaluated and served recommender out.
 
-    fingerprint -> preprocess -> finetune -> distill -> evaluate -> (the gate passed?) deploy
+    fingerprint -> preprocess -> finetune -> distill -> evaluate -> refresh -> (the gate passed?) deploy
 
 The fingerprint of the input data is never cached and is part of preprocess' cache key, so new data behind an unchanged
 URI does the work again; with it goes the bundle that is the champion today, which is part of
@@ -20,6 +20,7 @@ from longtail.components.distill.component import distill
 from longtail.components.evaluate.component import evaluate
 from longtail.components.finetune.component import finetune
 from longtail.components.preprocess.component import fingerprint, preprocess
+from longtail.components.refresh.component import refresh
 from longtail.pipelines.resources import CHECKPOINTS, Resources, apply, mount_claims, use_secrets
 from longtail.pipelines.run_settings import RunSettings
 
@@ -27,10 +28,11 @@ PIPELINE = "longtail-activation"
 
 
 class Results(NamedTuple):
-    """What the pipeline hands out beside the service."""
+    """What the pipeline hands out beside the service. bundle: what is served; measured: what evaluate saw."""
 
     prepared: dsl.Dataset
     teacher: dsl.Model
+    measured: dsl.Model
     bundle: dsl.Model
     evaluation: dsl.Artifact
 
@@ -51,6 +53,7 @@ def build_pipeline(resources: Resources | None = None, image: str | None = None)
         finetune_settings: str = defaults.finetune.canonical(),
         distill_settings: str = defaults.distill.canonical(),
         evaluate_settings: str = defaults.evaluate.canonical(),
+        refresh_settings: str = defaults.refresh.canonical(),
         deploy_settings: str = defaults.deploy.canonical(),
         seed: int = defaults.seed,
         champion: str = "",
@@ -67,7 +70,7 @@ def build_pipeline(resources: Resources | None = None, image: str | None = None)
         teacher = ask(
             finetune(**training, settings=finetune_settings, checkpoints=reached("finetune", checkpoints)), "finetune"
         ).outputs["teacher"]
-        bundle = ask(
+        measured = ask(
             distill(
                 **training, teacher=teacher, settings=distill_settings, checkpoints=reached("distill", checkpoints)
             ),
@@ -77,7 +80,7 @@ def build_pipeline(resources: Resources | None = None, image: str | None = None)
             evaluate(
                 **training,
                 teacher=teacher,
-                bundle=bundle,
+                bundle=measured,
                 settings=evaluate_settings,
                 champion=digest.outputs["bundle"],
                 incumbent=incumbent,
@@ -85,13 +88,17 @@ def build_pipeline(resources: Resources | None = None, image: str | None = None)
             ),
             "evaluate",
         )
+        served = ask(
+            refresh(prepared=prepared, bundle=measured, passed=evaluated.outputs["Output"], settings=refresh_settings),
+            "refresh",
+        ).outputs["served"]
         # the unnamed output: kfp.local 2.17 finds no named one in a condition, and then silently takes it as False
         with dsl.If(evaluated.outputs["Output"] == True, name="gate-passed"):  # noqa: E712  (kfp overloads ==)
-            served = ask(
-                deploy(bundle=bundle, evaluation=evaluated.outputs["evaluation"], settings=deploy_settings), "deploy"
+            service = ask(
+                deploy(bundle=served, evaluation=evaluated.outputs["evaluation"], settings=deploy_settings), "deploy"
             )
-            served.set_caching_options(False)
-        return Results(prepared, teacher, bundle, evaluated.outputs["evaluation"])
+            service.set_caching_options(False)
+        return Results(prepared, teacher, measured, served, evaluated.outputs["evaluation"])
 
     return activation
 

@@ -4,7 +4,7 @@ from longtail.contracts.errors import UserError
 from longtail.pipelines.run_settings import RunSettings
 from longtail.registry.champion import REGISTRY
 
-STAGES = ("fingerprint", "preprocess", "finetune", "distill", "evaluate", "deploy")
+STAGES = ("fingerprint", "preprocess", "finetune", "distill", "evaluate", "refresh", "deploy")
 INPUTS = ("interactions", "items", "users", "champion", "incumbent")  # that name what is read
 
 PLACEHOLDER = "{{$"

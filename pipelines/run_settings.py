@@ -10,6 +10,7 @@ from longtail.components.distill.settings import DistillSettings
 from longtail.components.evaluate.settings import EvaluateSettings
 from longtail.components.finetune.settings import FinetuneSettings
 from longtail.components.preprocess.settings import PreprocessSettings
+from longtail.components.refresh.settings import RefreshSettings
 from longtail.contracts.settings_base import Settings, parse, read_document
 
 
@@ -23,6 +24,7 @@ class RunSettings(Settings):
     finetune: FinetuneSettings = FinetuneSettings()
     distill: DistillSettings = DistillSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
+    refresh: RefreshSettings = RefreshSettings()
     deploy: DeploySettings = DeploySettings()
 
     @model_validator(mode="after")

@@ -102,9 +102,20 @@ def deploy(bundle: dsl.Input[dsl.Model], settings: str, service: dsl.Output[dsl.
     (folder / "inferenceservice.yaml").write_text((Path(bundle.path) / "learnt.txt").read_text())
 
 
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def refresh(bundle: dsl.Input[dsl.Model], passed: bool, settings: str, served: dsl.Output[dsl.Model]) -> None:
+    import shutil
+    from pathlib import Path
+
+    shutil.copytree(bundle.path, served.path)
+    if passed:
+        (Path(served.path) / "refreshed.txt").write_text("all events")
+
+
 class Results(NamedTuple):
     prepared: dsl.Dataset
     teacher: dsl.Model
+    measured: dsl.Model
     bundle: dsl.Model
     evaluation: dsl.Artifact
 
@@ -119,6 +130,7 @@ def build(image):
         finetune_settings: str,
         distill_settings: str,
         evaluate_settings: str,
+        refresh_settings: str,
         deploy_settings: str,
         seed: int,
         champion: str,
@@ -135,10 +147,12 @@ def build(image):
         teacher = here(
             finetune(prepared=prepared, settings=finetune_settings, seed=seed, checkpoints=checkpoints)
         ).output
-        bundle = here(distill(prepared=prepared, teacher=teacher, settings=distill_settings, seed=seed)).output
-        evaluated = here(evaluate(bundle=bundle, settings=evaluate_settings, champion=champion))
+        measured = here(distill(prepared=prepared, teacher=teacher, settings=distill_settings, seed=seed)).output
+        evaluated = here(evaluate(bundle=measured, settings=evaluate_settings, champion=champion))
+        passed = evaluated.outputs["Output"]
+        served = here(refresh(bundle=measured, passed=passed, settings=refresh_settings)).output
         with dsl.If(evaluated.outputs["Output"] == True):  # noqa: E712
-            here(deploy(bundle=bundle, settings=deploy_settings)).set_caching_options(False)
-        return Results(prepared, teacher, bundle, evaluated.outputs["evaluation"])
+            here(deploy(bundle=served, settings=deploy_settings)).set_caching_options(False)
+        return Results(prepared, teacher, measured, served, evaluated.outputs["evaluation"])
 
     return stub

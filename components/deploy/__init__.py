@@ -1,1 +1,1 @@
-"""Stage 5: Student bundle -> InferenceService, smoke-tested."""
+"""Stage 6: Student bundle -> InferenceService, smoke-tested."""

@@ -1,4 +1,4 @@
-"""Deploy: prove on the real server that a bundle answers as it was evaluated, write its manifests, and roll it out."""
+"""Deploy: prove on the real server that a bundle answers as it does here, to the evaluated users, write its manifests, and roll it out."""
 
 import json
 from pathlib import Path
@@ -17,6 +17,8 @@ from longtail.registry.opening import open_registry
 from longtail.rollout.inference_service import inference_service, predictor
 from longtail.rollout.kubernetes_api import connect
 from longtail.rollout.roll_out import roll_out
+from longtail.scoring.expected import expected_answers
+from longtail.scoring.recommender import Asked, Recommender
 
 
 def deploy(bundle: str, evaluation: str, output: str, settings: DeploySettings, override: str | None = None) -> None:
@@ -31,12 +33,14 @@ def deploy(bundle: str, evaluation: str, output: str, settings: DeploySettings, 
         RuntimeError: the server ended by itself.
     """
     check_place(output, DEPLOYMENT)
-    read_artifact(bundle, BUNDLE)
+    refreshed = "refreshed" in read_artifact(bundle, BUNDLE).facts
     mode = "Standard" if settings.mode == "auto" else settings.mode
     _manifests(bundle, None, mode, settings)  # settings that KServe would ignore are refused before any work
     golden = _golden(evaluation)[: settings.golden_users]
     if override is None:
         check_passed(evaluation, bundle)
+    if refreshed:  # it has learnt from later events than what was evaluated, and answers otherwise
+        golden = expected_answers(Recommender.load(bundle), [Asked(of["history"], of["attributes"]) for of in golden])
     decision = Path(evaluation) / DECISION
     facts = {"settings": settings.model_dump(mode="json"), "override": override}
     with write_artifact(output, DEPLOYMENT, facts) as folder:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from longtail.contracts.prepared import PreparedDataset, Targets
 from longtail.contracts.segments import SEGMENTS
+from longtail.scoring.expected import expected_answers
 from longtail.scoring.recommender import Asked, Recommender
 
 GOLDEN_PER_SEGMENT = 4
@@ -24,12 +25,4 @@ def golden(
     if not (segments == SEGMENTS[0]).any():
         first = targets.users[:GOLDEN_PER_SEGMENT]
         asked = [Asked(attributes=data.user_attributes[user]) for user in first] + asked
-    return [
-        {
-            "history": list(one.history),
-            "attributes": list(one.attributes),
-            "expected": [recommendation.item_id for recommendation in answer.items],
-            "scores": [recommendation.score for recommendation in answer.items],
-        }
-        for one, answer in zip(asked, student.answers(asked))
-    ]
+    return expected_answers(student, asked)

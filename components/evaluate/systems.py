@@ -57,6 +57,10 @@ def load_models(data: PreparedDataset, teacher: str | Path, bundle: str | Path) 
             raise UserError(
                 f"{model.path}: its catalogue is not that of {data.artifact.path}; train it again on this data"
             )
+    if "refreshed" in student.bundle.facts:
+        raise UserError(
+            f"{bundle}: was refreshed with later events; evaluate the bundle that it was made of (measured-bundle of a run)"
+        )
     digests = {"student": student.bundle.facts["train_digest"], "teacher": taught.facts["train_digest"]}
     frozen = load_file(taught.file("text_vectors.safetensors"))["frozen"]
     return Models(student, teacher_scorer, frozen, digests)

@@ -54,7 +54,7 @@ def deploy(
     overrides: Set = None,
     override: Override = None,
 ) -> None:
-    """Stage 5: write the InferenceService, and test what is served.
+    """Stage 6: write the InferenceService, and test what is served.
 
     It is compared with what was evaluated. With deploy.target=cluster it is rolled out there. A bundle whose Decision did not pass,
     or that was not compared with the champion that it would replace, is refused.

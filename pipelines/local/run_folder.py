@@ -1,7 +1,8 @@
 """The results in a run's folder: one folder ``results`` that is replaced in one step, and links to what lies in it.
 
-    results/                        bundle/, prepared/, evaluation.json, per_user.parquet, report.html and, where the gate passed,
-                                    servingruntime.yaml and inferenceservice.yaml: all of one run, whenever one looks
+    results/                        bundle/, measured-bundle/, prepared/, evaluation.json, per_user.parquet, report.html and, where the
+                                    gate passed, servingruntime.yaml and inferenceservice.yaml: all of one run, whenever one looks.
+                                    bundle/ is what is served; measured-bundle/ what evaluate saw, before it was refreshed
     bundle, report.html, …          relative links into ``results``: short names, which always mean the same run
     run.log                         of the latest run, also of a failed one
     .work/                          the tasks' own folders, kfp's cache and the checkpoints of killed runs
@@ -23,7 +24,7 @@ from longtail.contracts.errors import UserError
 from longtail.contracts.folders import check_new_folder, new_folder, place_of
 
 log = logging.getLogger(__name__)
-ARTIFACTS = ("prepared", "bundle")
+ARTIFACTS = {"prepared": "prepared", "bundle": "bundle", "measured-bundle": "measured"}  # name -> the pipeline's output
 EVALUATION_FILES = ("decision.json", "evaluation.json", "per_user.parquet", "report.html")
 MANIFEST_FILES = ("servingruntime.yaml", "inferenceservice.yaml")
 NAMES = (*ARTIFACTS, *EVALUATION_FILES, *MANIFEST_FILES)
@@ -65,8 +66,8 @@ def publish(outputs: Mapping[str, Any], tasks: Path, out: Path) -> None:
     for left in out.glob(f".{RESULTS}.partial-*"):  # of a killed run: this one alone is at work here
         shutil.rmtree(left, ignore_errors=True)
     with new_folder(out / RESULTS) as fresh:
-        for name in ARTIFACTS:
-            shutil.copytree(outputs[name], fresh / name)
+        for name, output in ARTIFACTS.items():
+            shutil.copytree(outputs[output], fresh / name)
         for name in EVALUATION_FILES:
             shutil.copy2(Path(outputs["evaluation"]) / name, fresh / name)
         for name in MANIFEST_FILES:

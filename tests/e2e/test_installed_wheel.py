@@ -92,7 +92,8 @@ def test_whole_run_from_inside_a_foreign_repository(installed, foreign):
     assert ended.returncode == 0, ended.stderr + (log.read_text()[-3000:] if log.exists() else "")
     shown = {path.name for path in (foreign / "out").iterdir() if path.name != ".work"}
     assert shown == {
-        "results", "bundle", "prepared", "decision.json", "evaluation.json", "per_user.parquet", "report.html",
+        "results", "bundle", "measured-bundle", "prepared", "decision.json", "evaluation.json", "per_user.parquet",
+        "report.html",
         "servingruntime.yaml", "inferenceservice.yaml", "run.log",
     }  # fmt: skip
     asked = longtail(installed, foreign, "recommend", "--run", "out", "--user", "user-00001", "-k", "3")

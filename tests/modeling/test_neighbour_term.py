@@ -17,7 +17,7 @@ from longtail.modeling.training_data import TrainingData
 from longtail.modeling.training_settings import TrainingSettings
 from longtail.neighbours import item_to_item as module
 from longtail.neighbours.counting import cosine_cooccurrence, following_counts
-from longtail.neighbours.item_to_item import ItemToItem, OwnPairs, item_to_item
+from longtail.neighbours.item_to_item import ItemToItem, Mixture, OwnPairs, item_to_item
 from longtail.neighbours.term_settings import TermSettings
 from longtail.neighbours.validation_cases import ValidationCases
 from longtail.scoring.likeness import Likeness
@@ -117,10 +117,10 @@ def test_validation_chooses_texts_that_mean_the_same() -> None:
 def test_it_is_read_back_as_it_was(tmp_path) -> None:  # type: ignore[no-untyped-def]
     own = OwnPairs(*(np.full(3, value, np.float32) for value in (1, 2, 3, 4)))
     likeness = Likeness(np.eye(3, dtype=np.float32), *(np.full(n, n, np.float32) for n in (3, 3, 2)))
-    term = ItemToItem(sparse.csr_array(np.eye(3, dtype=np.float32)), 0.7, own, likeness)
+    term = ItemToItem(sparse.csr_array(np.eye(3, dtype=np.float32)), Mixture((0, 0.1, 0.4, 0.5), 0.7, 3), own, likeness)
     term.save(tmp_path / "term.safetensors")
     back = ItemToItem.load(tmp_path / "term.safetensors")
-    assert back.decay == 0.7 and (back.neighbours != term.neighbours).nnz == 0
+    assert back.mixture == term.mixture and (back.neighbours != term.neighbours).nnz == 0
     assert all(np.array_equal(vars(back.own)[name], values) for name, values in vars(own).items())
     assert all(np.array_equal(vars(back.likeness)[name], values) for name, values in vars(likeness).items())
 

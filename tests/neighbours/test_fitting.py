@@ -4,11 +4,12 @@ import numpy as np
 from scipy import sparse
 
 from longtail.neighbours.fitting import Fit, fit_terms
-from longtail.neighbours.item_to_item import ItemToItem, OwnPairs
+from longtail.neighbours.item_to_item import ItemToItem, Mixture, OwnPairs
 from longtail.neighbours.validation_cases import ValidationCases
 from longtail.scoring.likeness import Likeness
 
 N_ITEMS = 40
+MIXTURE = Mixture((1, 0, 0, 0), decay=0.7, neighbours=N_ITEMS)
 
 
 def no_likeness(count: int) -> Likeness:
@@ -21,7 +22,7 @@ def term_of(next_item: np.ndarray) -> ItemToItem:
     count = len(next_item)
     values = (np.ones(count, np.float32), (np.arange(count), next_item))
     own = OwnPairs(*[np.zeros(count, np.float32)] * 4)
-    return ItemToItem(sparse.csr_array(values, shape=(count, count)), 0.7, own, no_likeness(count))
+    return ItemToItem(sparse.csr_array(values, shape=(count, count)), MIXTURE, own, no_likeness(count))
 
 
 def fit(dense: np.ndarray, next_item: np.ndarray, seed: int = 0) -> Fit:

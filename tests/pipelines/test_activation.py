@@ -47,6 +47,7 @@ def test_stages_feed_each_other_in_order(pipeline):
     assert producers(tasks["finetune"]) == {"preprocess"}
     assert producers(tasks["distill"]) == {"preprocess", "finetune"}
     assert producers(tasks["evaluate"]) == {"fingerprint", "preprocess", "finetune", "distill"}
+    assert producers(tasks["refresh"]) == {"preprocess", "distill", "evaluate"}
 
 
 def test_deploy_runs_only_where_the_gate_says_true(pipeline):
@@ -54,7 +55,7 @@ def test_deploy_runs_only_where_the_gate_says_true(pipeline):
     assert "deploy" not in tasks
     gate = next(task for name, task in tasks.items() if name.startswith("condition"))
     assert gate["triggerPolicy"]["condition"] == "inputs.parameter_values['pipelinechannel--evaluate-Output'] == true"
-    assert producers(gate) == {"distill", "evaluate"}
+    assert producers(gate) == {"refresh", "evaluate"}
 
 
 def test_everything_but_fingerprint_and_deploy_is_cached(pipeline):

@@ -27,7 +27,7 @@ class Format:
 
 OURS = "longtail/"
 PREPARED = Format("longtail/prepared", 2)
-TEACHER = Format("longtail/teacher", 3)
+TEACHER = Format("longtail/teacher", 4)
 BUNDLE = Format("longtail/bundle", 2)
 EVALUATION = Format("longtail/evaluation", 2)
 DEPLOYMENT = Format("longtail/deployment", 1)

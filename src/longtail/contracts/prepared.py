@@ -15,6 +15,7 @@ count), ``numeric_names``, ``user_attributes`` (sorted ``name=value`` vocabulary
             ``tied``, and those ``drawn``: which event became the target was chance (leave_last_out, order hash)
 """
 
+import copy
 import hashlib
 import os
 from dataclasses import dataclass
@@ -99,6 +100,11 @@ class PreparedDataset:
         """Items of the history are not recommended again, unless repeats were kept as events of their own."""
         return bool(self.facts["repeats"] != "keep")
 
+    @property
+    def until(self) -> int:
+        """Time of the latest event, seconds since 1970."""
+        return int(self.timestamps.max()) // 1_000_000
+
     @cached_property
     def _starts(self) -> NDArray[np.int64]:
         """Events of user u are rows ``_starts[u]:_starts[u + 1]``."""
@@ -112,6 +118,14 @@ class PreparedDataset:
     def train_sequences(self) -> list[NDArray[np.int32]]:
         """Training events of every user (empty for a user without any), oldest first. ``[users]``"""
         return [self.history(user, Split.VALIDATION) for user in range(len(self.user_ids))]
+
+    def learnt_until(self, split: Split) -> "PreparedDataset":
+        """The same data set with the events of the splits up to this one as training events."""
+        later = copy.copy(self)
+        later.splits = np.where(self.splits <= split, np.int8(Split.TRAIN), self.splits)
+        counts = np.bincount(self.item_codes[later.splits == Split.TRAIN], minlength=len(self.item_ids))
+        later.train_counts = counts.astype(np.int64)
+        return later
 
     def targets(self, split: Split) -> Targets:
         """Every user with an event in ``split``, also those with an empty history."""

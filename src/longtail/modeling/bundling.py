@@ -1,7 +1,7 @@
 """From a trained sequence model to a scoring bundle: fit the sparse terms on validation, export, write."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,18 +16,13 @@ from longtail.modeling.export import export_sequence_encoder
 from longtail.modeling.sequence_model import SequenceModel
 from longtail.modeling.sequences import Sequences, query_vectors
 from longtail.modeling.training_data import attribute_codes
+from longtail.neighbours.counting import log_popularity
 from longtail.neighbours.fitting import Fit, fit_terms
 from longtail.neighbours.item_to_item import ItemToItem
 from longtail.neighbours.validation_cases import ValidationCases
 from longtail.scoring.bundle import LIKENESS, Tensors, bundle_facts, write_tables
 
 RIDGE = 1.0  # of the guess of words' vectors: one more text, as it were, that says nothing
-
-
-def log_popularity(prepared: PreparedDataset) -> NDArray[np.float32]:
-    """Log of the training counts, standardised. ``[items]``"""
-    logs = np.log1p(prepared.train_counts.astype(np.float64))
-    return np.asarray((logs - logs.mean()) / max(float(logs.std()), 1e-9), dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -50,7 +45,9 @@ class Fitted:
 
         items = model.item_vectors().detach().cpu().numpy()
         cases = ValidationCases.of(prepared)
-        return cls(model, prepared, term, fit_terms(term, items, log_popularity(prepared), cases, encode, seed))
+        return cls(
+            model, prepared, term, fit_terms(term, items, log_popularity(prepared.train_counts), cases, encode, seed)
+        )
 
 
 def text_projection(model: SequenceModel, n_numbers: int) -> NDArray[np.float32]:
@@ -80,8 +77,10 @@ def write_bundle(
         max_tokens,
         prepared.train_digest(),
         validation_ndcg_by_history=fitted.fit.ndcg,
+        sparse_term=asdict(term.mixture),
+        preprocess=prepared.facts["settings"],
         numeric_names=prepared.facts["numeric_names"],
-        data_until=int(prepared.timestamps.max()) // 1_000_000,  # seconds
+        data_until=prepared.until,
         **facts,
     )
     model = fitted.model.cpu().eval()
@@ -96,7 +95,7 @@ def _tensors(fitted: Fitted) -> Tensors:
     model, prepared, term = fitted.model, fitted.prepared, fitted.term
     return Tensors(
         item_matrix=_array(model.item_vectors()),
-        log_popularity=log_popularity(prepared),
+        log_popularity=log_popularity(prepared.train_counts),
         start=_array(model.start),
         attribute_matrix=_array(model.attributes.weight)[: len(prepared.facts["user_attributes"])],
         text_projection=text_projection(model, len(prepared.facts["numeric_names"])),

@@ -6,12 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from longtail.scoring.rows import SparseRows, sharp_cosines, unit_vectors
+from longtail.scoring.rows import SparseRows, sharp_cosines
 
 FOLLOWING_DECAY = 0.8  # of a pair's count, for each item between the two
 FOLLOWING_STEPS = 20  # pairs further apart than this are not counted
 FOLLOWING_POWER = 0.25  # followers that are chosen often count (number of events) ** -power
 SCORES_AT_ONCE = 20_000_000  # 80 MB
+
+
+def log_popularity(counts: NDArray[np.integer]) -> NDArray[np.float32]:
+    """Log of the items' events, standardised. ``[items]``"""
+    logs = np.log1p(counts.astype(np.float64))
+    return np.asarray((logs - logs.mean()) / max(float(logs.std()), 1e-9), dtype=np.float32)
 
 
 def cosine_cooccurrence(sequences: Sequence[NDArray[np.integer]], n_items: int) -> SparseRows:
@@ -74,13 +80,12 @@ def follower_scale(items: NDArray[np.integer], n_items: int) -> NDArray[np.float
     return np.maximum(np.bincount(items, minlength=n_items), 1.0) ** -FOLLOWING_POWER
 
 
-def vector_similarity(vectors: NDArray[np.float32], count: int) -> SparseRows:
+def vector_similarity(unit: NDArray[np.float32], count: int) -> SparseRows:
     """``max(cosine, 0) ** SHARPNESS``, the ``count`` greatest of each row; zero diagonal. ``[items, items]``
 
-    vectors: [items, dim]; a row of zeros is like nothing.
+    unit [items, dim]: rows of length 1; a row of zeros is like nothing.
     """
-    n_items, rows = len(vectors), []
-    unit = unit_vectors(vectors)
+    n_items, rows = len(unit), []
     chunk = max(SCORES_AT_ONCE // max(n_items, 1), 1)
     for begin in range(0, n_items, chunk):
         block = sharp_cosines(unit[begin : begin + chunk], unit)

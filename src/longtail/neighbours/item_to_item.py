@@ -23,7 +23,7 @@ from longtail.neighbours.term_settings import TermSettings
 from longtail.neighbours.validation_cases import ValidationCases
 from longtail.neighbours.words import tfidf_similarity
 from longtail.scoring.bundle import sparse_arrays, sparse_matrix
-from longtail.scoring.likeness import Likeness
+from longtail.scoring.likeness import Likeness, stored
 from longtail.scoring.rows import SparseRows, history_matrix, inverse_norms, keep_top, unit_rows
 
 log = logging.getLogger(__name__)
@@ -33,6 +33,18 @@ TEXT_SHARES = (0.0, 0.3, 0.5)
 FOLLOWING_SHARES = (0.0, 1.0)  # what comes after, or what comes beside in any order
 SAMPLE = 3000  # validation users at most
 CHUNK = 500
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """What validation chose for the sparse term, shares of its parts and decay, and how many entries a row keeps.
+
+    With it the term can be counted again from other events (``neighbours.recounting``).
+    """
+
+    shares: tuple[float, ...]  # of what is chosen together, what comes after, words, texts
+    decay: float
+    neighbours: int
 
 
 @dataclass(frozen=True)
@@ -67,9 +79,13 @@ class ItemToItem:
     """``sum over the history of decay ** age * neighbours[item, :]``. neighbours [items, items]"""
 
     neighbours: SparseRows
-    decay: float
+    mixture: Mixture
     own: OwnPairs
     likeness: Likeness
+
+    @property
+    def decay(self) -> float:
+        return self.mixture.decay
 
     def scores(self, histories: Sequence[NDArray[np.int32]]) -> NDArray[np.float32]:
         """The term of each history. ``[histories, items]``"""
@@ -77,15 +93,16 @@ class ItemToItem:
         return np.asarray(matrix.toarray(), dtype=np.float32)
 
     def save(self, path: Path) -> None:
-        decay = np.array([self.decay], dtype=np.float64)
-        save_file(sparse_arrays(self.neighbours) | vars(self.own) | self.likeness.arrays() | {"decay": decay}, path)
+        mixture = np.array([*self.mixture.shares, self.decay, self.mixture.neighbours], dtype=np.float64)
+        save_file(sparse_arrays(self.neighbours) | vars(self.own) | self.likeness.arrays() | {"mixture": mixture}, path)
 
     @classmethod
     def load(cls, path: Path) -> "ItemToItem":
         arrays = load_file(path)
         own = OwnPairs(**{field.name: arrays[field.name] for field in fields(OwnPairs)})
-        likeness = Likeness.from_arrays(arrays)
-        return cls(sparse_matrix(arrays), float(arrays["decay"][0]), own, likeness)
+        *shares, decay, neighbours = arrays["mixture"].tolist()
+        mixture = Mixture(tuple(shares), decay, int(neighbours))
+        return cls(sparse_matrix(arrays), mixture, own, Likeness.from_arrays(arrays))
 
 
 @dataclass(frozen=True)
@@ -96,6 +113,25 @@ class _Parts:
     following: SparseRows
     words: SparseRows
     alike: SparseRows
+
+    @classmethod
+    def of(
+        cls,
+        sequences: Sequence[NDArray[np.int32]],
+        texts: Sequence[str],
+        vectors: NDArray[np.float32],
+        used: Sequence[bool],
+        count: int,
+    ) -> "_Parts":
+        """Those that are used. count: entries that a row of words and of texts keeps."""
+        n_items = len(texts)
+        empty = sparse.csr_array((n_items, n_items), dtype=np.float32)
+        return cls(
+            together=cosine_cooccurrence(sequences, n_items) if used[0] else empty,
+            following=following_counts(sequences, n_items) if used[1] else empty,
+            words=tfidf_similarity(texts, count) if used[2] else empty,
+            alike=vector_similarity(vectors, count) if used[3] else empty,
+        )
 
     def unit(self) -> tuple[SparseRows, ...]:
         """The four with rows of length 1, in the order of a mixture's shares."""
@@ -118,23 +154,37 @@ def item_to_item(
         sequences: training items of each user.
         vectors: of the items' texts [items, dim]; no columns where there is no language model.
     """
-    n_items, count, has_text = len(texts), settings.neighbours, vectors.shape[1] > 0
-    empty = sparse.csr_array((n_items, n_items), dtype=np.float32)
-    parts = _Parts(
-        together=cosine_cooccurrence(sequences, n_items) if settings.cooccurrence else empty,
-        following=following_counts(sequences, n_items) if settings.cooccurrence else empty,
-        words=tfidf_similarity(texts, count) if settings.lexical else empty,
-        alike=vector_similarity(vectors, count) if has_text else empty,
-    )
-    mixed = parts.unit()
-    shares, decay = _best_mixture(mixed, _mixtures(settings, has_text), cases, seed)
+    has_text, rounded = vectors.shape[1] > 0, stored(vectors)
+    used = (settings.cooccurrence, settings.cooccurrence, settings.lexical, has_text)
+    parts = _Parts.of(sequences, texts, rounded, used, settings.neighbours)
+    chosen, decay = _best_mixture(parts.unit(), _mixtures(settings, has_text), cases, seed)
+    shares = tuple(share if wanted else 0.0 for share, wanted in zip(chosen, used))
+    return _mixed(parts, sequences, rounded, Mixture(shares, decay, settings.neighbours))
+
+
+def counted(
+    sequences: Sequence[NDArray[np.int32]], texts: Sequence[str], vectors: NDArray[np.float32], mixture: Mixture
+) -> ItemToItem:
+    """The term that ``item_to_item`` makes of these events, to the last bit, where validation has chosen its mixture before.
+
+    vectors: those of the ``Likeness`` of a term.
+    """
+    used = [share > 0 for share in mixture.shares]
+    return _mixed(_Parts.of(sequences, texts, vectors, used, mixture.neighbours), sequences, vectors, mixture)
+
+
+def _mixed(
+    parts: _Parts, sequences: Sequence[NDArray[np.int32]], vectors: NDArray[np.float32], mixture: Mixture
+) -> ItemToItem:
+    """vectors: ``stored``."""
+    nothing = sparse.csr_array(parts.together.shape, dtype=np.float32)
+    matrix = sum((share * part for share, part in zip(mixture.shares, parts.unit()) if share), nothing)
     items = np.concatenate([*sequences, np.zeros(0, np.int32)])
-    matrix = sparse.csr_array(sum(share * part for share, part in zip(shares, mixed)))
     return ItemToItem(
-        keep_top(matrix, count),
-        decay,
-        _own_pairs(items, parts, shares),
-        Likeness.of(vectors, parts.words, parts.alike, (shares[2], shares[3])),
+        keep_top(matrix, mixture.neighbours),
+        mixture,
+        _own_pairs(items, parts, mixture.shares),
+        Likeness.of(vectors, parts.words, parts.alike, mixture.shares[2:]),
     )
 
 

@@ -47,6 +47,8 @@ def compress(
         raise UserError(f"{bundle}: did not learn from {prepared.artifact.path}, so its loss cannot be measured there")
     facts = dict(loaded.facts)
     source = sha256(loaded.path / MANIFEST)
+    if settings.keep_neighbours:  # also when the bundle is counted again
+        facts["keep_neighbours"] = min(settings.keep_neighbours, facts.get("keep_neighbours", settings.keep_neighbours))
     with write_artifact(output, BUNDLE, facts) as folder:
         smaller = write_compressed(folder, loaded, settings)
         loss = loss_per_k(Scorer(loaded), Scorer(smaller), prepared, seed=seed)

@@ -1,6 +1,6 @@
 """How alike items' texts are in the sparse term, kept so that a later item gets what training would have given it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -16,19 +16,19 @@ from longtail.scoring.rows import SparseRows, inverse_norms, sharp_cosines, unit
 class Likeness:
     """Texts give entry (i, j) of the sparse term ``word_row[i] * cosine of TF-IDF rows + text_row[i] * sharp_cosines``."""
 
-    text_vectors: NDArray[np.float32]  # [items, width], adapted, of length 1; files hold 16 bits
+    text_vectors: NDArray[np.float32]  # [items, width], adapted, of length 1, rounded to 16 bits
     word_row: NDArray[np.float32]  # [items]
     text_row: NDArray[np.float32]  # [items]
     shares: NDArray[np.float32]  # [2], the length of a row's words and of its text vectors
 
     @classmethod
     def of(
-        cls, text_vectors: NDArray[np.float32], words: SparseRows, texts: SparseRows, shares: tuple[float, float]
+        cls, text_vectors: NDArray[np.float32], words: SparseRows, texts: SparseRows, shares: Sequence[float]
     ) -> "Likeness":
-        """words, texts [items, items]: both kinds of likeness, the greatest of each row."""
+        """text_vectors: ``stored``. words, texts [items, items]: both kinds of likeness, the greatest of each row."""
         lengths = np.array(shares, dtype=np.float32)
         word_row, text_row = (share * inverse_norms(part) for share, part in zip(lengths, (words, texts)))
-        return cls(unit_vectors(text_vectors), word_row, text_row, lengths)
+        return cls(text_vectors, word_row, text_row, lengths)
 
     @classmethod
     def load(cls, path: Path) -> "Likeness":
@@ -50,7 +50,7 @@ class Likeness:
         """Items ``codes``, of this catalogue or right behind it, with text vectors [codes, text_dim], not compared yet."""
         return replace(
             self,
-            text_vectors=put(self.text_vectors, codes, self.adapted(text_vectors)),
+            text_vectors=put(self.text_vectors, codes, stored(self.adapted(text_vectors))),
             word_row=put(self.word_row, codes, 0.0),
             text_row=put(self.text_row, codes, 0.0),
         )
@@ -62,6 +62,11 @@ class Likeness:
     def to_items(self, adapted: NDArray[np.float32]) -> NDArray[np.float32]:
         """``sharp_cosines`` of unit vectors [n, width] and the items' text vectors. ``[n, items]``"""
         return sharp_cosines(adapted, self.text_vectors)
+
+
+def stored(text_vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows [items, width] of length 1, rounded as files hold them, so that who reads them compares the same numbers."""
+    return unit_vectors(text_vectors).astype(np.float16).astype(np.float32)
 
 
 def put(array: NDArray[Any], codes: NDArray[np.int64], values: ArrayLike) -> NDArray[Any]:

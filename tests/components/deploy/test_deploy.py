@@ -50,6 +50,22 @@ def test_a_bundle_that_answers_as_evaluated_is_deployed(bundle, tmp_path):
     assert [item["item_id"] for item in smoke["answers"][1]["prediction"]["items"]] == ["b", "c", "d"]
 
 
+def test_a_refreshed_bundle_answers_as_it_does_here(bundle, tmp_path):
+    """It learnt from more than what was evaluated, so other answers than the evaluated are right."""
+    manifest = tmp_path / "bundle/manifest.json"
+    written = json.loads(manifest.read_text())
+    written["facts"]["refreshed"] = {"mode": "refresh", "from": "0" * 64, "events": 9, "until": 1}
+    manifest.write_text(json.dumps(written))
+    evaluated = [one | {"expected": ["d"], "scores": [9.0]} for one in GOLDEN]
+    output = tmp_path / "service"
+    deploy(bundle, write_evaluation(tmp_path / "evaluation", evaluated), str(output), DeploySettings())
+    smoke = json.loads((output / "smoke.json").read_text())
+    assert [[item["item_id"] for item in one["prediction"]["items"]] for one in smoke["answers"][:2]] == [
+        ["a", "b", "c", "d"],
+        ["b", "c", "d"],
+    ]
+
+
 def test_what_does_not_answer_is_not_published(bundle, tmp_path):
     evaluation = write_evaluation(tmp_path / "evaluation", [GOLDEN[1] | {"expected": ["c", "b", "d"]}])
     with pytest.raises(UserError, match="evaluate this bundle again"):

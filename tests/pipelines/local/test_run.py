@@ -17,8 +17,16 @@ from longtail.pipelines.run_settings import load_settings
 
 STUB = "helpers_stub_pipeline:build"
 RESULTS = {
-    "decision.json", "evaluation.json", "per_user.parquet", "report.html", "bundle", "prepared", "results", "run.log",
-}  # fmt: skip
+    "decision.json",
+    "evaluation.json",
+    "per_user.parquet",
+    "report.html",
+    "bundle",
+    "measured-bundle",
+    "prepared",
+    "results",
+    "run.log",
+}
 
 
 def inputs(shop, *overrides, out="out"):
@@ -39,9 +47,18 @@ def test_run_fills_the_folder_and_keeps_noise_in_the_log(shop, capfd):
     shown = capfd.readouterr()
     assert visible(shop / "out") == RESULTS | {"inferenceservice.yaml"}
     assert (shop / "out/bundle/learnt.txt").read_text() == "good seed 0"
+    assert (shop / "out/bundle/refreshed.txt").exists() and not (shop / "out/measured-bundle/refreshed.txt").exists()
     assert (shop / "out/prepared/events.txt").read_text() == "good"
     assert set(states(shown.out).values()) == {"done"}
-    assert list(states(shown.out)) == ["fingerprint", "preprocess", "finetune", "distill", "evaluate", "deploy"]
+    assert list(states(shown.out)) == [
+        "fingerprint",
+        "preprocess",
+        "finetune",
+        "distill",
+        "evaluate",
+        "refresh",
+        "deploy",
+    ]
     assert "\x1b" not in shown.out
     assert "KFP" not in shown.out + shown.err
     log = (shop / "out/run.log").read_text()
@@ -61,6 +78,7 @@ def test_unchanged_rerun_is_cached_and_changed_data_behind_the_same_path_is_not(
         "finetune": "cached",
         "distill": "cached",
         "evaluate": "cached",
+        "refresh": "cached",
         "deploy": "done",
     }
     (shop / "log.csv").write_text("new")
@@ -79,6 +97,7 @@ def test_a_stage_setting_reruns_its_stage_and_those_after_it_only(shop, capfd):
         "finetune": "cached",
         "distill": "done",
         "evaluate": "done",
+        "refresh": "done",
         "deploy": "done",
     }
 
@@ -106,6 +125,7 @@ def test_failed_gate_leaves_no_service_behind(shop, capfd):
     capfd.readouterr()
     run_local(inputs(shop), STUB)
     assert states(capfd.readouterr().out)["deploy"] == "skipped"
+    assert not (shop / "out/bundle/refreshed.txt").exists()
     assert visible(shop / "out") == RESULTS
     assert not (shop / "out/results/inferenceservice.yaml").exists()
 

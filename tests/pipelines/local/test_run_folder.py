@@ -27,9 +27,9 @@ class Run:
 
     def __init__(self, out: Path, name: str, passed: bool = True) -> None:
         self.out, self.tasks = out, out / f".work/tasks/{name}"
-        self.outputs = {key: str(self.tasks / f"pipeline/{key}/it") for key in (*ARTIFACTS, "evaluation")}
+        self.outputs = {key: str(self.tasks / f"pipeline/{key}/it") for key in (*ARTIFACTS.values(), "evaluation")}
         for folder, files in (
-            *((self.outputs[key], ("one", "deep/other")) for key in ARTIFACTS),
+            *((self.outputs[key], ("one", "deep/other")) for key in ARTIFACTS.values()),
             (self.outputs["evaluation"], EVALUATION_FILES),
             (self.tasks / "pipeline/deploy/service", MANIFEST_FILES if passed else ()),
         ):
@@ -165,7 +165,7 @@ def test_pruning_killed_at_any_step_leaves_whole_tasks_or_none(out):
     for _ in killed_at_each_step(lambda: local._prune(out / ".work", kept.outputs), outdated):
         for name in ("old", "kept"):
             for artifact in (out / f".work/tasks/{name}").glob("*/*/*"):
-                whole = {"bundle": 2, "prepared": 2, "evaluation": 3, "deploy": 2}[artifact.parent.name]
+                whole = {"bundle": 2, "measured": 2, "prepared": 2, "evaluation": 3, "deploy": 2}[artifact.parent.name]
                 assert len([path for path in artifact.rglob("*") if path.is_file()]) == whole
     assert not (out / ".work/tasks/old").exists()
     assert not (out / ".work/removed").exists()

@@ -1,0 +1,106 @@
+"""What counting gives to a bundle, made again from other events, in seconds and without training.
+
+Made again: the sparse term (what is chosen together, what comes after, words and texts, in the mixture that validation chose),
+popularity and the items' counts. Kept: all vectors and encoders, the terms' weights, the decay, and the bundle's compression.
+"""
+
+import logging
+import os
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from longtail.contracts.artifacts import BUNDLE, MANIFEST, check_place, sha256, write_artifact
+from longtail.contracts.columns import Columns
+from longtail.contracts.errors import UserError
+from longtail.contracts.prepared import PreparedDataset, Split
+from longtail.neighbours.counting import log_popularity
+from longtail.neighbours.item_to_item import Mixture, counted
+from longtail.scoring.bundle import ENCODERS, LIKENESS, Bundle, copy_files, items_table, load_bundle, write_tables
+from longtail.scoring.likeness import Likeness
+from longtail.scoring.rows import keep_top
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Recounted:
+    """A bundle in memory whose counts are those of other events, and the likeness that belongs beside it."""
+
+    bundle: Bundle
+    likeness: Likeness
+
+
+def mixture_of(bundle: Bundle) -> Mixture:
+    """How the bundle's sparse term is mixed.
+
+    Raises:
+        UserError: the bundle was made before bundles said it.
+    """
+    if "sparse_term" not in bundle.facts:
+        raise UserError(
+            f"{bundle.path}: is of an earlier version and does not say how its sparse term is mixed, so it cannot be counted "
+            "again; train it again with this version (longtail run)"
+        )
+    known = bundle.facts["sparse_term"]
+    return Mixture(tuple(known["shares"]), known["decay"], known["neighbours"])
+
+
+def recount(bundle: Bundle, data: PreparedDataset) -> Recounted:
+    """The bundle, counted again from the training events of ``data``; events of items that it does not know are left out.
+
+    Raises:
+        UserError: as ``mixture_of``.
+    """
+    mixture = mixture_of(bundle)
+    codes = {item: code for code, item in enumerate(bundle.item_ids)}
+    here = np.array([codes.get(item, -1) for item in data.item_ids], dtype=np.int32)  # code in data -> in bundle
+    sequences = [sequence[sequence >= 0] for sequence in (here[given] for given in data.train_sequences())]
+    texts = [text or "" for text in items_table(bundle).column(Columns.TEXT).to_pylist()]
+    term = counted(sequences, texts, Likeness.load(bundle.path / LIKENESS).text_vectors, mixture)
+    counts = np.bincount(np.concatenate([*sequences, np.zeros(0, np.int32)]), minlength=len(texts)).astype(np.int64)
+    kept = int(bundle.facts.get("keep_neighbours", mixture.neighbours))
+    tensors = replace(bundle.tensors, neighbours=keep_top(term.neighbours, kept), log_popularity=log_popularity(counts))
+    return Recounted(replace(bundle, tensors=tensors, train_counts=counts), term.likeness)
+
+
+def write_recounted(bundle: str | os.PathLike[str], data: PreparedDataset, output: str | os.PathLike[str]) -> int:
+    """Write the bundle to ``output`` (it may be ``bundle``), counted again from all events of ``data``; returns their number.
+
+    Raises:
+        UserError: as ``mixture_of``, or a bundle or place that cannot be used.
+    """
+    check_place(output, BUNDLE)
+    loaded, everything = load_bundle(bundle), data.learnt_until(Split.TEST)
+    made = recount(loaded, everything)
+    facts = loaded.facts | refreshed_facts(loaded, everything, "refresh")
+    with write_artifact(output, BUNDLE, facts) as folder:
+        write_tables(folder, made.bundle.tensors, _with_counts(loaded, made.bundle.train_counts), loaded.attributes)
+        copy_files(loaded.path, folder, ENCODERS)
+        made.likeness.save(folder / LIKENESS)
+    events = int(made.bundle.train_counts.sum())
+    log.info("%s: counted again from %d events", output, events)
+    return events
+
+
+def refreshed_facts(bundle: Bundle, everything: PreparedDataset, mode: str) -> dict[str, object]:
+    """What the manifest of a bundle says that has learnt from all events. bundle: what it was made of."""
+    before = bundle.facts.get("refreshed")
+    return {
+        "refreshed": {
+            "mode": mode,
+            "from": before["from"] if before else sha256(bundle.path / MANIFEST),  # of the bundle that was measured
+            "events": len(everything.splits),
+            "until": everything.until,
+        },
+        "data_until": everything.until,
+        "train_digest": everything.train_digest(),
+    }
+
+
+def _with_counts(bundle: Bundle, counts: NDArray[np.int64]) -> pa.Table:
+    table = items_table(bundle)
+    place = table.schema.get_field_index(Columns.TRAIN_COUNT)
+    return table.set_column(place, Columns.TRAIN_COUNT, pa.array(counts))
