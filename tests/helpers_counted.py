@@ -11,10 +11,10 @@ from longtail.contracts.artifacts import BUNDLE, write_artifact
 from longtail.contracts.columns import Columns
 from longtail.contracts.prepared import PreparedDataset
 from longtail.neighbours.counting import log_popularity
-from longtail.neighbours.item_to_item import ItemToItem, item_to_item
+from longtail.neighbours.item_to_item import ItemToItem, Mixture, counted, item_to_item
 from longtail.neighbours.term_settings import TermSettings
 from longtail.neighbours.validation_cases import ValidationCases
-from longtail.scoring.bundle import LIKENESS, copy_files, items_table, load_bundle, write_tables
+from longtail.scoring.bundle import LENGTH_BUCKETS, LIKENESS, copy_files, items_table, load_bundle, write_tables
 from longtail.scoring.int8 import Int8Rows
 
 
@@ -25,8 +25,20 @@ def term_of(data: PreparedDataset, width: int = 4, **settings: Any) -> ItemToIte
     return item_to_item(data.train_sequences(), data.item_texts, vectors, chosen, ValidationCases.of(data), 0)
 
 
+def term_by(data: PreparedDataset, mixture: Mixture) -> ItemToItem:
+    """The same in a mixture that is given."""
+    vectors = term_of(data).likeness.text_vectors
+    return counted(data.train_sequences(), data.item_texts, vectors, mixture)
+
+
 def write_counted_bundle(
-    path: Path, data: PreparedDataset, term: ItemToItem | None = None, *, int8: bool = False, **facts: Any
+    path: Path,
+    data: PreparedDataset,
+    term: ItemToItem | None = None,
+    *,
+    int8: bool = False,
+    sparse_weight: float = 0.1,
+    **facts: Any,
 ) -> Path:
     """A bundle of the data's catalogue as training would write its counts."""
     term = term or term_of(data)
@@ -36,6 +48,8 @@ def write_counted_bundle(
         neighbours=term.neighbours,
         decay=term.decay,
         log_popularity=log_popularity(data.train_counts),
+        neighbour_weight=np.full(LENGTH_BUCKETS, sparse_weight, np.float32),
+        popularity_weight=np.zeros(LENGTH_BUCKETS, np.float32),
     )
     if int8:
         tensors = replace(tensors, item_matrix=Int8Rows.of(tensors.item_matrix))

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from longtail.components.evaluate.after_refresh import measure_refresh
 from longtail.components.evaluate.decide import champion_of, decide
 from longtail.components.evaluate.gate import INCUMBENT, verdict_table
 from longtail.components.evaluate.golden import golden
@@ -54,8 +55,15 @@ def evaluate(
         test = measure_test(systems, data, settings, seed)
         revealed = measure_revealed(systems, test, settings, seed)
         decision = decide(test, revealed, bundle, settings, champion_of(today, folder))
-    incumbent = examine(test, settings, seed)
-    found = Found(test, revealed, beyond_accuracy(test, models.frozen_text), decision, incumbent, leakage)
+    found = Found(
+        test,
+        revealed,
+        beyond_accuracy(test, models.frozen_text),
+        decision,
+        examine(test, settings, seed),
+        leakage,
+        measure_refresh(models.student.bundle, test, settings, seed),
+    )
     evaluation = _document(found, settings, seed)
     facts = {"gate_passed": decision.passed, "train_digest": data.train_digest(), "seed": seed}
     with write_artifact(output, EVALUATION, facts) as out:
@@ -78,6 +86,7 @@ class Found:
     decision: Decision
     incumbent: dict[str, Any] | None  # what is said of its lists
     leakage: str  # what was checked, as a sentence
+    refreshed: dict[str, Any] | None  # group -> what counting the validation events too would bring
 
 
 def _check_cutoffs(settings: EvaluateSettings, n_items: int) -> None:
@@ -109,6 +118,7 @@ def _document(found: Found, settings: EvaluateSettings, seed: int) -> dict[str, 
         "incumbent": found.incumbent,
         "data": _facts(test),
         "leakage_check": found.leakage,
+        "refreshed": found.refreshed,
         "settings": settings.model_dump(mode="json"),
         "seed": seed,
     }

@@ -106,6 +106,22 @@ def without_history(evaluation: Mapping[str, Any]) -> list[str]:
     return sentences
 
 
+def about_refresh(evaluation: Mapping[str, Any]) -> str | None:
+    """One sentence: what counting the validation events too brings for the test targets."""
+    refreshed = evaluation.get("refreshed")
+    if not refreshed:
+        return None
+    gains = {group: refreshed[group]["minus_student"] for group in (ALL, "tail")}
+    shown = [
+        f"{number(value(gain), signed=True)} ({span(interval(gain), signed=True)}) for {group} users"
+        for group, gain in gains.items()
+        if gain
+    ]
+    return (
+        f"A refresh is estimated to change {HEADLINE.upper()} by {' and '.join(shown)}; the gate does not judge that."
+    )
+
+
 def number(found: float | None, signed: bool = False) -> str:
     """``.0676``; ``+.0112`` where signed; a dash for what is not known."""
     if found is None:

@@ -50,6 +50,7 @@ def render_report(evaluation: Mapping[str, Any]) -> str:
     return page.get_template("report.html").render(
         evaluation=evaluation,
         data=evaluation["data"],
+        refresh=reading.about_refresh(evaluation),
         fails=_whom_it_fails(segments),
         without_history=without_history(evaluation),
         gain=_how_much_better(segments[ALL]),

@@ -7,16 +7,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longtail.contracts.prepared import PreparedDataset
+from longtail.neighbours.recounting import recount
 from longtail.scoring.bundle import load_bundle
 from longtail.scoring.query import Query
 from longtail.scoring.scorer import Scorer
 
 
 class Champion:
-    """A bundle over a catalogue of its own. Items that it does not know it can neither read nor recommend."""
+    """A bundle over a catalogue of its own. Items that it does not know it can neither read nor recommend.
+
+    One that was refreshed may have counted these targets. It is counted again from the training events, as the student was, and
+    both would be refreshed alike.
+    """
 
     def __init__(self, path: Path, prepared: PreparedDataset) -> None:
-        self._scorer = Scorer(load_bundle(path))
+        bundle = load_bundle(path)
+        self._scorer = Scorer(recount(bundle, prepared).bundle if "refreshed" in bundle.facts else bundle)
         here = {item: code for code, item in enumerate(prepared.item_ids)}
         theirs = self._scorer.bundle.item_ids
         shared = [(code, here[item]) for code, item in enumerate(theirs) if item in here]

@@ -7,6 +7,7 @@ from longtail.components.evaluate.reading import (
     NONE,
     Columns,
     about_lists,
+    about_refresh,
     best,
     by_revealed,
     by_segment,
@@ -46,6 +47,8 @@ def segment_table(evaluation: Mapping[str, Any]) -> str:
     lines += ["", *_decision(evaluation["decision"])]
     if evaluation["incumbent"]:
         lines += ["", "The incumbent's lists", *(f"  {sentence}" for sentence in about_lists(evaluation["incumbent"]))]
+    if refresh := about_refresh(evaluation):
+        lines += ["", refresh]
     return "\n".join(lines)
 
 

@@ -1,11 +1,9 @@
 """A bundle counted again: by hand, and against what training makes of the same events."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from helpers_bundle import write_tiny_bundle
-from helpers_counted import term_of, write_counted_bundle
+from helpers_counted import term_by, term_of, write_counted_bundle
 from helpers_prepared import write_tiny_prepared
 from safetensors.numpy import load_file
 
@@ -44,8 +42,7 @@ def same_rows(one, other):
 
 
 def test_all_events_are_counted_by_hand(four, tmp_path):
-    term = replace(term_of(four), mixture=FOLLOWING)
-    measured = write_counted_bundle(tmp_path / "bundle", four, term)
+    measured = write_counted_bundle(tmp_path / "bundle", four, term_by(four, FOLLOWING))
     assert write_recounted(measured, four, tmp_path / "out") == 7
     made = load_bundle(tmp_path / "out")
     # events of the followers: 0, 1, 2, 3 have 2, 1, 2, 2; a step more is .8
