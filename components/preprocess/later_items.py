@@ -3,7 +3,7 @@
 import logging
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,10 @@ log = logging.getLogger(__name__)
 SHOWN = 3  # rows named in a message
 
 
-def read_new_items(uri: str, settings: PreprocessSettings) -> pa.Table:
+def read_new_items(uri: str, settings: PreprocessSettings, known: Collection[str] = ()) -> pa.Table:
     """``item_id, title, attributes, text`` of every row, in the order of the rows; text is made as preprocess makes it.
+
+    known: ids whose rows are passed over.
 
     Raises:
         UserError: naming the rows (from 0) that have no id, no text, or the id of another row.
@@ -52,9 +54,10 @@ def read_new_items(uri: str, settings: PreprocessSettings) -> pa.Table:
         ).sort_by([(ROW, "ascending"), (Columns.ITEM, "ascending")])
     for fault in faults[:1]:
         raise UserError(f"{uri}: row {fault['row']} [{fault['content']}] has the {fault['reason']}; mend the row")
-    rows = table.to_pylist()
-    if not rows:
+    if not table.num_rows:
         raise UserError(f"{uri}: has no rows; give a table with the new items")
+    table = table.filter(pa.array([item not in known for item in table[Columns.ITEM].to_pylist()], pa.bool_()))
+    rows = table.to_pylist()
     _refuse(uri, [row for row in rows if row[Columns.ITEM] is None], "has no item_id; give every item one")
     _refuse(uri, _repeated(rows), "occurs more than once; give one row for each item")
     without = [row for row in rows if not row[Columns.TEXT]]

@@ -36,6 +36,7 @@ GROUPS: dict[str, dict[str, Callable[..., None]]] = {
     },
     "Serving": {
         "serve": serving.serve,
+        "refresh": serving.refresh,
         "deploy": serving.deploy,
         "status": serving.status,
         "promote": serving.promote,

@@ -1,8 +1,11 @@
 """Commands that serve a bundle, here or on a cluster, and that look after a service between deployments."""
 
+import json
 import logging
 import os
 import sys
+import tempfile
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,13 +14,17 @@ from longtail.pipelines.cli.options import (
     Bundle,
     Config,
     Evaluation,
+    Format,
+    Interactions,
     Output,
     Override,
     Set,
     begin_stage,
     read_settings,
 )
+from longtail.pipelines.outputs import check_output
 from longtail.rollout.service_settings import ServiceSettings
+from longtail.system.preflight import set_threads
 
 Name = Annotated[str, typer.Option(help="Name of the InferenceService.")]
 Namespace = Annotated[str, typer.Option(help="Its namespace.")]
@@ -65,6 +72,49 @@ def deploy(
 
     stage(str(bundle), str(evaluation), str(output), settings, override)
     typer.echo(f"Wrote {output}")
+
+
+def refresh(
+    bundle: Bundle,
+    interactions: Interactions,
+    output: Output,
+    items: Annotated[str | None, typer.Option(help="Items, of which those that are new come in by their text.")] = None,
+    config: Config = None,
+    overrides: Set = None,
+    format: Format = None,
+) -> None:
+    """Let a bundle count all interactions up to now, without training.
+
+    The table has grown since the training: it holds the earlier interactions too. It is read with the settings of the training,
+    which the bundle keeps, or with those that are given.
+    """
+    check_output(output)
+    set_threads()
+    from longtail.components.preprocess.later_events import read_events
+    from longtail.components.preprocess.later_items import read_new_items
+    from longtail.neighbours.new_items import add_items
+    from longtail.neighbours.recounting import check_grown, measured_digest, mixture_of, write_recounted
+    from longtail.scoring.bundle import load_bundle
+
+    loaded = load_bundle(bundle)
+    mixture_of(loaded)  # before any table is read
+    given = list(overrides or [])
+    if config is None:
+        given.insert(0, f"preprocess={json.dumps(loaded.facts['preprocess'])}")
+    settings = read_settings(config, given, format).preprocess
+    with tempfile.TemporaryDirectory(prefix="longtail-refresh-") as folder:
+        work, taken_in = Path(folder), 0
+        ids, source = loaded.item_ids, bundle
+        if items is not None and (new := read_new_items(items, settings, set(ids))).num_rows:
+            source, taken_in = work / "bundle", new.num_rows
+            add_items(bundle, new, source)
+            ids = [*ids, *new["item_id"].to_pylist()]
+        data = read_events(interactions, ids, settings, work)
+        check_grown(loaded, data, interactions)
+        events = write_recounted(source, data, output, measured_digest(loaded))
+    if unknown := data.facts["rejected"].get("unknown item"):
+        typer.echo(f"Left out: {unknown:,} interactions with items that the bundle does not know; give --items")
+    typer.echo(f"Counted {events:,} interactions; {taken_in:,} new items came in by their text. Wrote {output}")
 
 
 def _settings(name: str, namespace: str, gateway: str | None = None, seconds: float = 600.0) -> ServiceSettings:

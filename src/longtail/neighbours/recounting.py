@@ -23,6 +23,7 @@ from longtail.scoring.likeness import Likeness
 from longtail.scoring.rows import keep_top
 
 log = logging.getLogger(__name__)
+AnyPath = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,10 @@ def recount(bundle: Bundle, data: PreparedDataset) -> Recounted:
     return Recounted(replace(bundle, tensors=tensors, train_counts=counts), term.likeness)
 
 
-def write_recounted(bundle: str | os.PathLike[str], data: PreparedDataset, output: str | os.PathLike[str]) -> int:
+def write_recounted(bundle: AnyPath, data: PreparedDataset, output: AnyPath, measured: str | None = None) -> int:
     """Write the bundle to ``output`` (it may be ``bundle``), counted again from all events of ``data``; returns their number.
+
+    measured: ``measured_digest`` of what ``bundle`` was made of, where items were added since.
 
     Raises:
         UserError: as ``mixture_of``, or a bundle or place that cannot be used.
@@ -75,7 +78,7 @@ def write_recounted(bundle: str | os.PathLike[str], data: PreparedDataset, outpu
     check_place(output, BUNDLE)
     loaded, everything = load_bundle(bundle), data.learnt_until(Split.TEST)
     made = recount(loaded, everything)
-    facts = loaded.facts | refreshed_facts(loaded, everything, "refresh")
+    facts = loaded.facts | refreshed_facts(measured or measured_digest(loaded), everything, "refresh")
     with write_artifact(output, BUNDLE, facts) as folder:
         write_tables(folder, made.bundle.tensors, _with_counts(loaded, made.bundle.train_counts), loaded.attributes)
         copy_files(loaded.path, folder, ENCODERS)
@@ -85,13 +88,32 @@ def write_recounted(bundle: str | os.PathLike[str], data: PreparedDataset, outpu
     return events
 
 
-def refreshed_facts(bundle: Bundle, everything: PreparedDataset, mode: str) -> dict[str, object]:
-    """What the manifest of a bundle says that has learnt from all events. bundle: what it was made of."""
+def check_grown(bundle: Bundle, data: PreparedDataset, name: str) -> None:
+    """Refuse a table that seems to hold only what came since: earlier counts would be lost. name: of the table.
+
+    Raises:
+        UserError: it holds less than half of the events that the bundle has counted.
+    """
+    counted_before, events = int(bundle.train_counts.sum()), len(data.splits)
+    if 2 * events < counted_before:
+        raise UserError(
+            f"{name}: holds {events} events, but {bundle.path} has counted {counted_before}: a refresh counts from the "
+            "beginning, so give all interactions up to now, not only the latest"
+        )
+
+
+def measured_digest(bundle: Bundle) -> str:
+    """SHA-256 of the manifest of the bundle that was measured: of this one, or of what it was refreshed from."""
     before = bundle.facts.get("refreshed")
+    return str(before["from"]) if before else sha256(bundle.path / MANIFEST)
+
+
+def refreshed_facts(measured: str, everything: PreparedDataset, mode: str) -> dict[str, object]:
+    """What the manifest of a bundle says that has learnt from all events."""
     return {
         "refreshed": {
             "mode": mode,
-            "from": before["from"] if before else sha256(bundle.path / MANIFEST),  # of the bundle that was measured
+            "from": measured,
             "events": len(everything.splits),
             "until": everything.until,
         },

@@ -44,7 +44,10 @@ def compress(
     check_place(output, BUNDLE)
     loaded = load_bundle(bundle)
     if loaded.item_ids != prepared.item_ids or loaded.facts["train_digest"] != prepared.train_digest():
-        raise UserError(f"{bundle}: did not learn from {prepared.artifact.path}, so its loss cannot be measured there")
+        raise UserError(
+            f"{bundle}: did not learn from {prepared.artifact.path}, so its loss cannot be measured there (a "
+            "refreshed one has seen these targets: compress what it was made of)"
+        )
     facts = dict(loaded.facts)
     source = sha256(loaded.path / MANIFEST)
     if settings.keep_neighbours:  # also when the bundle is counted again

@@ -29,6 +29,7 @@ FOLDERS = {  # command that makes a new folder -> its other options
     "evaluate --output": ("--prepared", "none", "--teacher", "none", "--bundle", "none"),
     "deploy --output": ("--bundle", "none", "--evaluation", "none"),
     "compress --output": ("--bundle", "none", "--prepared", "none"),
+    "refresh --output": ("--bundle", "none", "--interactions", "none.csv"),
     "add-items --output": ("--bundle", "none", "--items", "none.csv"),
 }
 KEPT = {  # command that writes into a folder
