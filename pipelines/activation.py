@@ -89,7 +89,13 @@ def build_pipeline(resources: Resources | None = None, image: str | None = None)
             "evaluate",
         )
         served = ask(
-            refresh(prepared=prepared, bundle=measured, passed=evaluated.outputs["Output"], settings=refresh_settings),
+            refresh(
+                prepared=prepared,
+                teacher=teacher,
+                bundle=measured,
+                passed=evaluated.outputs["Output"],
+                settings=refresh_settings,
+            ),
             "refresh",
         ).outputs["served"]
         # the unnamed output: kfp.local 2.17 finds no named one in a condition, and then silently takes it as False

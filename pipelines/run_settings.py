@@ -28,6 +28,14 @@ class RunSettings(Settings):
     deploy: DeploySettings = DeploySettings()
 
     @model_validator(mode="after")
+    def _one_teacher_is_retrained(self) -> "RunSettings":
+        if self.refresh.mode == "retrain" and self.distill.extra_teachers:
+            raise ValueError(
+                "refresh.mode retrain trains one teacher, and distill.extra_teachers names more; take refresh.mode refresh"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _training_reads_no_weights(self) -> "RunSettings":
         """They reach the column ``weight`` of the Prepared data set, and nothing reads it yet."""
         usual = PreprocessSettings().event_weights

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from longtail.components.distill.settings import DistillSettings
-from longtail.components.distill.teachers import extra_teachers, identity, load_teacher, read_teacher
+from longtail.components.distill.teachers import extra_teachers, identity, read_teacher
 from longtail.contracts.artifacts import BUNDLE, MANIFEST, Artifact, check_place, sha256
 from longtail.contracts.prepared import PreparedDataset
 from longtail.modeling.bundling import Fitted, write_bundle
@@ -15,7 +15,7 @@ from longtail.modeling.device import choose_precision
 from longtail.modeling.distillation import Lesson, Teacher
 from longtail.modeling.neighbour_term import NeighbourTerm
 from longtail.modeling.parallel import form_team
-from longtail.modeling.sequence_model import SequenceModel, Shape
+from longtail.modeling.teacher_and_student import load_teacher, new_student
 from longtail.modeling.training import Run, train
 from longtail.modeling.training_data import TrainingData
 from longtail.neighbours.item_to_item import ItemToItem
@@ -47,16 +47,16 @@ def distill(
     inputs = [sha256(data.artifact.file(MANIFEST)), identity(artifact), *(other for _, other in others)]
     folder = run_folder(output, checkpoints, settings, seed, inputs)
     torch.manual_seed(seed)
-    student = _new_student(data, settings, taught).to(team.device)
+    student = new_student(taught, settings.training, settings.start_from_teacher).to(team.device)
     teachers = [Teacher(model) for model in (taught, *(model for model, _ in others))]
     lesson = Lesson(teachers, settings, student.shape.dim)
     term = ItemToItem.load(artifact.file("neighbours.safetensors"))
     beside = TrainingData.of(data, student.shape.max_history, NeighbourTerm.of(term, settings.training))
     precision = choose_precision(settings.precision, team.device)
     run = Run("distill", settings.training, seed, precision, folder, team)
-    score = train(student, beside, run, lesson.to(team.device))
+    best = train(student, beside, run, lesson.to(team.device))
     if team.first:
-        facts = {"settings": settings.model_dump(mode="json"), "seed": seed, "validation_ndcg": score}
+        facts = {"settings": settings.model_dump(mode="json"), "seed": seed} | best.facts()
         fitted = Fitted.on_validation(student, data, term, seed)
         written = folder / "bundle" if settings.compression.compresses else Path(output)
         _write(written, fitted, artifact, facts)
@@ -64,28 +64,6 @@ def distill(
             compress(written, output, settings.compression, data, seed)
         shutil.rmtree(folder)
     team.wait()
-
-
-def _new_student(data: PreparedDataset, settings: DistillSettings, teacher: SequenceModel) -> SequenceModel:
-    """A student that reads the same features as its teacher, and starts from it where the settings and sizes let it."""
-    shape = Shape.of(settings.training, teacher.shape.max_history)
-    features: torch.Tensor = teacher.features.cpu()  # type: ignore[operator, assignment]
-    student = SequenceModel(shape, features, teacher.text_dim, len(data.facts["user_attributes"]))
-    if settings.start_from_teacher and shape.dim == teacher.shape.dim:
-        start_from_teacher(student, teacher)
-    return student
-
-
-def start_from_teacher(student: SequenceModel, teacher: SequenceModel) -> None:
-    """Give the student the teacher's item vectors and its lowest blocks: it then needs few epochs (DistilBERT, section 2).
-
-    What has another shape in the student, or is not in the teacher, keeps its random start.
-    """
-    own = student.state_dict()
-    inherited = {
-        name: value for name, value in teacher.state_dict().items() if name in own and own[name].shape == value.shape
-    }
-    student.load_state_dict(own | inherited)
 
 
 def _write(output: Path, fitted: Fitted, teacher: Artifact, facts: dict[str, object]) -> None:

@@ -1,18 +1,16 @@
 """The teachers of a student: read, checked, and loaded to be asked."""
 
-import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
-from safetensors.numpy import load_file
-from safetensors.torch import load_model
 
 from longtail.contracts.artifacts import MANIFEST, TEACHER, Artifact, read_artifact, sha256
 from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset
-from longtail.modeling.sequence_model import SequenceModel, Shape
+from longtail.modeling.sequence_model import SequenceModel
+from longtail.modeling.teacher_and_student import load_teacher
 from longtail.tables.sources import fetch_folder
 
 
@@ -42,16 +40,6 @@ def extra_teachers(
         with tempfile.TemporaryDirectory() as temporary:
             artifact = read_teacher(fetch_folder(uri, Path(temporary)), data, uri)
             yield load_teacher(artifact, device), identity(artifact)
-
-
-def load_teacher(artifact: Artifact, device: torch.device) -> SequenceModel:
-    """The teacher's sequence model, ready to be asked."""
-    shape = Shape(**artifact.facts["shape"])
-    features = load_file(artifact.file("text_vectors.safetensors"))["features"]
-    vocabulary = json.loads(artifact.file("scorer/attributes.json").read_text())
-    model = SequenceModel(shape, torch.from_numpy(features), artifact.facts["text_dim"], len(vocabulary))
-    load_model(model, str(artifact.file("model.safetensors")))
-    return model.to(device).eval()
 
 
 def identity(artifact: Artifact) -> str:

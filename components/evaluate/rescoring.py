@@ -1,5 +1,6 @@
 """The model in service today, re-scored on today's targets."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,16 +13,22 @@ from longtail.scoring.bundle import load_bundle
 from longtail.scoring.query import Query
 from longtail.scoring.scorer import Scorer
 
+log = logging.getLogger(__name__)
+
 
 class Champion:
     """A bundle over a catalogue of its own. Items that it does not know it can neither read nor recommend.
 
     One that was refreshed may have counted these targets. It is counted again from the training events, as the student was, and
-    both would be refreshed alike.
+    both would be refreshed alike. What a retrained one's vectors have seen cannot be taken off.
     """
 
     def __init__(self, path: Path, prepared: PreparedDataset) -> None:
         bundle = load_bundle(path)
+        if bundle.facts.get("refreshed", {}).get("mode") == "retrain":
+            log.warning(
+                "%s: the champion was retrained on all events of its day, perhaps these targets, which favours it", path
+            )
         self._scorer = Scorer(recount(bundle, prepared).bundle if "refreshed" in bundle.facts else bundle)
         here = {item: code for code, item in enumerate(prepared.item_ids)}
         theirs = self._scorer.bundle.item_ids

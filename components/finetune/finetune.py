@@ -69,9 +69,9 @@ def finetune(
     shape, n_attributes = Shape.of(settings.training, settings.max_history), len(data.facts["user_attributes"])
     model = SequenceModel(shape, torch.from_numpy(features.values), features.text_dim, n_attributes).to(team.device)
     beside = TrainingData.of(data, settings.max_history, NeighbourTerm.of(term, settings.training))
-    score = train(model, beside, Run("finetune", settings.training, seed, precision, folder, team))
+    best = train(model, beside, Run("finetune", settings.training, seed, precision, folder, team))
     if reading is not None:
-        facts = {"settings": settings.model_dump(mode="json"), "seed": seed, "validation_ndcg": score}
+        facts = {"settings": settings.model_dump(mode="json"), "seed": seed} | best.facts()
         _write(output, Fitted.on_validation(model, data, term, seed), reading, facts, folder / "tensorboard")
         shutil.rmtree(folder)
     team.wait()

@@ -8,6 +8,7 @@ from longtail.components.image import IMAGE
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def refresh(
     prepared: dsl.Input[dsl.Dataset],
+    teacher: dsl.Input[dsl.Model],
     bundle: dsl.Input[dsl.Model],
     passed: bool,
     settings: str,
@@ -20,4 +21,5 @@ def refresh(
     from longtail.system.channel import reported
 
     with reported():
-        stage(prepared.path, bundle.path, served.path, from_json(RefreshSettings, settings), passed)
+        chosen = from_json(RefreshSettings, settings)
+        stage(prepared.path, teacher.path, bundle.path, served.path, chosen, passed)

@@ -4,6 +4,7 @@ import logging
 import shutil
 from pathlib import Path
 
+from longtail.components.refresh.retrain import retrain
 from longtail.components.refresh.settings import RefreshSettings
 from longtail.contracts.artifacts import BUNDLE, check_place, read_artifact
 from longtail.contracts.errors import UserError
@@ -16,14 +17,19 @@ log = logging.getLogger(__name__)
 
 
 def refresh(
-    prepared: str | Path, bundle: str | Path, output: str | Path, settings: RefreshSettings, passed: bool = True
+    prepared: str | Path,
+    teacher: str | Path,
+    bundle: str | Path,
+    output: str | Path,
+    settings: RefreshSettings,
+    passed: bool = True,
 ) -> None:
-    """Write the bundle that is served to ``output``.
+    """Write the bundle that is served to ``output``. Only ``retrain`` reads the teacher.
 
     passed: whether the gate let the bundle be served; one that it did not is passed on as it was measured, file by file.
 
     Raises:
-        UserError: a bundle of another catalogue than the data, or of an earlier version.
+        UserError: a bundle of another catalogue than the data, or of an earlier version; and as ``retrain``.
     """
     check_place(output, BUNDLE)
     if not passed or settings.mode == "none":
@@ -35,7 +41,10 @@ def refresh(
     data = PreparedDataset(prepared)
     if load_bundle(bundle).item_ids != data.item_ids:
         raise UserError(f"{bundle}: its catalogue is not that of {prepared}; train it again on this data")
-    write_recounted(bundle, data, output)
+    if settings.mode == "retrain":
+        retrain(data, teacher, bundle, output)
+    else:
+        write_recounted(bundle, data, output)
 
 
 def _copy(bundle: str | Path, output: str | Path) -> None:

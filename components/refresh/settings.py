@@ -10,7 +10,8 @@ from longtail.contracts.settings_base import Settings
 class RefreshSettings(Settings):
     """What the bundle that is served learns from the validation and test events, once the gate has passed."""
 
-    mode: Literal["refresh", "none"] = Field(
+    mode: Literal["refresh", "retrain", "none"] = Field(
         "refresh",
-        description="`refresh`: what counting gives is made again from all events; `none`: the measured bundle is served.",
+        description="`refresh`: what counting gives is made again from all events; `retrain`: teacher and student "
+        "are trained on all events too, for the epochs that validation chose; `none`: the measured bundle is served.",
     )

@@ -19,6 +19,7 @@ LESS_MEMORY = {
     "preprocess": "lower preprocess.memory_limit_gb",
     "finetune": "lower finetune.adaptation.batch and finetune.training.batch_positions",
     "distill": "lower distill.training.batch_positions",
+    "refresh": "take refresh.mode refresh, or none",
 }
 
 

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from longtail.modeling.distillation import Lesson, Teacher
 from longtail.modeling.lesson_settings import LessonSettings
 from longtail.modeling.sequence_model import SequenceModel
 from longtail.modeling.sequences import Sequences, query_vectors
-from longtail.modeling.training import train
+from longtail.modeling.training import Best, train
 from longtail.modeling.training_data import TrainingData, epoch_batches, validation_ndcg
 from longtail.modeling.training_settings import TrainingSettings
 
@@ -24,7 +25,7 @@ from longtail.modeling.training_settings import TrainingSettings
 def test_a_rule_is_learnt(tmp_path: Path) -> None:
     model, data = make_model(), make_data()
     before = validation_ndcg(model, data)
-    after = train(model, data, run_of(SETTINGS, tmp_path))
+    after = train(model, data, run_of(SETTINGS, tmp_path)).ndcg
     assert before < 0.4 < 0.75 < after
     assert validation_ndcg(model, data) == pytest.approx(after)  # the best epoch's weights are back
     assert list((tmp_path / "tensorboard").glob("events*"))
@@ -174,7 +175,7 @@ def test_training_stops_when_validation_no_longer_improves(tmp_path: Path, monke
     scores = iter([0.3, 0.5, 0.4, 0.4, 0.9])
     monkeypatch.setattr(training, "validation_ndcg", lambda *_: next(scores))
     settings = SETTINGS.model_copy(update={"patience": 2})
-    assert train(make_model(), make_data(), run_of(settings, tmp_path)) == 0.5
+    assert train(make_model(), make_data(), run_of(settings, tmp_path)) == Best(0.5, epochs=2)
     assert next(scores) == 0.9  # the fifth epoch was never run
 
 
@@ -247,9 +248,23 @@ def test_an_epoch_that_is_not_finite_ends_the_training_and_the_best_before_it_is
     else:
         monkeypatch.setattr(training_data, "query_vectors", lambda *a: validate(*a) * third_time(1.0, float("nan")))
     model = make_model()
-    score = train(model, make_data(), run_of(SETTINGS, tmp_path))
+    score = train(model, make_data(), run_of(SETTINGS, tmp_path)).ndcg
     assert calls == 3 and "learning_rate: is 0.01, and epoch 3" in caplog.text and "is kept" in caplog.text
     best = kept_after(2, tmp_path)
     assert not differ(best, model.state_dict())
     monkeypatch.undo()
     assert validation_ndcg(model, make_data()) == pytest.approx(score) and score > 0
+
+
+def test_as_many_epochs_as_validation_chose_give_the_same_model_without_asking_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The course of the learning rate stays that of the settings' six epochs."""
+    again = make_model()
+    nobody = replace(make_data(), validation=Sequences([], [], 10), validation_items=[])
+    assert train(again, nobody, replace(run_of(SETTINGS, tmp_path / "again"), epochs=2)).epochs == 2
+    scores = iter([0.3, 0.5, 0.4, 0.4, 0.4, 0.4])
+    monkeypatch.setattr(training, "validation_ndcg", lambda *_: next(scores))
+    chosen = make_model()
+    assert train(chosen, make_data(), run_of(SETTINGS, tmp_path / "chosen")).epochs == 2
+    assert not differ(chosen.state_dict(), again.state_dict())

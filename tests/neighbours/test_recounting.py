@@ -100,7 +100,7 @@ def test_the_same_events_give_the_same_to_the_last_bit(data, tmp_path, width, se
     assert same_rows(made.bundle.tensors.neighbours, term.neighbours)
     assert np.array_equal(made.bundle.tensors.log_popularity, loaded.tensors.log_popularity)
     assert np.array_equal(made.bundle.train_counts, loaded.train_counts)
-    made.likeness.save(tmp_path / "again")
+    made.term.likeness.save(tmp_path / "again")
     assert (tmp_path / "again").read_bytes() == (loaded.path / LIKENESS).read_bytes()
 
 

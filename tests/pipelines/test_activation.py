@@ -47,7 +47,7 @@ def test_stages_feed_each_other_in_order(pipeline):
     assert producers(tasks["finetune"]) == {"preprocess"}
     assert producers(tasks["distill"]) == {"preprocess", "finetune"}
     assert producers(tasks["evaluate"]) == {"fingerprint", "preprocess", "finetune", "distill"}
-    assert producers(tasks["refresh"]) == {"preprocess", "distill", "evaluate"}
+    assert producers(tasks["refresh"]) == {"preprocess", "finetune", "distill", "evaluate"}
 
 
 def test_deploy_runs_only_where_the_gate_says_true(pipeline):

@@ -83,12 +83,18 @@ def write_bundle(
         data_until=prepared.until,
         **facts,
     )
-    model = fitted.model.cpu().eval()
-    with write_artifact(path, BUNDLE, recorded) as folder, torch.no_grad():
-        write_tables(folder, _tensors(fitted), _catalogue(prepared), list(prepared.facts["user_attributes"]))
-        export_sequence_encoder(model.encoder, folder / "sequence_encoder.onnx")
-        text_encoder(folder)
-        term.likeness.save(folder / LIKENESS)
+    with write_artifact(path, BUNDLE, recorded) as folder:
+        fill_bundle(folder, fitted, text_encoder)
+
+
+@torch.no_grad()
+def fill_bundle(folder: Path, fitted: Fitted, text_encoder: Callable[[Path], None]) -> None:
+    """Write a bundle's files into ``folder`` (inside ``write_artifact``)."""
+    model, prepared = fitted.model.cpu().eval(), fitted.prepared
+    write_tables(folder, _tensors(fitted), _catalogue(prepared), list(prepared.facts["user_attributes"]))
+    export_sequence_encoder(model.encoder, folder / "sequence_encoder.onnx")
+    text_encoder(folder)
+    fitted.term.likeness.save(folder / LIKENESS)
 
 
 def _tensors(fitted: Fitted) -> Tensors:

@@ -90,11 +90,11 @@ class Progress:
     since_best: int = 0
     best: dict[str, Tensor] | None = None
 
-    def record(self, epoch: int, score: float, weights: dict[str, Tensor]) -> None:
-        """score: finite, or it would never be exceeded."""
+    def record(self, epoch: int, score: float, weights: dict[str, Tensor], latest: bool = False) -> None:
+        """score: finite, or it would never be exceeded. latest: this epoch is kept whatever its score is."""
         assert math.isfinite(score)
         self.epoch = epoch
-        if self.best is None or score > self.best_score:
+        if latest or self.best is None or score > self.best_score:
             self.best_score, self.since_best = score, 0
             self.best = {name: value.detach().cpu().clone() for name, value in weights.items()}
         else:

@@ -37,7 +37,8 @@ HIDDEN_ATTRIBUTES = 0.25  # share of training users whose attributes are hidden,
 class Run:
     """How a training run goes, and the folder of its state, which belongs to one set of data, settings and seed.
 
-    stage: whose settings these are, for messages.
+    stage: whose settings these are, for messages. epochs: how many of the settings' epochs are trained where validation chose
+    that before, and is not asked again.
     """
 
     stage: str
@@ -46,14 +47,27 @@ class Run:
     precision: torch.dtype
     folder: Path
     team: Team
+    epochs: int | None = None
 
     def has_term(self, epoch: int) -> bool:
         """Whether the sparse term has joined."""
         return epoch >= self.settings.term_after * self.settings.epochs
 
 
-def train(model: SequenceModel, data: TrainingData, run: Run, lesson: Lesson | None = None) -> float:
-    """Train ``model`` in place up to its best epoch by validation NDCG@10, which is returned.
+@dataclass(frozen=True)
+class Best:
+    """The epoch whose weights are kept: its validation NDCG@10, and its number from 1."""
+
+    ndcg: float
+    epochs: int
+
+    def facts(self) -> dict[str, float | int]:
+        """As manifests hold it."""
+        return {"validation_ndcg": self.ndcg, "epochs": self.epochs}
+
+
+def train(model: SequenceModel, data: TrainingData, run: Run, lesson: Lesson | None = None) -> Best:
+    """Train ``model`` in place up to its best epoch by validation NDCG@10, or for ``run.epochs`` epochs.
 
     After every epoch the state goes to ``checkpoint.safetensors`` in the run's folder and the curves to ``tensorboard``. A
     run that finds a checkpoint goes on from it. Training ends, with a warning, at an epoch whose loss, weights or scores are
@@ -68,8 +82,8 @@ def train(model: SequenceModel, data: TrainingData, run: Run, lesson: Lesson | N
     progress = trainer.resume()
     writer = SummaryWriter(str(run.folder / "tensorboard")) if run.team.first else None  # type: ignore[no-untyped-call]
     with checkpointed(trainer.learner.encoder.blocks, settings.block_checkpointing):
-        for epoch in range(progress.epoch, settings.epochs):
-            if progress.since_best >= settings.patience and run.has_term(epoch):
+        for epoch in range(progress.epoch, run.epochs or settings.epochs):
+            if run.epochs is None and progress.since_best >= settings.patience and run.has_term(epoch):
                 log.info("no better epoch since %d epochs: stopping", progress.since_best)
                 break
             loss = trainer.epoch(epoch)
@@ -78,7 +92,7 @@ def train(model: SequenceModel, data: TrainingData, run: Run, lesson: Lesson | N
             if not math.isfinite(score):
                 _stop(run, epoch, loss, progress)
                 break
-            progress.record(epoch + 1, score, weights)
+            progress.record(epoch + 1, score, weights, run.epochs is not None)
             trainer.save(progress)
             if writer is not None:
                 writer.add_scalar("loss/train", loss, epoch + 1)  # type: ignore[no-untyped-call]
@@ -88,7 +102,7 @@ def train(model: SequenceModel, data: TrainingData, run: Run, lesson: Lesson | N
         writer.close()  # type: ignore[no-untyped-call]
     model.load_state_dict(progress.best or model.state_dict())
     model.eval()
-    return progress.best_score
+    return Best(progress.best_score, progress.epoch - progress.since_best)
 
 
 def _score(model: SequenceModel, data: TrainingData, loss: float, weights: Mapping[str, Tensor]) -> float:

@@ -17,7 +17,7 @@ from longtail.contracts.columns import Columns
 from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset, Split
 from longtail.neighbours.counting import log_popularity
-from longtail.neighbours.item_to_item import Mixture, counted
+from longtail.neighbours.item_to_item import ItemToItem, Mixture, counted
 from longtail.scoring.bundle import ENCODERS, LIKENESS, Bundle, copy_files, items_table, load_bundle, write_tables
 from longtail.scoring.likeness import Likeness
 from longtail.scoring.rows import keep_top
@@ -28,10 +28,10 @@ AnyPath = str | os.PathLike[str]
 
 @dataclass(frozen=True)
 class Recounted:
-    """A bundle in memory whose counts are those of other events, and the likeness that belongs beside it."""
+    """A bundle in memory whose counts are those of other events, and the whole sparse term of these."""
 
     bundle: Bundle
-    likeness: Likeness
+    term: ItemToItem
 
 
 def mixture_of(bundle: Bundle) -> Mixture:
@@ -64,7 +64,7 @@ def recount(bundle: Bundle, data: PreparedDataset) -> Recounted:
     counts = np.bincount(np.concatenate([*sequences, np.zeros(0, np.int32)]), minlength=len(texts)).astype(np.int64)
     kept = int(bundle.facts.get("keep_neighbours", mixture.neighbours))
     tensors = replace(bundle.tensors, neighbours=keep_top(term.neighbours, kept), log_popularity=log_popularity(counts))
-    return Recounted(replace(bundle, tensors=tensors, train_counts=counts), term.likeness)
+    return Recounted(replace(bundle, tensors=tensors, train_counts=counts), term)
 
 
 def write_recounted(bundle: AnyPath, data: PreparedDataset, output: AnyPath, measured: str | None = None) -> int:
@@ -78,11 +78,12 @@ def write_recounted(bundle: AnyPath, data: PreparedDataset, output: AnyPath, mea
     check_place(output, BUNDLE)
     loaded, everything = load_bundle(bundle), data.learnt_until(Split.TEST)
     made = recount(loaded, everything)
-    facts = loaded.facts | refreshed_facts(measured or measured_digest(loaded), everything, "refresh")
+    mode = loaded.facts.get("refreshed", {}).get("mode", "refresh")  # a retrained one stays that
+    facts = loaded.facts | refreshed_facts(measured or measured_digest(loaded), everything, mode)
     with write_artifact(output, BUNDLE, facts) as folder:
         write_tables(folder, made.bundle.tensors, _with_counts(loaded, made.bundle.train_counts), loaded.attributes)
         copy_files(loaded.path, folder, ENCODERS)
-        made.likeness.save(folder / LIKENESS)
+        made.term.likeness.save(folder / LIKENESS)
     events = int(made.bundle.train_counts.sum())
     log.info("%s: counted again from %d events", output, events)
     return events

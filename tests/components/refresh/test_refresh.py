@@ -26,7 +26,7 @@ class Given:
         self.out = folder / "out"
 
     def run(self, mode="refresh", passed=True):
-        refresh(self.prepared, self.bundle, self.out, RefreshSettings(mode=mode), passed)
+        refresh(self.prepared, "none", self.bundle, self.out, RefreshSettings(mode=mode), passed)
         return load_bundle(self.out)
 
 
@@ -63,7 +63,9 @@ def test_the_component_runs_the_stage(given):
             self.path = str(path)
 
     settings = RefreshSettings().canonical()
-    component.refresh.python_func(Stored(given.prepared), Stored(given.bundle), True, settings, Stored(given.out))
+    component.refresh.python_func(
+        Stored(given.prepared), Stored("none"), Stored(given.bundle), True, settings, Stored(given.out)
+    )
     assert load_bundle(given.out).facts["refreshed"]["mode"] == "refresh"
 
 
