@@ -76,7 +76,8 @@ def test_whole_numbers_are_one_id_however_they_are_typed(tmp_path):
         pa.table({"user_id": pa.array([12.0, 7.5]), "item_id": pa.array([3, None]), "rank": [1, 2]}),
         tmp_path / "l.parquet",
     )
-    table, by_rank = _read(str(tmp_path / "l.parquet"))
+    table, by_rank, faults = _read(str(tmp_path / "l.parquet"))
+    assert faults == 0
     assert by_rank and table[USER].to_pylist() == ["12", "7.5"] and table["item_id"].to_pylist() == ["3", None]
 
 
@@ -159,3 +160,10 @@ def test_tables_that_are_no_lists_of_these_users_are_refused(tmp_path, data, hea
 def test_a_place_without_lists_is_named(tmp_path, data):
     with pytest.raises(UserError, match="no such file"):
         read_incumbent(str(tmp_path / "none.parquet"), data)
+
+
+def test_rows_that_are_none_are_counted(tmp_path, data):
+    path = lists(tmp_path / "l.csv", ("u000", "i007", 1), ("u000", "i002"), ("u001 ", "i005", 1))
+    found = read_incumbent(path, data)
+    assert (found.counts["rows that cannot be read"], found.counts["rows"]) == (1, 2)
+    assert found.listed.tolist() == [True, True, False]  # "u001 " is u001

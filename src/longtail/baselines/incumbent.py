@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset, Split
 from longtail.scoring.query import Query
-from longtail.tables.engine import Kind
 from longtail.tables.engines import open_engine
+from longtail.tables.id_sql import id_sql
 from longtail.tables.sources import find
 
 USER, ITEM, RANK, SCORE = "user_id", "item_id", "rank", "score"
@@ -57,8 +57,8 @@ def read_incumbent(uri: str, data: PreparedDataset) -> Incumbent:
     Raises:
         UserError: a column is missing, nothing in it can be read, or no user or no item of it is among the data's.
     """
-    table, by_rank = _read(uri)
-    counts = {"rows": table.num_rows}
+    table, by_rank, faults = _read(uri)
+    counts = {"rows that cannot be read": faults, "rows": table.num_rows}
     usable = pc.and_(pc.is_valid(table[USER]), pc.and_(pc.is_valid(table[ITEM]), pc.is_finite(table["place"])))
     table = table.filter(pc.fill_null(usable, False))
     counts["rows without user, item, or number"] = counts["rows"] - table.num_rows
@@ -91,11 +91,13 @@ def read_incumbent(uri: str, data: PreparedDataset) -> Incumbent:
     return Incumbent(uri, len(data.item_ids), users, items, _dense(users, place), listed, reach, hits, counts)
 
 
-def _read(uri: str) -> tuple[pa.Table, bool]:
-    """user_id, item_id as text and ``place``, a number that is the smaller the better; and whether it comes from ranks."""
+def _read(uri: str) -> tuple[pa.Table, bool, int]:
+    """user_id, item_id as text and ``place``, a number that is the smaller the better; whether it comes from ranks; and how many
+    rows of the file are none."""
     with (
         tempfile.TemporaryDirectory(prefix="longtail-incumbent-") as folder,
         open_engine("duckdb", MEMORY_GB, None, Path(folder)) as engine,
+        engine.explained(),
     ):
         scan = engine.scan(find(uri))
         missing = [name for name in (USER, ITEM) if name not in scan.kinds]
@@ -104,17 +106,10 @@ def _read(uri: str) -> tuple[pa.Table, bool]:
             wanted = ", ".join([*missing, *([] if order else [f"{RANK} or {SCORE}"])])
             raise UserError(f"{uri}: has no column {wanted} (it has {', '.join(scan.kinds)}); rename or add it")
         sign = "" if order == RANK else "-"
-        columns = {name: _text(engine.quote(name), scan.kinds[name]) for name in (USER, ITEM)}
+        columns = {name: id_sql(engine.quote(name), scan.kinds[name]) for name in (USER, ITEM)}
         columns["place"] = f"{sign}try_cast({engine.quote(order)} as double)"
-        return engine.collect(scan.select(columns)), order == RANK
-
-
-def _text(column: str, kind: Kind) -> str:
-    """The id as text: 12, 12.0 and "12" are one."""
-    if kind == "number":
-        whole = f"cast(try_cast({column} as hugeint) as varchar)"
-        return f"case when {column} = floor({column}) then {whole} else cast({column} as varchar) end"
-    return f"nullif(trim(cast({column} as varchar)), '')"
+        faults = 0 if scan.faults is None else engine.collect(scan.faults).num_rows
+        return engine.collect(scan.select(columns)), order == RANK, faults
 
 
 def _codes(found: pa.ChunkedArray, known: Sequence[str], uri: str, column: str) -> NDArray[np.int64]:
