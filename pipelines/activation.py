@@ -61,50 +61,30 @@ def build_pipeline(resources: Resources | None = None, image: str | None = None)
         incumbent: str = "",
     ) -> Results:
         tables = {"interactions": interactions, "items": items, "users": users}
-        digest = ask(fingerprint(**tables, champion=champion, incumbent=incumbent), "fingerprint")
+        digest = ask("fingerprint", fingerprint(**tables, champion=champion, incumbent=incumbent))
         digest.set_caching_options(False)
-        prepared = ask(
-            preprocess(**tables, digest=digest.outputs["digest"], settings=preprocess_settings), "preprocess"
-        ).outputs["prepared"]
-        training = {"prepared": prepared, "seed": seed}
-        teacher = ask(
-            finetune(**training, settings=finetune_settings, checkpoints=reached("finetune", checkpoints)), "finetune"
-        ).outputs["teacher"]
-        measured = ask(
-            distill(
-                **training, teacher=teacher, settings=distill_settings, checkpoints=reached("distill", checkpoints)
-            ),
-            "distill",
-        ).outputs["bundle"]
-        evaluated = ask(
-            evaluate(
-                **training,
-                teacher=teacher,
-                bundle=measured,
-                settings=evaluate_settings,
-                champion=digest.outputs["bundle"],
-                incumbent=incumbent,
-                incumbent_digest=digest.outputs["lists"],
-            ),
-            "evaluate",
-        )
-        served = ask(
-            refresh(
-                prepared=prepared,
-                teacher=teacher,
-                bundle=measured,
-                passed=evaluated.outputs["Output"],
-                settings=refresh_settings,
-            ),
-            "refresh",
-        ).outputs["served"]
+        read = ask("preprocess", preprocess(**tables, digest=digest.outputs["digest"], settings=preprocess_settings))
+        models = {"prepared": read.outputs["prepared"]}
+        folder = reached("finetune", checkpoints)
+        taught = ask("finetune", finetune(**models, settings=finetune_settings, seed=seed, checkpoints=folder))
+        models["teacher"] = taught.outputs["teacher"]
+        folder = reached("distill", checkpoints)
+        student = ask("distill", distill(**models, settings=distill_settings, seed=seed, checkpoints=folder))
+        models["bundle"] = student.outputs["bundle"]
+        rivals = {
+            "champion": digest.outputs["bundle"],
+            "incumbent": incumbent,
+            "incumbent_digest": digest.outputs["lists"],
+        }
+        judged = ask("evaluate", evaluate(**models, settings=evaluate_settings, seed=seed, **rivals))
+        passed, evaluation = judged.outputs["Output"], judged.outputs["evaluation"]
+        counted = ask("refresh", refresh(**models, passed=passed, settings=refresh_settings))
+        served = counted.outputs["served"]
         # the unnamed output: kfp.local 2.17 finds no named one in a condition, and then silently takes it as False
-        with dsl.If(evaluated.outputs["Output"] == True, name="gate-passed"):  # noqa: E712  (kfp overloads ==)
-            service = ask(
-                deploy(bundle=served, evaluation=evaluated.outputs["evaluation"], settings=deploy_settings), "deploy"
-            )
+        with dsl.If(passed == True, name="gate-passed"):  # noqa: E712  (kfp overloads ==)
+            service = ask("deploy", deploy(bundle=served, evaluation=evaluation, settings=deploy_settings))
             service.set_caching_options(False)
-        return Results(prepared, teacher, measured, served, evaluated.outputs["evaluation"])
+        return Results(models["prepared"], models["teacher"], models["bundle"], served, evaluation)
 
     return activation
 
@@ -114,7 +94,7 @@ def _reached(resources: Resources | None, stage: str, checkpoints: str) -> str:
     return checkpoints if resources is None or getattr(resources, stage).checkpoint_claim else ""
 
 
-def _ask(resources: Resources | None, image: str | None, task: PipelineTask, name: str) -> PipelineTask:
+def _ask(resources: Resources | None, image: str | None, name: str, task: PipelineTask) -> PipelineTask:
     """Put what a stage asks for on its task."""
     if image is not None:
         task.set_container_image(image)
