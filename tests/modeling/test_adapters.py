@@ -69,7 +69,7 @@ EXPORTS = [
 @pytest.mark.parametrize(("case", "method"), EXPORTS, indirect=["case"])
 def test_what_was_adapted_is_exported(case: Case, method: str, tmp_path: Path) -> None:
     upper, frozen = case.upper(), case.texts.frozen
-    adapt(upper, case.texts, HISTORIES, chosen(method, steps=10), 0, False, tmp_path)
+    adapt(upper, case.texts, HISTORIES, chosen(method, steps=60), 0, False, tmp_path)
     after = case.vectors(upper)
     export_text_encoder(case.model, upper, tmp_path)
     session = onnxruntime.InferenceSession(str(tmp_path / "text_encoder.onnx"))
