@@ -1,4 +1,8 @@
-"""The same id in whatever form, in every table and format, on both engines; and warnings where ids do not match."""
+"""The same id in whatever form, in every table and format; and warnings where ids do not match.
+
+A whole preparation by Spark takes many seconds: what the engines could do differently is asked of both in
+``tests/tables/test_id_sql.py``, and here of parts with every form, and of ids that are missing.
+"""
 
 import csv
 import json
@@ -49,20 +53,18 @@ def as_json(table: pa.Table, path: Path) -> Path:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_users_are_the_same_in_every_form(run, engine: str, form: str):
+def test_users_are_the_same_in_every_form(run, form: str):
     users = pa.table({"user_id": FORMS[form], "plan": ["free", "pro", "pro", "free"]})
-    prepared = run(log(FORMS["int"]), ITEMS, users, engine=engine)
+    prepared = run(log(FORMS["int"]), ITEMS, users)
     assert prepared.user_ids == ["1", "2", "3", "4"]
     assert prepared.user_attributes == [["plan=free"], ["plan=pro"], ["plan=pro"], ["plan=free"]]
 
 
 @pytest.mark.parametrize("written", [as_csv, as_json])
-def test_ids_of_text_files_are_the_same_too(run, engine: str, tmp_path: Path, written):
+def test_ids_of_text_files_are_the_same_too(run, tmp_path: Path, written):
     items = pa.table({"item_id": [1.0, 2.0, 3.0], "title": ["x", "y", "z"]})
     events = pa.table({"user_id": ["u"] * 3, "item_id": [1, 2, 3], "timestamp": [1, 2, 3]})
-    prepared = run(
-        events, written(items, tmp_path / f"items.{written.__name__[3:].replace('json', 'jsonl')}"), engine=engine
-    )
+    prepared = run(events, written(items, tmp_path / f"items.{written.__name__[3:].replace('json', 'jsonl')}"))
     assert prepared.item_ids == ["1", "2", "3"]
     assert prepared.facts["rejected"] == {}
 
@@ -84,10 +86,10 @@ def test_missing_ids_are_rejected_with_a_reason(run, engine: str):
     assert prepared.facts["rejected"] == {"null id": 6}
 
 
-def test_large_whole_numbers_keep_every_digit(run, engine: str):
+def test_large_whole_numbers_keep_every_digit(run):
     big = pa.array([2**60 + n for n in range(4)])
     users = pa.table({"user_id": [str(2**60 + n) for n in range(4)], "plan": list("abcd")})
-    prepared = run(log(big), ITEMS, users, engine=engine)
+    prepared = run(log(big), ITEMS, users)
     assert prepared.user_ids == [str(2**60 + n) for n in range(4)]
 
 
@@ -102,10 +104,10 @@ def test_ids_with_leading_zeros_are_their_own(run):
     assert run(events, items).item_ids == ["007", "07", "7"]
 
 
-def test_a_users_table_of_other_people_is_a_loud_warning(run, engine: str, caplog: pytest.LogCaptureFixture):
+def test_a_users_table_of_other_people_is_a_loud_warning(run, caplog: pytest.LogCaptureFixture):
     users = [{"user_id": f"U-{n}", "plan": "free"} for n in range(3)]
     with caplog.at_level(logging.WARNING):
-        run(log(FORMS["int"]), ITEMS, users, engine=engine)
+        run(log(FORMS["int"]), ITEMS, users)
     assert "users.parquet: ONLY 0 OF ITS 3 USERS occur in the interactions" in caplog.text
     assert (
         "the interactions name users such as '1', '2', '3', the users table such as 'U-0', 'U-1', 'U-2'" in caplog.text
@@ -119,10 +121,10 @@ def test_a_users_table_of_some_of_the_people_is_none(run, caplog: pytest.LogCapt
     assert "OF ITS" not in caplog.text
 
 
-def test_items_of_another_catalogue_are_shown_from_both_sides(run, engine: str):
+def test_items_of_another_catalogue_are_shown_from_both_sides(run):
     items = [{"item_id": name, "title": name} for name in ("SKU-1", "SKU-2")]
     with pytest.raises(UserError, match=r"\(unknown item: 12\), for example .*item_id=a.*, while the items table has ids such as 'SKU-1', 'SKU-2'"):  # fmt: skip
-        run(log(FORMS["int"]), items, engine=engine)
+        run(log(FORMS["int"]), items)
 
 
 @pytest.mark.parametrize("word", ["nan", "NULL", "None", "N/A"])
@@ -133,7 +135,7 @@ def test_a_word_for_a_missing_id_is_warned_about(run, word: str, caplog: pytest.
     assert word in prepared.user_ids
 
 
-def test_ids_that_floats_cannot_hold_are_warned_about(run, engine: str, caplog: pytest.LogCaptureFixture):
+def test_ids_that_floats_cannot_hold_are_warned_about(run, caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.WARNING):
-        run(log(pa.array([1e18, 2e18, 3e18, 4.0])), ITEMS, engine=engine)
+        run(log(pa.array([1e18, 2e18, 3e18, 4.0])), ITEMS)
     assert "the ids of column user_id are stored as floating-point numbers up to 3000000000000000000" in caplog.text
