@@ -9,6 +9,7 @@ from helpers_kubernetes import FakeCluster
 
 from longtail.components.deploy.local_server import running_server
 from longtail.registry.opening import open_registry
+from longtail.rollout import readiness, routes
 from longtail.rollout.kubernetes_api import connect
 from longtail.rollout.roll_out import roll_out
 from longtail.rollout.service_settings import ServiceSettings
@@ -17,6 +18,13 @@ from longtail.rollout.service_settings import ServiceSettings
 SETTINGS = ServiceSettings(
     name="shop", step_seconds=0, step_requests=4, drain_seconds=0, max_p95_ms=1e6, ready_seconds=60
 )
+
+
+@pytest.fixture(autouse=True)
+def quick_looks(monkeypatch):
+    """The cluster of these tests is ready after so many looks, not after so many seconds."""
+    monkeypatch.setattr(readiness, "FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(routes, "FIRST_PAUSE", 0.02)
 
 
 @pytest.fixture(scope="session")

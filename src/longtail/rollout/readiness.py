@@ -19,6 +19,7 @@ from longtail.rollout.kubernetes_api import Cluster, Document, find, find_servic
 
 log = logging.getLogger(__name__)
 
+FIRST_PAUSE = 0.2  # seconds between two looks, which grow
 SETTLE_SECONDS = 10.0  # KServe's own verdict may be that of the generation before
 
 
@@ -45,7 +46,7 @@ def wait_until_ready(cluster: Cluster, awaited: Awaited, seconds: float) -> Docu
         NotServed: they cannot, or did not in time; with the pods' own reasons.
         UserError: somebody else changed the service meanwhile, or deleted it.
     """
-    start, pause, told = time.monotonic(), 0.2, ""
+    start, pause, told = time.monotonic(), FIRST_PAUSE, ""
     while True:
         service = find_service(cluster, awaited.name)
         _check_ours(service, awaited, cluster)

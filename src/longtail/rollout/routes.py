@@ -12,6 +12,7 @@ from longtail.rollout.kubernetes_errors import Forbidden
 
 ROUTES = "/apis/gateway.networking.k8s.io/v1/namespaces/{namespace}/httproutes/{name}"
 FOLLOW_SECONDS = 30.0  # KServe writes the route at once; gateways take it in seconds
+FIRST_PAUSE = 0.2  # seconds between two looks, which grow
 
 
 def find_route(cluster: Cluster, name: str) -> Document | None:
@@ -45,7 +46,7 @@ def canary_shares(route: Document | None, name: str) -> set[int]:
 
 def gives(cluster: Cluster, name: str, percent: int, seconds: float = FOLLOW_SECONDS) -> bool:
     """Whether the route gives the canary exactly ``percent`` before ``seconds`` are over, and its gateways have taken that."""
-    deadline, pause = time.monotonic() + seconds, 0.2
+    deadline, pause = time.monotonic() + seconds, FIRST_PAUSE
     while True:
         route = find_route(cluster, name)
         if canary_shares(route, name) == {percent} and _is_taken(route):
