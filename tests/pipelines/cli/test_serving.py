@@ -169,4 +169,10 @@ def test_serve_hands_over_to_the_model_server(tmp_path, monkeypatch):
     assert program == sys.executable
     assert words[1:4] == ["-P", "-m", "longtail.components.predict.server"]
     options = dict(zip(words[4::2], words[5::2]))
-    assert options == {"--bundle": str(tmp_path), "--name": "longtail", "--http-port": "9000", "--grpc-port": "0"}
+    assert options == {
+        "--bundle": str(tmp_path),
+        "--name": "longtail",
+        "--http-port": "9000",
+        "--grpc-port": "0",
+        "--max-k": "100",
+    }
