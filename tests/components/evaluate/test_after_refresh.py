@@ -55,7 +55,8 @@ def test_the_gain_by_hand(case):
 
 def test_it_is_one_line_and_no_system(case):
     assert "student_refreshed" not in case.result["systems"]
-    assert not any("refresh" in reason for reason in case.result["gate"]["reasons"])
+    findings = case.result["decision"]["findings"]
+    assert findings and not any("refresh" in found["rival"] + found["sentence"] for found in findings)
     gain = case.result["refreshed"]["all"]["minus_student"]["ndcg@10"]
     line = about_refresh(case.result)
     assert line.startswith(f"A refresh is estimated to change NDCG@10 by {f'{gain:+.4f}'.replace('0.', '.', 1)} (")

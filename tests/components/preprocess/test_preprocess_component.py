@@ -39,7 +39,7 @@ def test_the_digest_is_stated(tmp_path: Path):
 
 @dsl.pipeline
 def both(interactions: str, items: str, settings: str) -> None:
-    digest = component.fingerprint(interactions=interactions, items=items, users="", champion="")
+    digest = component.fingerprint(interactions=interactions, items=items, users="", champion="", incumbent="")
     component.preprocess(
         interactions=interactions, items=items, users="", digest=digest.outputs["digest"], settings=settings
     )
@@ -63,7 +63,9 @@ def test_the_components_run_as_tasks(tables: dict[str, str], tmp_path: Path):
 
 @dsl.pipeline
 def looked_up(interactions: str, items: str, champion: str) -> str:
-    return component.fingerprint(interactions=interactions, items=items, users="", champion=champion).outputs["bundle"]
+    return component.fingerprint(
+        interactions=interactions, items=items, users="", champion=champion, incumbent=""
+    ).outputs["bundle"]
 
 
 def test_the_champion_of_today_is_looked_up(tables: dict[str, str], tmp_path: Path):
