@@ -6,7 +6,8 @@ from pathlib import Path
 
 from helpers_evaluation import decision
 
-from longtail.contracts.decision import DECISION, Champion, manifest_digest, write_decision
+from longtail.contracts.artifacts import manifest_digest
+from longtail.contracts.decision import DECISION, Champion, write_decision
 from longtail.registry.interface import Registry, Version
 
 NOBODY = "0" * 16  # the version of a champion that no registry has

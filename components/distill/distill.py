@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 
 from longtail.components.distill.settings import DistillSettings
-from longtail.components.distill.teachers import extra_teachers, identity, read_teacher
-from longtail.contracts.artifacts import BUNDLE, MANIFEST, Artifact, check_place, sha256
+from longtail.components.distill.teachers import extra_teachers, read_teacher
+from longtail.contracts.artifacts import BUNDLE, Artifact, check_place, manifest_digest
 from longtail.contracts.prepared import PreparedDataset
 from longtail.modeling.bundling import Fitted, write_bundle
 from longtail.modeling.checkpoint import run_folder
@@ -44,7 +44,7 @@ def distill(
     team = form_team(settings.device)
     taught = load_teacher(artifact, team.device)
     others = list(extra_teachers(settings.extra_teachers, data, team.device))
-    inputs = [sha256(data.artifact.file(MANIFEST)), identity(artifact), *(other for _, other in others)]
+    inputs = [manifest_digest(data.artifact.path), manifest_digest(artifact.path), *(other for _, other in others)]
     folder = run_folder(output, checkpoints, settings, seed, inputs)
     torch.manual_seed(seed)
     student = new_student(taught, settings.training, settings.start_from_teacher).to(team.device)

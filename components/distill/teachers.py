@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from longtail.contracts.artifacts import MANIFEST, TEACHER, Artifact, read_artifact, sha256
+from longtail.contracts.artifacts import TEACHER, Artifact, manifest_digest, read_artifact
 from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset
 from longtail.modeling.sequence_model import SequenceModel
@@ -39,9 +39,4 @@ def extra_teachers(
     for uri in uris:
         with tempfile.TemporaryDirectory() as temporary:
             artifact = read_teacher(fetch_folder(uri, Path(temporary)), data, uri)
-            yield load_teacher(artifact, device), identity(artifact)
-
-
-def identity(artifact: Artifact) -> str:
-    """A digest of its manifest, which holds those of its files."""
-    return sha256(artifact.file(MANIFEST))
+            yield load_teacher(artifact, device), manifest_digest(artifact.path)

@@ -6,8 +6,8 @@ from pathlib import Path
 from longtail.components.evaluate.gate import judge
 from longtail.components.evaluate.measure import Measured, Revealed
 from longtail.components.evaluate.settings import EvaluateSettings
-from longtail.contracts.artifacts import MANIFEST
-from longtail.contracts.decision import Champion, Decision, manifest_digest
+from longtail.contracts.artifacts import MANIFEST, manifest_digest
+from longtail.contracts.decision import Champion, Decision
 from longtail.registry.bundles import bundle_id
 
 

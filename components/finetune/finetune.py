@@ -18,7 +18,7 @@ from safetensors.torch import save_model
 
 from longtail.components.finetune.settings import FinetuneSettings
 from longtail.components.finetune.text_features import Reading, TextFeatures, read_texts
-from longtail.contracts.artifacts import MANIFEST, TEACHER, check_place, sha256, write_artifact
+from longtail.contracts.artifacts import TEACHER, check_place, manifest_digest, write_artifact
 from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset
 from longtail.modeling.bundling import Fitted, write_bundle
@@ -56,7 +56,7 @@ def finetune(
             f"{prepared}: the training split holds no event, so nothing can be learnt; users need at least three events "
             "under leave_last_out, or take preprocess.split: global_time"
         )
-    folder = run_folder(output, checkpoints, settings, seed, [sha256(data.artifact.file(MANIFEST))])
+    folder = run_folder(output, checkpoints, settings, seed, [manifest_digest(data.artifact.path)])
     team = form_team(settings.device, settings.shard)
     precision = choose_precision(settings.precision, team.device)
     reading = None

@@ -9,14 +9,13 @@ from helpers_bundle import write_tiny_bundle
 from helpers_decision import refresh
 from helpers_evaluation import decision, finding
 
-from longtail.contracts.artifacts import EVALUATION, write_artifact
+from longtail.contracts.artifacts import EVALUATION, manifest_digest, write_artifact
 from longtail.contracts.decision import (
     DECISION,
     Champion,
     Decision,
     check_passed,
     load_decision,
-    manifest_digest,
     write_decision,
 )
 from longtail.contracts.errors import UserError

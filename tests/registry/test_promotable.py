@@ -6,7 +6,7 @@ import pytest
 from helpers_decision import NOBODY, publish_decided, publish_rivals, refresh
 from helpers_hand_bundle import write_hand_bundle
 
-from longtail.contracts.decision import manifest_digest
+from longtail.contracts.artifacts import manifest_digest
 from longtail.contracts.errors import UserError
 from longtail.registry.interface import Registry
 from longtail.registry.opening import open_registry

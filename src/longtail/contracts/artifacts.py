@@ -59,6 +59,11 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def manifest_digest(artifact: str | os.PathLike[str]) -> str:
+    """SHA-256 of an artifact's manifest, which stands for all of its files."""
+    return sha256(Path(artifact) / MANIFEST)
+
+
 def file_inside(root: Path, name: str, manifest: str | Path) -> Path:
     """The place of a file that a manifest names; a UserError where that is outside ``root``."""
     file = (root / name).resolve()

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from longtail.contracts.artifacts import EVALUATION, MANIFEST, read_artifact, sha256
+from longtail.contracts.artifacts import EVALUATION, MANIFEST, read_artifact
 from longtail.contracts.errors import UserError
 
 DECISION = "decision.json"
@@ -76,11 +76,6 @@ class Decision:
     def document(self) -> dict[str, Any]:
         """As decision.json holds it."""
         return {"format": FORMAT, "version": VERSION} | asdict(self)
-
-
-def manifest_digest(artifact: str | os.PathLike[str]) -> str:
-    """SHA-256 of an artifact's manifest, which stands for all of its files."""
-    return sha256(Path(artifact) / MANIFEST)
 
 
 def write_decision(decision: Decision, folder: Path) -> None:

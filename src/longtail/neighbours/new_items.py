@@ -19,7 +19,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy import sparse
 
-from longtail.contracts.artifacts import BUNDLE, MANIFEST, check_place, sha256, write_artifact
+from longtail.contracts.artifacts import BUNDLE, check_place, manifest_digest, write_artifact
 from longtail.contracts.columns import Columns
 from longtail.contracts.errors import UserError
 from longtail.neighbours.words import tfidf_vectors
@@ -75,7 +75,7 @@ def add_items(
     replaced = known if replace_known else []
     new = [row for row in rows if row[Columns.ITEM] not in codes]
     facts = dict(loaded.facts)
-    lineage = {"new": len(new), "replaced": len(replaced), "from_manifest": sha256(loaded.path / MANIFEST)}
+    lineage = {"new": len(new), "replaced": len(replaced), "from_manifest": manifest_digest(loaded.path)}
     facts["added_items"] = [*facts.get("added_items", []), lineage]
     places = [codes[row[Columns.ITEM]] for row in replaced] + list(range(len(old), len(old) + len(new)))
     merged = [*old, *({Columns.TRAIN_COUNT: 0} for _ in new)]

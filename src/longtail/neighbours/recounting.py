@@ -12,8 +12,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from longtail.contracts.artifacts import BUNDLE, MANIFEST, check_place, sha256, write_artifact
+from longtail.contracts.artifacts import BUNDLE, MANIFEST, check_place, write_artifact
 from longtail.contracts.columns import Columns
+from longtail.contracts.decision import measured_model
 from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset, Split
 from longtail.neighbours.counting import log_popularity
@@ -105,8 +106,7 @@ def check_grown(bundle: Bundle, data: PreparedDataset, name: str) -> None:
 
 def measured_digest(bundle: Bundle) -> str:
     """SHA-256 of the manifest of the bundle that was measured: of this one, or of what it was refreshed from."""
-    before = bundle.facts.get("refreshed")
-    return str(before["from"]) if before else sha256(bundle.path / MANIFEST)
+    return measured_model((bundle.path / MANIFEST).read_bytes())
 
 
 def refreshed_facts(measured: str, everything: PreparedDataset, mode: str) -> dict[str, object]:

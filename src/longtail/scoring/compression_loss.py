@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from longtail.contracts.artifacts import BUNDLE, MANIFEST, check_place, sha256, write_artifact
+from longtail.contracts.artifacts import BUNDLE, check_place, manifest_digest, write_artifact
 from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset, Split
 from longtail.metrics.ranking import TargetRanks, ndcg, rank_targets
@@ -49,7 +49,7 @@ def compress(
             "refreshed one has seen these targets: compress what it was made of)"
         )
     facts = dict(loaded.facts)
-    source = sha256(loaded.path / MANIFEST)
+    source = manifest_digest(loaded.path)
     if settings.keep_neighbours:  # also when the bundle is counted again
         facts["keep_neighbours"] = min(settings.keep_neighbours, facts.get("keep_neighbours", settings.keep_neighbours))
     with write_artifact(output, BUNDLE, facts) as folder:

@@ -10,8 +10,7 @@ from helpers_hand_bundle import GOLDEN, write_hand_bundle
 from longtail.components.deploy import component
 from longtail.components.deploy.deploy import deploy
 from longtail.components.deploy.settings import DeploySettings
-from longtail.contracts.artifacts import DEPLOYMENT, EVALUATION, read_artifact, write_artifact
-from longtail.contracts.decision import manifest_digest
+from longtail.contracts.artifacts import DEPLOYMENT, EVALUATION, manifest_digest, read_artifact, write_artifact
 from longtail.contracts.errors import UserError
 
 MANIFESTS = ("inferenceservice", "servingruntime")

@@ -9,8 +9,8 @@ from helpers_prepared import leave_last_out, write_tiny_prepared
 
 from longtail.components.evaluate.decide import champion_of
 from longtail.components.evaluate.rescoring import Champion
+from longtail.contracts.artifacts import manifest_digest
 from longtail.contracts.decision import Champion as Decided
-from longtail.contracts.decision import manifest_digest
 from longtail.contracts.prepared import PreparedDataset
 from longtail.registry.opening import open_registry
 from longtail.scoring.bundle import load_bundle
