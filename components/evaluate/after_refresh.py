@@ -31,7 +31,7 @@ def measure_refresh(student: Bundle, test: Measured, settings: EvaluateSettings,
         return None
     ranked = rank_all({REFRESHED: Scorer(refreshed_student(student, test.data))}, test.data, test.targets)
     before = test.values[STUDENT]
-    after = per_user(ranked, sorted({int(metric.partition("@")[2]) for metric in before}))[REFRESHED]
+    after = per_user(ranked, settings.measured_cutoffs)[REFRESHED]
     found = {}
     for group, rows in groups_of(test.segments).items():
         pair = entries({"before": before, STUDENT: after}, rows, settings, seed)  # the former with STUDENT minus it

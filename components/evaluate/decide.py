@@ -7,7 +7,7 @@ from longtail.components.evaluate.gate import judge
 from longtail.components.evaluate.measure import Measured, Revealed
 from longtail.components.evaluate.settings import EvaluateSettings
 from longtail.contracts.artifacts import MANIFEST, manifest_digest
-from longtail.contracts.decision import Champion, Decision
+from longtail.contracts.decision import Champion, Decision, all_hold
 from longtail.registry.bundles import bundle_id
 
 
@@ -19,7 +19,7 @@ def decide(
     reach = test.incumbent.reach if test.incumbent else None
     findings, skipped = judge(test.by_group | revealed.columns, settings, has_attributes, reach)
     return Decision(
-        passed=bool(findings) and all(finding.passed for finding in findings),
+        passed=all_hold(findings),
         findings=findings,
         bundle=manifest_digest(bundle),
         prepared=manifest_digest(test.data.artifact.path),

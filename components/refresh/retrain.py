@@ -6,6 +6,7 @@ sparse term, the terms' weights, the numbers of epochs. Seeds and settings are t
 
 import logging
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,10 @@ def _compression(bundle: Bundle) -> CompressionSettings:
     return settings.model_copy(update={"int8_text_encoder": False})
 
 
+def _settings(stage: str, facts: Mapping[str, Any]) -> TrainingSettings:
+    return parse(TrainingSettings, facts["settings"]["training"], f"settings of {stage}")
+
+
 @dataclass(frozen=True)
 class _Training:
     """Trains models on all events, beside the sparse term of all events. folder: of their checkpoints."""
@@ -96,20 +101,27 @@ class _Training:
 
     def teacher(self, taught: Artifact) -> SequenceModel:
         torch.manual_seed(taught.facts["seed"])
-        return self._train("finetune", new_teacher(taught).to(self.team.device), taught.facts)
+        return self._train("finetune", new_teacher(taught), taught.facts, _settings("finetune", taught.facts))
 
-    def student(self, teacher: SequenceModel, facts: dict[str, Any]) -> SequenceModel:
+    def student(self, teacher: SequenceModel, facts: Mapping[str, Any]) -> SequenceModel:
         given = facts["settings"]
-        settings = parse(TrainingSettings, given["training"], "settings of the student")
+        settings = _settings("distill", facts)
         lesson = parse(
             LessonSettings, {name: given[name] for name in LessonSettings.model_fields}, "settings of distill"
         )
         torch.manual_seed(facts["seed"])
-        model = new_student(teacher, settings, given["start_from_teacher"]).to(self.team.device)
-        return self._train("distill", model, facts, Lesson([Teacher(teacher)], lesson, model.shape.dim))
+        model = new_student(teacher, settings, given["start_from_teacher"])
+        return self._train("distill", model, facts, settings, Lesson([Teacher(teacher)], lesson, model.shape.dim))
 
-    def _train(self, stage: str, model: SequenceModel, facts: Any, lesson: Lesson | None = None) -> SequenceModel:
-        settings = parse(TrainingSettings, facts["settings"]["training"], f"settings of {stage}")
+    def _train(
+        self,
+        stage: str,
+        model: SequenceModel,
+        facts: Mapping[str, Any],
+        settings: TrainingSettings,
+        lesson: Lesson | None = None,
+    ) -> SequenceModel:
+        model = model.to(self.team.device)
         precision = choose_precision(facts["settings"]["precision"], self.team.device)
         beside = TrainingData.of(self.data, model.shape.max_history, NeighbourTerm.of(self.term, settings))
         run = Run(stage, settings, facts["seed"], precision, self.folder / stage, self.team, facts["epochs"])

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from longtail.components.predict.server import MAX_K
 from longtail.pipelines.cli.options import (
     Bundle,
     Config,
@@ -44,7 +45,7 @@ def serve(
     name: Annotated[str, typer.Option(help="Name of the model in addresses.")] = "longtail",
     http_port: Annotated[int, typer.Option(help="Port of V1 and V2 over HTTP; 0 chooses a free one.")] = 8080,
     grpc_port: Annotated[int, typer.Option(help="Port of V2 over gRPC; 0 chooses a free one.")] = 0,
-    max_k: Annotated[int, typer.Option(help="Items that may be asked for one user.")] = 100,
+    max_k: Annotated[int, typer.Option(help="Items that may be asked for one user.")] = MAX_K,
 ) -> None:
     """Serve a bundle with KServe's model server until Ctrl+C."""
     options = ["--bundle", str(bundle), "--name", name, "--http-port", str(http_port), "--grpc-port", str(grpc_port)]

@@ -7,6 +7,7 @@ passed or of another bundle is never taken as a pass.
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -76,6 +77,11 @@ class Decision:
     def document(self) -> dict[str, Any]:
         """As decision.json holds it."""
         return {"format": FORMAT, "version": VERSION} | asdict(self)
+
+
+def all_hold(findings: Sequence[Finding]) -> bool:
+    """Whether a bundle with these findings may be served; one of which nothing was asked may not."""
+    return bool(findings) and all(finding.passed for finding in findings)
 
 
 def write_decision(decision: Decision, folder: Path) -> None:
@@ -157,7 +163,7 @@ def _decision(document: dict[str, Any]) -> Decision:
     champion = document.pop("champion")
     document["skipped"] = tuple(document["skipped"])
     decision = Decision(findings=findings, champion=Champion(**champion) if champion else None, **document)
-    if decision.passed is not (bool(findings) and all(finding.passed for finding in findings)):
+    if decision.passed is not all_hold(findings):
         raise ValueError(
             "says that it passed, but its findings do not" if decision.passed else "contradicts its findings"
         )

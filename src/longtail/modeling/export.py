@@ -8,6 +8,7 @@ fails or the check finds a difference, ``torch.export`` does it.
 import logging
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -107,49 +108,37 @@ def _export(
     Raises:
         RuntimeError: none does.
     """
-    for write in (_by_tracing, _by_torch_export):
+    for way, options in _ways(dynamic).items():
         try:
             with warnings.catch_warnings(), torch.no_grad():
                 warnings.simplefilter("ignore")
-                write(module, example, path, output, dynamic)
+                torch.onnx.export(
+                    module,
+                    example,
+                    str(path),
+                    input_names=list(dynamic),
+                    output_names=[output],
+                    opset_version=OPSET,
+                    **options,
+                )
             fault = _fault(module, other, path)
         except FAULTS as error:
             fault = f"cannot be exported ({error})"
         if fault is None:
             return
-        log.warning("%s, %s: %s", path.name, write.__name__.strip("_").replace("_", " "), fault)
+        log.warning("%s, %s: %s", path.name, way, fault)
     raise RuntimeError(f"{path.name}: {fault}")
 
 
-def _by_tracing(module: nn.Module, example: tuple[Tensor, ...], path: Path, output: str, dynamic: Dynamic) -> None:
-    torch.onnx.export(
-        module,
-        example,
-        str(path),
-        input_names=list(dynamic),
-        output_names=[output],
-        dynamic_axes=dynamic,
-        opset_version=OPSET,
-        dynamo=False,
-    )
-
-
-def _by_torch_export(module: nn.Module, example: tuple[Tensor, ...], path: Path, output: str, dynamic: Dynamic) -> None:
+def _ways(dynamic: Dynamic) -> dict[str, dict[str, Any]]:
+    """Options of ``torch.onnx.export``, the first way first."""
     shapes = {
         name: {axis: torch.export.Dim(label, min=1) for axis, label in axes.items()} for name, axes in dynamic.items()
     }
-    torch.onnx.export(
-        module,
-        example,
-        str(path),
-        input_names=list(dynamic),
-        output_names=[output],
-        dynamic_shapes=shapes,
-        opset_version=OPSET,
-        dynamo=True,
-        external_data=False,
-        verbose=False,
-    )
+    return {
+        "by tracing": {"dynamo": False, "dynamic_axes": dynamic},
+        "by torch export": {"dynamo": True, "dynamic_shapes": shapes, "external_data": False, "verbose": False},
+    }
 
 
 def _fault(module: nn.Module, example: tuple[Tensor, ...], path: Path) -> str | None:
