@@ -1,11 +1,15 @@
 """A tiny sequence model, and users whose next item is known: they walk along a ring of 20 items."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
+from longtail.modeling import training
 from longtail.modeling.parallel import Team
 from longtail.modeling.sequence_model import SequenceModel, Shape
 from longtail.modeling.sequences import Sequences
@@ -37,3 +41,24 @@ def make_model(dropout: float = 0.1) -> SequenceModel:
 
 def run_of(settings: TrainingSettings, folder: Path, precision: torch.dtype = torch.float32) -> Run:
     return Run("finetune", settings, 0, precision, folder, Team(torch.device("cpu")))
+
+
+class KilledError(Exception):
+    pass
+
+
+@contextmanager
+def killed_after(epochs: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A training within the block is killed when it has saved so many epochs and trained one more."""
+    original, calls = training.validation_ndcg, 0
+
+    def dies(model: SequenceModel, data: TrainingData) -> float:
+        nonlocal calls
+        calls += 1
+        if calls > epochs:
+            raise KilledError
+        return original(model, data)
+
+    with monkeypatch.context() as patch, pytest.raises(KilledError):
+        patch.setattr(training, "validation_ndcg", dies)
+        yield

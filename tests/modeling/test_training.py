@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers_ring import SETTINGS, SHAPE, make_data, make_model, run_of
+from helpers_ring import SETTINGS, SHAPE, killed_after, make_data, make_model, run_of
 from safetensors import safe_open
 
 from longtail.contracts.errors import UserError
@@ -82,20 +82,7 @@ def test_a_killed_run_ends_as_an_uninterrupted_one(
     whole = make_model()
     train(whole, make_data(), run_of(settings, tmp_path / "a", precision), make())
 
-    class KilledError(Exception):
-        pass
-
-    original, calls = training.validation_ndcg, 0
-
-    def dies(model: SequenceModel, data: TrainingData) -> float:
-        nonlocal calls
-        calls += 1
-        if calls == 3:
-            raise KilledError
-        return original(model, data)
-
-    with monkeypatch.context() as patch, pytest.raises(KilledError):
-        patch.setattr(training, "validation_ndcg", dies)
+    with killed_after(2, monkeypatch):
         train(make_model(), make_data(), run_of(settings, tmp_path / "b", precision), make())
     resumed = make_model()
     train(resumed, make_data(), run_of(settings, tmp_path / "b", precision), make())

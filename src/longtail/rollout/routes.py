@@ -9,10 +9,10 @@ import time
 from longtail.rollout.inference_service import CANARY
 from longtail.rollout.kubernetes_api import Cluster, Document, find
 from longtail.rollout.kubernetes_errors import Forbidden
+from longtail.rollout.readiness import FIRST_PAUSE
 
 ROUTES = "/apis/gateway.networking.k8s.io/v1/namespaces/{namespace}/httproutes/{name}"
 FOLLOW_SECONDS = 30.0  # KServe writes the route at once; gateways take it in seconds
-FIRST_PAUSE = 0.2  # seconds between two looks, which grow
 
 
 def find_route(cluster: Cluster, name: str) -> Document | None:

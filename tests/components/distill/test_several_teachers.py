@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from helpers_prepared import write_tiny_prepared
+from helpers_ring import killed_after
 
 from longtail.components.distill.distill import distill
 from longtail.components.distill.settings import DistillSettings
@@ -19,9 +20,6 @@ from longtail.components.finetune.settings import FinetuneSettings
 from longtail.contracts.artifacts import TEACHER, read_artifact
 from longtail.contracts.errors import UserError
 from longtail.contracts.settings_base import from_json
-from longtail.modeling import training
-from longtail.modeling.sequence_model import SequenceModel
-from longtail.modeling.training_data import TrainingData
 from longtail.scoring.bundle import load_bundle
 
 pytestmark = pytest.mark.slow
@@ -113,21 +111,8 @@ def test_a_killed_distill_goes_on_though_its_output_lies_elsewhere(
         distill(shop / "prepared", shop / "one", tmp_path / output, settings, 1, checkpoints)
         return load_bundle(tmp_path / output).tensors.item_matrix
 
-    class KilledError(Exception):
-        pass
-
-    original, calls = training.validation_ndcg, 0
-
-    def dies(model: SequenceModel, data: TrainingData) -> float:
-        nonlocal calls
-        calls += 1
-        if calls == 3:
-            raise KilledError
-        return original(model, data)
-
     whole = run("whole/bundle", None)
-    with monkeypatch.context() as patch, pytest.raises(KilledError):
-        patch.setattr(training, "validation_ndcg", dies)
+    with killed_after(2, monkeypatch):
         run("first/bundle", tmp_path / "kept")
     caplog.set_level("INFO", logger="longtail")
     assert np.array_equal(run("second/bundle", tmp_path / "kept"), whole)

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers_prepared import write_tiny_prepared
+from helpers_trained import train_tiny
 
 from longtail.components.distill.distill import distill
 from longtail.components.distill.settings import DistillSettings, StudentTraining
 from longtail.components.finetune.finetune import finetune
-from longtail.components.finetune.settings import FinetuneSettings, TeacherTraining
+from longtail.components.finetune.settings import FinetuneSettings
 from longtail.contracts.artifacts import TEACHER, read_artifact
 from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset
@@ -26,21 +27,7 @@ SMALL: dict[str, Any] = {"dim": 16, "heads": 2, "epochs": 2, "batch_positions": 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Path:
     folder = tmp_path_factory.mktemp("trained")
-    write_tiny_prepared(folder / "prepared")
-    settings = FinetuneSettings(
-        language_model=str(tiny_encoder),
-        adaptation=AdaptationSettings(steps=3, batch=8),
-        training=TeacherTraining(**SMALL),
-        neighbours=5,
-    )
-    finetune(folder / "prepared", folder / "teacher", settings, seed=1)
-    distill(
-        folder / "prepared",
-        folder / "teacher",
-        folder / "bundle",
-        DistillSettings(training=StudentTraining(**SMALL)),
-        seed=1,
-    )
+    train_tiny(folder, tiny_encoder, SMALL)
     return folder
 
 

@@ -6,19 +6,17 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers_prepared import write_tiny_prepared
+from helpers_trained import train_tiny
 from safetensors.numpy import load_file
 
 from longtail.components.distill.distill import distill
 from longtail.components.distill.settings import DistillSettings, StudentTraining
-from longtail.components.finetune.finetune import finetune
-from longtail.components.finetune.settings import FinetuneSettings, TeacherTraining
 from longtail.components.refresh.refresh import refresh
 from longtail.components.refresh.retrain import retrain
 from longtail.components.refresh.settings import RefreshSettings
 from longtail.contracts.artifacts import MANIFEST, sha256
 from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset
-from longtail.modeling.adaptation_settings import AdaptationSettings
 from longtail.neighbours.recounting import write_recounted
 from longtail.pipelines.run_settings import load_settings
 from longtail.scoring.bundle import load_bundle
@@ -34,16 +32,7 @@ SMALL: dict[str, Any] = {"dim": 16, "heads": 2, "epochs": 3, "batch_positions": 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Path:
     folder = tmp_path_factory.mktemp("trained")
-    write_tiny_prepared(folder / "prepared")
-    settings = FinetuneSettings(
-        language_model=str(tiny_encoder),
-        adaptation=AdaptationSettings(steps=3, batch=8),
-        training=TeacherTraining(**SMALL),
-        neighbours=5,
-    )
-    finetune(folder / "prepared", folder / "teacher", settings, seed=1)
-    student = DistillSettings(training=StudentTraining(**SMALL), alignment_weight=0.1)
-    distill(folder / "prepared", folder / "teacher", folder / "bundle", student, seed=1)
+    train_tiny(folder, tiny_encoder, SMALL, alignment_weight=0.1)
     return folder
 
 

@@ -1,0 +1,26 @@
+"""A tiny shop, and a teacher and a student that finetune and distill trained on it with a tiny random language model."""
+
+from pathlib import Path
+from typing import Any
+
+from helpers_prepared import write_tiny_prepared
+
+from longtail.components.distill.distill import distill
+from longtail.components.distill.settings import DistillSettings, StudentTraining
+from longtail.components.finetune.finetune import finetune
+from longtail.components.finetune.settings import FinetuneSettings, TeacherTraining
+from longtail.modeling.adaptation_settings import AdaptationSettings
+
+
+def train_tiny(folder: Path, language_model: Path, training: dict[str, Any], **lesson: Any) -> None:
+    """Write ``prepared``, ``teacher`` and ``bundle`` into the folder. lesson: further settings of distill."""
+    write_tiny_prepared(folder / "prepared")
+    settings = FinetuneSettings(
+        language_model=str(language_model),
+        adaptation=AdaptationSettings(steps=3, batch=8),
+        training=TeacherTraining(**training),
+        neighbours=5,
+    )
+    finetune(folder / "prepared", folder / "teacher", settings, seed=1)
+    student = DistillSettings(training=StudentTraining(**training), **lesson)
+    distill(folder / "prepared", folder / "teacher", folder / "bundle", student, seed=1)
