@@ -76,7 +76,7 @@ def run_folder(images: dict[str, str], tmp_path_factory: pytest.TempPathFactory)
     done = longtail(*run_words(folder, images))
     log = folder / "out/run.log"
     assert done.returncode == 0, done.stderr + (log.read_text()[-5000:] if log.exists() else "")
-    for stage in ("fingerprint", "preprocess", "finetune", "distill", "evaluate", "deploy"):
+    for stage in ("fingerprint", "preprocess", "finetune", "distill", "evaluate", "refresh", "deploy"):
         assert f"{stage:<12} done" in done.stdout
     return folder / "out"
 
@@ -95,8 +95,8 @@ def run_words(folder: Path, images: dict[str, str]) -> list[object]:
 
 @pytest.fixture(scope="module")
 def server(images: dict[str, str], run_folder: Path) -> Iterator[tuple[str, str]]:
-    """Container and address of the predict image's server on that run's bundle."""
-    bundle = f"{run_folder / 'bundle'}:/mnt/models:ro"
+    """Container and address of the predict image's server on the bundle that was evaluated (a refresh answers otherwise)."""
+    bundle = f"{run_folder / 'measured-bundle'}:/mnt/models:ro"
     container = docker(
         "run", "--detach", *LOCKED, "--volume", bundle, "--publish", "127.0.0.1:0:8080", images["predict"]
     )
@@ -168,7 +168,7 @@ def containers_of(image: str) -> list[str]:
 def test_rerun_is_cached(images: dict[str, str], run_folder: Path) -> None:
     again = longtail(*run_words(run_folder.parent, images))
     assert again.returncode == 0, again.stderr
-    for stage in ("preprocess", "finetune", "distill", "evaluate"):
+    for stage in ("preprocess", "finetune", "distill", "evaluate", "refresh"):
         assert f"{stage:<12} cached" in again.stdout
 
 
