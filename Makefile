@@ -5,7 +5,7 @@
 VENV ?= .venv
 TESTS ?=
 TEST_WORKERS ?= 2
-IN_PARALLEL = -n $(TEST_WORKERS) --dist loadfile
+IN_PARALLEL = -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 # processes that share the cores must not each start a thread for every core
 TEST_ENV = OMP_NUM_THREADS=1
 export VENV PYTHON TORCH_INDEX_URL PIP_FLAGS

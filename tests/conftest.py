@@ -15,6 +15,14 @@ from transformers import (
     LlamaModel,
 )
 
+LONGEST = ("docker/test_images.py", "e2e/test_installed_wheel.py", "benchmarks/test_quality.py", "test_layout.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, so that no process is left alone with one at the end."""
+    place = {Path(__file__).parent / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path, len(LONGEST)))
+
 
 @pytest.fixture(scope="session")
 def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:

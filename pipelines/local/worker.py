@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -21,14 +22,21 @@ from longtail.system.channel import tell
 
 
 class TaskHandler(subprocess_task_handler.SubprocessTaskHandler):
-    """kfp's own handler hides exit codes, and rewrites `python3` inside parameters such as paths; this one does not."""
+    """kfp's own handler hides exit codes, and rewrites `python3` inside parameters such as paths; this one does not.
+
+    A task's temporary folder ends with the task: kfp's script leaves one behind each time.
+    """
 
     def run(self) -> status.Status:
         shell, flags, script, *rest = self.full_command
         stage = rest[rest.index("--function_to_execute") + 1]
         command = [shell, flags, script.replace("python3", f'"{sys.executable}"'), *rest]
         tell("started", stage=stage)
-        code = subprocess.run(command, stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT).returncode
+        with tempfile.TemporaryDirectory(prefix=f"longtail-{stage}-") as scratch:
+            environment = os.environ | {"TMPDIR": scratch}
+            code = subprocess.run(
+                command, stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT, env=environment
+            ).returncode
         tell("ended", stage=stage, code=code)
         return status.Status.SUCCESS if code == 0 else status.Status.FAILURE
 

@@ -1,5 +1,6 @@
 """The built wheel, from inside a folder whose own packages have the names of ours."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+THREADS = {name: value for name, value in os.environ.items() if name == "OMP_NUM_THREADS"}
 PARTS = ("src", "components", "pipelines", "pyproject.toml", "README.md", "LICENSE")
 
 
@@ -46,7 +48,7 @@ def longtail(installed, folder, *words, timeout=600):
     return subprocess.run(
         [sys.executable, "-c", script, *map(str, words)],
         cwd=folder,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": str(installed)},
+        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": str(installed)} | THREADS,
         capture_output=True,
         text=True,
         timeout=timeout,
@@ -68,12 +70,13 @@ def test_wheel_puts_one_name_into_site_packages(installed):
 
 
 @pytest.mark.slow
-def test_whole_run_from_inside_a_foreign_repository(installed, foreign):
-    """The demo shop with next to no training: about code paths, not quality."""
+def test_whole_run_from_inside_a_foreign_repository(installed, foreign, tiny_encoder):
+    """The demo shop with a tiny language model and next to no training: about code paths, not quality."""
     written = longtail(installed, foreign, "demo-data", "--out", "data")
     assert written.returncode == 0, written.stderr
     assert written.stdout.startswith(str(installed))
     small = [
+        f"finetune.language_model={tiny_encoder}",
         "finetune.adaptation.method=frozen",
         "finetune.training.epochs=1",
         "finetune.training.dim=16",

@@ -90,7 +90,19 @@ def test_the_decay_by_which_the_target_is_first(older: float, newest: float, wan
     cases = ValidationCases([np.array([0, 1, 2], np.int32)] * 3, [np.array([wanted], np.int32)] * 3, True)
     parts = [sparse.csr_array(votes), *[sparse.csr_array((5, 5), dtype=np.float32)] * 3]
     shares = (1.0, 0.0, 0.0, 0.0)
-    assert _best_mixture(parts, [shares], cases, 0) == (shares, decay)
+    assert _best_mixture(parts, [shares], 5, cases, 0) == (shares, decay)
+
+
+def test_the_mixture_is_chosen_as_its_rows_are_kept() -> None:
+    """The first part has both targets second, the second part one of them first; of one entry a row only that is left."""
+    seconds, first = np.zeros((20, 20), np.float32), np.zeros((20, 20), np.float32)
+    seconds[[0, 1], [3, 3]], seconds[[0, 1], [2, 2]] = 0.9, 0.4
+    first[0, 2] = 1.0
+    parts = [sparse.csr_array(seconds), sparse.csr_array(first), *[sparse.csr_array((20, 20), dtype=np.float32)] * 2]
+    cases = ValidationCases([np.array([0], np.int32), np.array([1], np.int32)], [np.array([2], np.int32)] * 2, True)
+    mixtures = [(1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0)]
+    assert _best_mixture(parts, mixtures, 20, cases, 0)[0] == mixtures[0]
+    assert _best_mixture(parts, mixtures, 1, cases, 0)[0] == mixtures[1]
 
 
 def test_users_without_history_choose_nothing() -> None:

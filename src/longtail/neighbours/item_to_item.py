@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from scipy import sparse
 
-from longtail.metrics.ranking import ndcg, rank_targets
+from longtail.metrics.ranking import TargetRanks, ndcg, rank_targets
 from longtail.neighbours.counting import (
     FOLLOWING_DECAY,
     FOLLOWING_STEPS,
@@ -157,7 +157,7 @@ def item_to_item(
     has_text, rounded = vectors.shape[1] > 0, stored(vectors)
     used = (settings.cooccurrence, settings.cooccurrence, settings.lexical, has_text)
     parts = _Parts.of(sequences, texts, rounded, used, settings.neighbours)
-    chosen, decay = _best_mixture(parts.unit(), _mixtures(settings, has_text), cases, seed)
+    chosen, decay = _best_mixture(parts.unit(), _mixtures(settings, has_text), settings.neighbours, cases, seed)
     shares = tuple(share if wanted else 0.0 for share, wanted in zip(chosen, used))
     return _mixed(parts, sequences, rounded, Mixture(shares, decay, settings.neighbours))
 
@@ -177,15 +177,19 @@ def _mixed(
     parts: _Parts, sequences: Sequence[NDArray[np.int32]], vectors: NDArray[np.float32], mixture: Mixture
 ) -> ItemToItem:
     """vectors: ``stored``."""
-    nothing = sparse.csr_array(parts.together.shape, dtype=np.float32)
-    matrix = sum((share * part for share, part in zip(mixture.shares, parts.unit()) if share), nothing)
     items = np.concatenate([*sequences, np.zeros(0, np.int32)])
     return ItemToItem(
-        keep_top(matrix, mixture.neighbours),
+        _kept(parts.unit(), mixture.shares, mixture.neighbours),
         mixture,
         _own_pairs(items, parts, mixture.shares),
         Likeness.of(vectors, parts.words, parts.alike, mixture.shares[2:]),
     )
+
+
+def _kept(parts: Sequence[SparseRows], shares: Sequence[float], count: int) -> SparseRows:
+    """The parts by their shares, the ``count`` greatest entries of each row. ``[items, items]``"""
+    nothing = sparse.csr_array(parts[0].shape, dtype=np.float32)
+    return keep_top(sum((share * part for share, part in zip(shares, parts) if share), nothing), count)
 
 
 def _mixtures(settings: TermSettings, has_text: bool) -> list[tuple[float, ...]]:
@@ -214,30 +218,42 @@ def _own_pairs(items: NDArray[np.int32], parts: _Parts, shares: Sequence[float])
 
 
 def _best_mixture(
-    parts: Sequence[SparseRows], mixtures: Sequence[tuple[float, ...]], cases: ValidationCases, seed: int
+    parts: Sequence[SparseRows],
+    mixtures: Sequence[tuple[float, ...]],
+    count: int,
+    cases: ValidationCases,
+    seed: int,
 ) -> tuple[tuple[float, ...], float]:
-    """The mixture of the parts and the decay with the greatest validation NDCG@10."""
+    """The mixture of the parts and the decay with the greatest validation NDCG@10, of the term as it is kept.
+
+    What is cut off matters: whole rows tie where rows of ``count`` entries differ clearly (docs/quality.md).
+    """
     known = np.array([row for row, history in enumerate(cases.histories) if len(history)], dtype=np.int64)
     known = np.sort(np.random.default_rng(seed).permutation(known)[:SAMPLE])
-    grid = [(mixture, decay) for mixture in mixtures for decay in DECAYS]
-    gains = np.zeros(len(grid))
-    for begin in range(0, len(known), CHUNK):
-        rows = known[begin : begin + CHUNK]
-        asked = [cases.histories[row] for row in rows]
-        wanted = [cases.targets[row][:1] for row in rows]
+    best, chosen = -1.0, (mixtures[0], DECAYS[0])
+    for mixture in mixtures:
+        matrix = _kept(parts, mixture, count)
         for decay in DECAYS:
-            weights = history_matrix(asked, parts[0].shape[0], decay)
-            scored = [(weights @ part).toarray() for part in parts]
-            for place, (mixture, tried) in enumerate(grid):
-                if tried == decay:
-                    scores = sum(share * score for share, score in zip(mixture, scored) if share)
-                    gains[place] += ndcg(rank_targets(scores, wanted, asked if cases.exclude_history else [])).sum()
-    shares, decay = grid[int(gains.argmax())]
+            gain = sum(
+                ndcg(_ranks(matrix, decay, known[begin : begin + CHUNK], cases)).sum()
+                for begin in range(0, len(known), CHUNK)
+            )
+            if gain > best:
+                best, chosen = gain, (mixture, decay)
+    shares, decay = chosen
     if len(known):
         log.info(
             "sparse term: together %.2f, following %.2f, words %.2f, texts %.2f, decay %.2f: NDCG@10 %.4f",
             *shares,
             decay,
-            gains.max() / len(known),
+            best / len(known),
         )
     return shares, decay
+
+
+def _ranks(matrix: SparseRows, decay: float, rows: NDArray[np.int64], cases: ValidationCases) -> TargetRanks:
+    """Ranks of the first targets of these validation users by the term alone."""
+    asked = [cases.histories[row] for row in rows]
+    wanted = [cases.targets[row][:1] for row in rows]
+    scores = np.asarray((history_matrix(asked, matrix.shape[0], decay) @ matrix).toarray(), dtype=np.float32)
+    return rank_targets(scores, wanted, asked if cases.exclude_history else [])

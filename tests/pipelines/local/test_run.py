@@ -42,8 +42,11 @@ def visible(folder):
     return {path.name for path in folder.iterdir() if not path.name.startswith(".")}
 
 
-def test_run_fills_the_folder_and_keeps_noise_in_the_log(shop, capfd):
+def test_run_fills_the_folder_and_keeps_noise_in_the_log(shop, capfd, monkeypatch):
+    (shop / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(shop / "temporary"))
     run_local(inputs(shop), STUB)
+    assert visible(shop / "temporary") == set()
     shown = capfd.readouterr()
     assert visible(shop / "out") == RESULTS | {"inferenceservice.yaml"}
     assert (shop / "out/bundle/learnt.txt").read_text() == "good seed 0"
