@@ -103,7 +103,7 @@ def gcs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Buckets]:
     """A server with the bucket ``models``; the environment sends google-cloud-storage there."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Api)
     server.buckets = Buckets()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server.server_port}")
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "shop")
     for name in ("NO_PROXY", "no_proxy"):

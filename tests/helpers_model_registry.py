@@ -111,7 +111,7 @@ def model_registry() -> Iterator[tuple[str, Entities]]:
     """The server's host:port, and what it stores."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Api)
     server.entities = Entities()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield f"127.0.0.1:{server.server_port}", server.entities
     server.shutdown()
     server.server_close()

@@ -81,10 +81,12 @@ def test_whole_run_from_inside_a_foreign_repository(installed, foreign, tiny_enc
         "finetune.training.epochs=1",
         "finetune.training.dim=16",
         "finetune.training.blocks=1",
+        "finetune.training.epoch_steps=1",
     ]
     small += [
         "distill.training.epochs=1",
         "distill.training.dim=16",
+        "distill.training.epoch_steps=1",
         "evaluate.bootstrap_samples=100",
         "evaluate.gate_rules=[{must_be: not_worse, than: popularity, margin: 1000}]",
     ]

@@ -15,7 +15,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from longtail.components.finetune.settings import FinetuneSettings
 from longtail.contracts.errors import UserError
-from longtail.modeling.parallel import Team
+from longtail.modeling import parallel
+from longtail.modeling.parallel import Team, form_team
 
 SETTINGS = {
     "epochs": 3,
@@ -44,6 +45,23 @@ def launch(folder: Path, processes: int, **more: object) -> tuple[list[float], d
     for model in models[1:]:
         assert all(torch.equal(value, models[0][name]) for name, value in model.items())
     return [event.value for event in events.Scalars("loss/train")], models[0]
+
+
+@pytest.mark.parametrize("said, expected", [("3", 3), (None, 5)])
+def test_the_number_of_threads_is_the_users_or_that_of_the_cores(
+    said: str | None, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parallel, "available_cores", lambda: 5)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if said:
+        monkeypatch.setenv("OMP_NUM_THREADS", said)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)  # as torch does when it starts with this variable
+        form_team("cpu")
+        assert torch.get_num_threads() == expected
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

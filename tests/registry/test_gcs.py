@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from google.cloud.storage.retry import DEFAULT_RETRY
 from helpers_gcs import Buckets
 
 from longtail.contracts.errors import UserError
@@ -37,8 +38,8 @@ def test_no_credentials(gcs: Buckets, bundle: Path, monkeypatch: pytest.MonkeyPa
     assert "has no credentials for Google Cloud (DefaultCredentialsError)" in refused("gs://models", bundle)
 
 
-@pytest.mark.slow
 def test_nobody_listens(gcs: Buckets, bundle: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(DEFAULT_RETRY, "_timeout", 2.0)  # seconds; it is two minutes
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{free_ports(1)[0]}")
     with pytest.raises(UserError, match=r"gs://models: (nobody answers|cannot be used)"):
         open_registry("gs://models").champion()

@@ -93,7 +93,9 @@ class Team:
 
 
 def form_team(device: str, shard: bool = False) -> Team:
-    """The team that settings ask for; its processes on one machine share the cores."""
+    """The team that settings ask for; its processes on one machine share the cores, unless OMP_NUM_THREADS says how many."""
     team = Team(choose_device(device), shard)
-    torch.set_num_threads(max(available_cores() // team.neighbours, 1))
+    said = os.environ.get("OMP_NUM_THREADS")
+    if not said or (team.size > 1 and said == "1"):  # torchrun says 1 where nobody has said anything
+        torch.set_num_threads(max(available_cores() // team.neighbours, 1))
     return team

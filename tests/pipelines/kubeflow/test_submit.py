@@ -108,7 +108,7 @@ def test_host_that_nobody_listens_on(home):
 
 def test_host_where_something_else_answers(home):
     server = http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         with pytest.raises(UserError, match=r"/apis/v2beta1/healthz: File not found \(HTTP 404\); check --host"):
             submit(Api(f"http://127.0.0.1:{server.server_port}", "kubeflow"), INPUTS)
