@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers_prepared import write_bundle_for, write_tiny_prepared, write_tiny_teacher
+from helpers_shop import write_shop
 
 from longtail.components.evaluate.evaluate import evaluate
 from longtail.components.evaluate.settings import EvaluateSettings
@@ -131,7 +132,10 @@ def test_a_failed_stage_is_named_with_its_last_word_and_is_not_done(module, tmp_
 
 @pytest.fixture
 def untrained(module, tmp_path, monkeypatch):
-    """The benchmark over a tiny data set with random teachers and students, and its arguments; the scoring is real."""
+    """The benchmark over a tiny data set with random teachers and students, and its arguments.
+
+    The scoring is real, but in this process; those of its own are the killed benchmark's.
+    """
     quality, stages = module("quality"), module("quality_stages")
     data = PreparedDataset(write_tiny_prepared(tmp_path / "prepared"))
     measured = {"wall_s": 1.0, "peak_gb": 0.5, "resumed": False}
@@ -144,6 +148,12 @@ def untrained(module, tmp_path, monkeypatch):
             write_bundle_for(student, data, taught + 100)
         return stages.Done(teacher.name, teacher, measured), stages.Done(student.name, student, measured)
 
+    def score(self, command, log, kind):
+        assert command[2].endswith("quality_scores.py"), command
+        module("quality_scores").main(*command[3:])
+        return measured
+
+    monkeypatch.setattr(stages.Stages, "_measure", score)
     monkeypatch.setattr(quality, "train", train)
     prepared = stages.Done("prepared", tmp_path / "prepared", measured)
     monkeypatch.setattr(quality, "prepare", lambda *_: prepared)
@@ -198,26 +208,9 @@ def test_validation_comes_before_test_and_is_of_other_targets(untrained, tmp_pat
     assert report["machine"]["cores"] >= 1 and report["test"]["ease_l2"] in (10.0, 50.0, 200.0, 1000.0)
 
 
-@pytest.fixture
-def shop(tmp_path):
-    """Thirty items and sixty users as CSV."""
-    folder = tmp_path / "shop"
-    folder.mkdir()
-    words = ("red", "blue", "green"), ("lip", "eye", "nail", "hair"), ("brush", "cream", "soap")
-    titles = [" ".join(part[item % len(part)] for part in words) for item in range(30)]
-    lines = [f"i{item},{title} {item}" for item, title in enumerate(titles)]
-    (folder / "items.csv").write_text("\n".join(["item_id,title", *lines]) + "\n")
-    rng = np.random.default_rng(0)
-    bought = [(user, item) for user in range(60) for item in rng.permutation(30)[: rng.integers(3, 12)]]
-    rows = [f"u{user},i{item},{1_600_000_000 + place}" for place, (user, item) in enumerate(bought)]
-    (folder / "interactions.csv").write_text("\n".join(["user_id,item_id,timestamp", *rows]) + "\n")
-    return folder
-
-
 @pytest.mark.slow
-def test_a_killed_benchmark_goes_on_and_a_finished_one_trains_nothing(
-    module, shop, tiny_encoder, tmp_path, monkeypatch
-):
+def test_a_killed_benchmark_goes_on_and_a_finished_one_trains_nothing(module, tiny_encoder, tmp_path, monkeypatch):
+    shop = write_shop(tmp_path / "shop")
     small = ["dim=16", "heads=2", "epochs=1", "batch_positions=64", "epoch_steps=1"]
     settings = [f"{stage}.training.{one}" for stage in ("finetune", "distill") for one in small]
     settings += [f"finetune.language_model={tiny_encoder}", "finetune.adaptation.method=frozen"]

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers_shop import write_shop
 
 ROOT = Path(__file__).parents[2]
 THREADS = {name: value for name, value in os.environ.items() if name == "OMP_NUM_THREADS"}
@@ -71,10 +72,8 @@ def test_wheel_puts_one_name_into_site_packages(installed):
 
 @pytest.mark.slow
 def test_whole_run_from_inside_a_foreign_repository(installed, foreign, tiny_encoder):
-    """The demo shop with a tiny language model and next to no training: about code paths, not quality."""
-    written = longtail(installed, foreign, "demo-data", "--out", "data")
-    assert written.returncode == 0, written.stderr
-    assert written.stdout.startswith(str(installed))
+    """A small shop with a tiny language model and next to no training: about code paths, not quality."""
+    shop = write_shop(foreign / "data")
     small = [
         f"finetune.language_model={tiny_encoder}",
         "finetune.adaptation.method=frozen",
@@ -89,11 +88,13 @@ def test_whole_run_from_inside_a_foreign_repository(installed, foreign, tiny_enc
         "distill.training.epoch_steps=1",
         "evaluate.bootstrap_samples=100",
         "evaluate.gate_rules=[{must_be: not_worse, than: popularity, margin: 1000}]",
+        "evaluate.gate_min_users=10",
     ]
     options = [word for setting in small for word in ("--set", setting)]
-    tables = [word for name in ("interactions", "items", "users") for word in (f"--{name}", f"data/{name}.parquet")]
+    tables = [word for name in ("interactions", "items") for word in (f"--{name}", shop / f"{name}.csv")]
     ended = longtail(installed, foreign, "run", *tables, *options, "--out", "out")
     log = foreign / "out/run.log"
+    assert ended.stdout.startswith(str(installed))
     assert ended.returncode == 0, ended.stderr + (log.read_text()[-3000:] if log.exists() else "")
     shown = {path.name for path in (foreign / "out").iterdir() if path.name != ".work"}
     assert shown == {
@@ -101,7 +102,7 @@ def test_whole_run_from_inside_a_foreign_repository(installed, foreign, tiny_enc
         "report.html",
         "servingruntime.yaml", "inferenceservice.yaml", "run.log",
     }  # fmt: skip
-    asked = longtail(installed, foreign, "recommend", "--run", "out", "--user", "user-00001", "-k", "3")
+    asked = longtail(installed, foreign, "recommend", "--run", "out", "--user", "u1", "-k", "3")
     assert asked.returncode == 0, asked.stderr
     assert "  3. " in asked.stdout
     again = longtail(installed, foreign, "run", *tables, *options, "--out", "out")
