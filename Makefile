@@ -7,7 +7,8 @@ TESTS ?=
 TEST_WORKERS ?= 2
 IN_PARALLEL = -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 # processes that share the cores must not each start a thread for every core
-TEST_ENV = OMP_NUM_THREADS=1
+# nor does a short-lived Java pay for its second compiler
+TEST_ENV = OMP_NUM_THREADS=1 SPARK_SUBMIT_OPTS="-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 export VENV PYTHON TORCH_INDEX_URL PIP_FLAGS
 
 .DEFAULT_GOAL := help
