@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from scipy import sparse
 
-from longtail.metrics.ranking import TargetRanks, ndcg, rank_targets
+from longtail.metrics.ranking import ndcg, rank_targets
 from longtail.neighbours.counting import (
     FOLLOWING_DECAY,
     FOLLOWING_STEPS,
@@ -230,13 +230,17 @@ def _best_mixture(
     """
     known = np.array([row for row, history in enumerate(cases.histories) if len(history)], dtype=np.int64)
     known = np.sort(np.random.default_rng(seed).permutation(known)[:SAMPLE])
+    asked, wanted = [cases.histories[row] for row in known], [cases.targets[row][:1] for row in known]
+    excluded = asked if cases.exclude_history else []
+    weights = {decay: history_matrix(asked, parts[0].shape[0], decay) for decay in DECAYS}
+    chunks = [slice(begin, begin + CHUNK) for begin in range(0, len(known), CHUNK)]
     best, chosen = -1.0, (mixtures[0], DECAYS[0])
     for mixture in mixtures:
         matrix = _kept(parts, mixture, count)
-        for decay in DECAYS:
+        for decay, histories in weights.items():
             gain = sum(
-                ndcg(_ranks(matrix, decay, known[begin : begin + CHUNK], cases)).sum()
-                for begin in range(0, len(known), CHUNK)
+                ndcg(rank_targets((histories[rows] @ matrix).toarray(), wanted[rows], excluded[rows])).sum()
+                for rows in chunks
             )
             if gain > best:
                 best, chosen = gain, (mixture, decay)
@@ -249,11 +253,3 @@ def _best_mixture(
             best / len(known),
         )
     return shares, decay
-
-
-def _ranks(matrix: SparseRows, decay: float, rows: NDArray[np.int64], cases: ValidationCases) -> TargetRanks:
-    """Ranks of the first targets of these validation users by the term alone."""
-    asked = [cases.histories[row] for row in rows]
-    wanted = [cases.targets[row][:1] for row in rows]
-    scores = np.asarray((history_matrix(asked, matrix.shape[0], decay) @ matrix).toarray(), dtype=np.float32)
-    return rank_targets(scores, wanted, asked if cases.exclude_history else [])
