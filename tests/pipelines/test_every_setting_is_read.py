@@ -4,24 +4,14 @@ That changing one changes a result is the stages' tests to show (preprocess/test
 """
 
 import ast
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel
 
+from longtail.contracts.settings_base import leaves
 from longtail.pipelines.run_settings import RunSettings
 
 ROOT = Path(__file__).parents[2]
-
-
-def leaves(model: type[BaseModel], above: str = "") -> Iterator[str]:
-    for name, field in model.model_fields.items():
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            yield from leaves(kind, f"{above}{name}.")
-        else:
-            yield f"{above}{name}"
 
 
 def read_attributes() -> set[str]:
