@@ -32,9 +32,13 @@ def write_tiny_prepared(
     n_users: int = 60,
     seed: int = 0,
     train_counts: np.ndarray | None = None,
+    words: Sequence[str] = (),
     **facts: Any,
 ) -> Path:
-    """Write it from each user's events, oldest first (without them: random ones, every tenth user is cold)."""
+    """Write it from each user's events, oldest first (without them: random ones, every tenth user is cold).
+
+    words: what texts and attributes are made of, so that a tiny language model can read them; none: other words.
+    """
     rng = np.random.default_rng(seed)
     if users is None:
         lengths = [1 if user % 10 == 0 else int(rng.integers(2, 14)) for user in range(n_users)]
@@ -63,13 +67,14 @@ def write_tiny_prepared(
         },
         "settings": {},
     }
+    texts, attributes = _texts(n_items, words)
     with write_artifact(path, PREPARED, known | facts) as folder:
         items = {
             "item_code": np.arange(n_items, dtype=np.int32),
             "item_id": [f"i{code:03d}" for code in range(n_items)],
             "title": [f"Item {code}" for code in range(n_items)],
-            "text": [f"kind{code % 5} colour{code % 3} name{code}" for code in range(n_items)],
-            "attributes": [[f"kind{code % 5}"] for code in range(n_items)],
+            "text": texts,
+            "attributes": attributes,
             "numeric": pa.array([[]] * n_items, pa.list_(pa.float32())),
             "train_count": counts.astype(np.int64) if train_counts is None else train_counts,
         }
@@ -77,7 +82,7 @@ def write_tiny_prepared(
         people = {
             "user_code": np.arange(len(users), dtype=np.int32),
             "user_id": [f"u{user:03d}" for user in range(len(users))],
-            "attributes": [["gender=F" if user % 2 else "gender=M"] for user in range(len(users))],
+            "attributes": [(known | facts)["user_attributes"][1 - user % 2 :][:1] for user in range(len(users))],
         }
         pq.write_table(pa.table(people), folder / "users.parquet")
         kinds = (np.int32, np.int32, np.int32, np.int64, np.int8)
@@ -86,6 +91,20 @@ def write_tiny_prepared(
         more = {"weight": np.ones(len(rows), np.float32), "tied": np.array(tied)}
         pq.write_table(pa.table(events | more), folder / "events.parquet")
     return path
+
+
+def _texts(n_items: int, words: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """Texts (title, attributes and description, where there are words) and attributes of each item."""
+    if not words:
+        kinds = [f"kind{code % 5}" for code in range(n_items)]
+        return [f"{kind} colour{code % 3} name{code}" for code, kind in enumerate(kinds)], [[kind] for kind in kinds]
+    word = lambda code: words[code % len(words)]  # noqa: E731
+    attributes = [[word(code // 2), word(3 * code + 1)] for code in range(n_items)]
+    titles = [f"{word(code)} {word(5 * code + 2)}" for code in range(n_items)]
+    texts = [
+        f"{title} | {', '.join(of)} | {word(code + 7)}" for code, (title, of) in enumerate(zip(titles, attributes))
+    ]
+    return texts, attributes
 
 
 def _tied_targets(rows: list[tuple[int, ...]], tied: list[bool], split: Split) -> dict[str, int]:
