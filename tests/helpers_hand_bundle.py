@@ -14,8 +14,9 @@ from tokenizers.pre_tokenizers import Whitespace
 
 from longtail.contracts.artifacts import BUNDLE, write_artifact
 from longtail.contracts.segments import SegmentRule
-from longtail.scoring.bundle import LENGTH_BUCKETS, LIKENESS, Tensors, bundle_facts, write_tables
+from longtail.scoring.bundle import LENGTH_BUCKETS, LIKENESS, TEXT_VECTORS, Tensors, bundle_facts, write_tables
 from longtail.scoring.likeness import Likeness
+from longtail.scoring.relevance import save_text_vectors
 
 A, B, C, D = range(4)
 ITEMS = np.array([[1, 0], [0, 1], [0.6, 0.8], [-1, 0]], dtype=np.float32)
@@ -61,7 +62,9 @@ def save(nodes, inputs, outputs, constants, path):
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
 
 
-def write_hand_bundle(path, text=True, exclude_history=True, titles=("Red lamp", "Blue lamp", None, "Chair")):
+def write_hand_bundle(
+    path, text=True, exclude_history=True, titles=("Red lamp", "Blue lamp", None, "Chair"), texts=TEXTS
+):
     neighbour_weight = np.arange(LENGTH_BUCKETS, dtype=np.float32)  # 0, 1, 2, 3, ...: the bucket's number
     popularity_weight = np.full(LENGTH_BUCKETS, 0.1, dtype=np.float32)
     popularity_weight[0] = 2
@@ -73,7 +76,7 @@ def write_hand_bundle(path, text=True, exclude_history=True, titles=("Red lamp",
             "item_id": ["a", "b", "c", "d"],
             "title": list(titles),
             "attributes": [["x"]] * 4,
-            "text": TEXTS,
+            "text": list(texts),
             "train_count": [9, 5, 1, 0],
         }
     )
@@ -89,6 +92,7 @@ def write_hand_bundle(path, text=True, exclude_history=True, titles=("Red lamp",
         )
         if text:
             likeness().save(folder / LIKENESS)
+            save_text_vectors(folder / TEXT_VECTORS, likeness().text_vectors)
             save(
                 [
                     helper.make_node("Gather", ["words", "input_ids"], ["vectors"]),

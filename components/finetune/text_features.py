@@ -18,6 +18,8 @@ from longtail.modeling.techniques.layer_pruning import keep_lowest_layers
 from longtail.modeling.techniques.masked_language import pretrain
 from longtail.modeling.techniques.text_augmentation import AlteredTexts, Wordings
 from longtail.neighbours.words import lexical_vectors
+from longtail.scoring.bundle import TEXT_VECTORS
+from longtail.scoring.relevance import save_text_vectors
 
 NUMERIC_SCALE = 0.1  # standardised numbers beside text vectors whose numbers are about 0.05
 
@@ -61,9 +63,10 @@ class Reading:
     upper: UpperLayers | None
 
     def export(self, folder: Path) -> None:
-        """Write the text encoder of serving; none where the language model is left out."""
+        """Write the text encoder of serving, and what it makes of the items; none where the language model is left out."""
         if self.features.text_dim:
             export_text_encoder(self.language_model, self.upper, folder)
+            save_text_vectors(folder / TEXT_VECTORS, self.frozen)
 
 
 def read_texts(

@@ -56,7 +56,7 @@ class RecommendationModel(kserve.Model):
         """
         bundle = load_bundle(self.path)
         self._recommender = Recommender(bundle, threads=1, max_k=self.max_k)
-        self._predictions([Instance()])
+        self._predictions([Instance(interests="a first question" if bundle.has_text_encoder else None)])
         monitoring.start_at_zero(self.name)
         if "data_until" in bundle.facts:  # bundles made before it was recorded have none
             monitoring.DATA_UNTIL.labels(self.name).set(bundle.facts["data_until"])
@@ -120,6 +120,7 @@ class RecommendationModel(kserve.Model):
                 "segment": answer.segment,
                 "unknown_items": answer.unknown_items,
                 "unknown_attributes": answer.unknown_attributes,
+                "nothing_fits": answer.nothing_fits,
             }
             for answer in self._recommender.answers(asked)
         ]

@@ -147,13 +147,16 @@ def recommend(
         ids, known = _of_user(PreparedDataset(results_of(run) / "prepared"), user, run)
         attributes = attributes or known
     _check_history(ids, loaded)
-    items = [asdict(item) for item in recommender.recommend(ids, attributes, interests or "", k).items]
+    answer = recommender.recommend(ids, attributes, interests or "", k)
+    items = [asdict(item) for item in answer.items]
     if as_json:
         typer.echo(json.dumps(items, ensure_ascii=False, indent=1))
         return
     if ids:
         titles = dict(zip(loaded.item_ids, loaded.titles))
         typer.echo(f"History: {'; '.join(titles[item] or item for item in ids)}")
+    if answer.nothing_fits:
+        typer.echo(f"Nothing in this catalogue quite fits {interests!r}; these come nearest.")
     typer.echo(table(items))
 
 

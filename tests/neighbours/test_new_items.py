@@ -103,6 +103,16 @@ def test_a_new_item_is_recommended_and_read_as_history(bundle, tmp_path):
     assert (answer[0].item_id, answer[0].reason) == ("a", "because of Lamp in red in your history")
 
 
+def test_a_new_item_is_found_by_what_it_is_asked_for(bundle, tmp_path):
+    given = table(("e", "Green lampshade", [], "red lampshade"), ("a", "Red lamp", ["x"], "lamp"))
+    add_items(bundle, given, tmp_path / "out", replace_known=True)
+    scorer = Scorer(load_bundle(tmp_path / "out"))
+    relevance = scorer.relevance("lampshade").direct
+    assert len(relevance) == NEW + 1 and relevance.argmax() == NEW  # by its word
+    by_meaning = scorer.relevance("red").direct
+    assert by_meaning[NEW] > by_meaning[A]  # a's text is "lamp" now
+
+
 def test_the_bundle_itself_may_be_replaced_and_again(bundle):
     first = sha256(bundle / MANIFEST)
     add_items(bundle, table(RED), bundle)

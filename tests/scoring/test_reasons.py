@@ -32,19 +32,23 @@ def query(*history, attributes=(), interests=None):
         (query(C), B, "similar to c"),  # c.b = .8; c has no title
         (query(C), A, "fits your history as a whole"),  # c.a = .6
         (query(C, B), A, "fits your history as a whole"),
-        # a reads "red lamp", too; of four items, only the nearest is beyond 95 %
-        (query(interests="red lamp"), A, "matches your interest in red lamp"),
-        (query(interests="red lamp"), B, "popular with newcomers"),
-        (query(interests="red lamp", attributes=["gender=F"]), B, "chosen by newcomers like you"),
+        # relevance to "red lamp" is 3.5, 1.5, 2.4 and 1.2; to "red" 2.7, -1.4, 4.2 and -1.4
+        (query(interests="red lamp"), A, "near your interest in red lamp"),
+        (query(interests="red"), C, "matches your interest in red"),
+        (query(interests="red"), B, "popular with newcomers"),
+        (query(interests="red", attributes=["gender=F"]), B, "chosen by newcomers like you"),
+        (query(A, interests="red"), C, "matches your interest in red"),  # what is asked for goes before the history
         (query(A, interests="red lamp"), C, "because of Red lamp in your history"),
-        (query(D, interests="red lamp"), A, "matches your interest in red lamp"),
-        (query(D, interests="red lamp"), C, "fits your history as a whole"),
+        (query(D, interests="red lamp"), C, "near your interest in red lamp"),
+        (query(D, interests="red"), B, "fits your history as a whole"),
+        (query(interests="table"), A, "comes near to table, which nothing here quite fits"),
         (query(attributes=["gender=F"]), A, "chosen by newcomers like you"),
         (query(attributes=["gender=X"]), A, "popular with newcomers"),
         (query(), A, "popular with newcomers"),
     ],
 )
-def test_reasons_say_what_the_score_came_from(reasons, asked, item, reason):
+def test_reasons_say_what_the_score_came_from(reasons, asked, item, reason, monkeypatch):
+    monkeypatch.setattr("longtail.scoring.reasons.MATCHES", 4.0)  # four items are too few to stand far out
     assert reasons.of(asked, np.array([item])) == [reason]
 
 
@@ -63,5 +67,14 @@ def test_a_reason_names_no_item_that_the_score_did_not_read(reasons):
     ],
 )
 def test_a_long_interest_is_not_repeated_in_every_reason(reasons, interests, said, monkeypatch):
-    monkeypatch.setattr(reasons, "_matching", lambda *_: np.array([True, True]))
+    monkeypatch.setattr("longtail.scoring.reasons.MATCHES", -9.0)
+    monkeypatch.setattr("longtail.scoring.reasons.NOTHING", -9.0)
     assert reasons.of(query(interests=interests), np.array([A, B])) == [f"matches your interest in {said}"] * 2
+
+
+def test_it_is_said_where_nothing_fits(reasons):
+    assert [reasons.nothing_fits(query(interests=words)) for words in ("table", "red lamp", None)] == [
+        True,
+        False,
+        False,
+    ]

@@ -64,12 +64,31 @@ def test_interests_are_an_item_known_by_its_text(scorer):
     # its neighbours: a reads the same, all others share a word, cosine .5 ** .5 to the power 8 = .0625; a row holds two
     # items, as the longest of the bundle, and has the length .4 + .6 of all likeness; weights are those of one known item
     alike = np.array([1, 0.0625, 0, 0]) / np.hypot(1, 0.0625)
-    assert scorer.score([query(interests="red lamp")])[0] == pytest.approx(
-        ITEMS @ [0.7, 1.0] + 1 * alike + 0.1 * POPULARITY, rel=1e-3
-    )
+    alone = ITEMS @ [0.7, 1.0] + 1 * alike + 0.1 * POPULARITY
+    assert scorer.behaviour([query(interests="red lamp")])[0] == pytest.approx(alone, rel=1e-3)
     # beside b it is the older of two known items: weight 2, once decayed; b itself brings c
     beside = ITEMS @ [0.7, 2.0] + 2 * np.array([0, 0, 0.5, 0]) + 2 * 0.5 * alike + 0.1 * POPULARITY
-    assert scorer.score([query(B, interests="red lamp")])[0] == pytest.approx(beside, rel=1e-3)
+    assert scorer.behaviour([query(B, interests="red lamp")])[0] == pytest.approx(beside, rel=1e-3)
+
+
+def test_what_fits_an_interest_comes_before_what_users_choose(scorer):
+    asked = [query(interests="red lamp"), query(B, interests="red lamp")]
+    behaviour, relevance = scorer.behaviour(asked), scorer.relevance("red lamp").ranking
+    for row, scores in enumerate(scorer.score(asked)):
+        standard = (behaviour[row] - behaviour[row].mean()) / behaviour[row].std()
+        assert scores == pytest.approx(standard + 2.5 * relevance, rel=1e-5)
+    # "red lamp" is (2, 2, 0); cosines of pairs of items are .5 ** .5 three times, 0 twice and 1
+    usual = np.array([0.5**0.5] * 3 + [0, 0, 1])
+    cosines = np.array([1, 0.5**0.5, 0.5**0.5, 0.5**0.5])
+    words = scorer.index._lexicon.coverage("red lamp")
+    expected = (cosines - usual.mean()) / usual.std() + 2.5 * words
+    assert scorer.relevance("red lamp").direct == pytest.approx(expected, rel=5e-3)  # vectors are kept with 16 bits
+
+
+def test_a_slip_of_the_pen_is_read_as_what_was_meant(tmp_path):
+    bundle = write_hand_bundle(tmp_path / "bundle", texts=["red lampshade", "lampshade", "red", "lampshade chair"])
+    scorer = Scorer(load_bundle(bundle), threads=1)
+    assert scorer.score([query(interests="lampshdae")]) == pytest.approx(scorer.score([query(interests="lampshade")]))
 
 
 def test_a_batch_scores_like_its_queries_alone(scorer):

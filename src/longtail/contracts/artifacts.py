@@ -27,8 +27,8 @@ class Format:
 
 OURS = "longtail/"
 PREPARED = Format("longtail/prepared", 2)
-TEACHER = Format("longtail/teacher", 4)
-BUNDLE = Format("longtail/bundle", 2)
+TEACHER = Format("longtail/teacher", 5)
+BUNDLE = Format("longtail/bundle", 3)
 EVALUATION = Format("longtail/evaluation", 2)
 DEPLOYMENT = Format("longtail/deployment", 1)
 

@@ -23,10 +23,20 @@ from longtail.contracts.artifacts import BUNDLE, check_place, manifest_digest, w
 from longtail.contracts.columns import Columns
 from longtail.contracts.errors import UserError
 from longtail.neighbours.words import tfidf_vectors
-from longtail.scoring.bundle import ENCODERS, LIKENESS, Bundle, copy_files, items_table, load_bundle, write_tables
+from longtail.scoring.bundle import (
+    ENCODERS,
+    LIKENESS,
+    TEXT_VECTORS,
+    Bundle,
+    copy_files,
+    items_table,
+    load_bundle,
+    write_tables,
+)
 from longtail.scoring.int8 import Int8Rows, Matrix
 from longtail.scoring.likeness import Likeness, put
-from longtail.scoring.rows import SparseRows, inverse_norms, keep_top
+from longtail.scoring.relevance import load_text_vectors, save_text_vectors
+from longtail.scoring.rows import SparseRows, inverse_norms, keep_top, unit_vectors
 from longtail.scoring.scorer import Scorer
 
 log = logging.getLogger(__name__)
@@ -110,6 +120,9 @@ def _write(folder: Path, bundle: Bundle, items: pa.Table, codes: NDArray[np.int6
     write_tables(folder, tensors, items, bundle.attributes)
     likeness.save(folder / LIKENESS)
     copy_files(bundle.path, folder, ENCODERS)
+    frozen = load_text_vectors(bundle.path / TEXT_VECTORS)
+    given = unit_vectors(text_vectors[:, : frozen.shape[1]])
+    save_text_vectors(folder / TEXT_VECTORS, put(frozen, codes, given))
 
 
 def _with_rows(matrix: Matrix, codes: NDArray[np.int64], vectors: NDArray[np.float32]) -> Matrix:

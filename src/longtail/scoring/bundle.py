@@ -7,7 +7,8 @@ The teacher's ``scorer`` folder and the Student bundle have this one format. Fil
     sequence_encoder.onnx  inputs [batch, length, dim], lengths [batch] -> query [batch, dim]
     text_encoder.onnx      input_ids, attention_mask [batch, tokens] -> text_vector [batch, text_dim] (optional)
     tokenizer.json         of the text encoder                                                        (optional)
-    likeness.safetensors   how alike items' texts are (retrieval.likeness), for texts that come later    (optional)
+    text_vectors.safetensors  the items' pretrained text vectors (scoring.relevance)                  (optional)
+    likeness.safetensors   how alike items' texts are (scoring.likeness), for texts that come later    (optional)
 Facts in the manifest: ``segment_rule``, ``exclude_history``, ``max_history``, ``max_tokens``, ``train_digest``, ...
 """
 
@@ -32,7 +33,8 @@ from longtail.contracts.errors import UserError
 from longtail.contracts.segments import SegmentRule
 from longtail.scoring.int8 import Int8Rows, Matrix
 
-TEXT_ENCODER = ("text_encoder.onnx", "tokenizer.json")
+TEXT_VECTORS = "text_vectors.safetensors"
+TEXT_ENCODER = ("text_encoder.onnx", "tokenizer.json", TEXT_VECTORS)  # with what it makes of the items
 ENCODERS = ("sequence_encoder.onnx", *TEXT_ENCODER)
 LIKENESS = "likeness.safetensors"
 ITEM_COLUMNS = [Columns.ITEM, Columns.TITLE, Columns.ATTRIBUTES, Columns.TRAIN_COUNT]  # what scoring reads
@@ -74,6 +76,10 @@ class Bundle:
     train_counts: NDArray[np.int64]
     attributes: list[str]
     has_text_encoder: bool
+
+    def item_texts(self) -> list[str]:
+        """Read from its file, as only questions in words need them."""
+        return [text or "" for text in items_table(self).column(Columns.TEXT).to_pylist()]
 
     @property
     def segment_rule(self) -> SegmentRule:

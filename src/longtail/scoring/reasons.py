@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 
 from longtail.scoring.bundle import Bundle
 from longtail.scoring.query import Query
+from longtail.scoring.relevance import MATCHES, NOTHING
 from longtail.scoring.scorer import Scorer, buckets_of
 
-NEAR = 0.95  # "similar" and "matches" are said of what is nearer than this share of the catalogue
+NEAR = 0.95  # "similar" is said of what is nearer than this share of the catalogue
 SHOWN = 60  # characters of an interest in a reason
 SAMPLE = 512  # items whose cosines with each other show how near items of this catalogue are
 
@@ -24,28 +25,28 @@ class Reasons:
         self._similar = _usual_cosine(scorer.bundle, NEAR)
 
     def of(self, query: Query, items: NDArray[np.intp]) -> list[str]:
-        """Why each item: the item of the history whose neighbour it is, else what known thing it is near, else who buys it.
+        """Why each item: what was asked for that it matches, the item of the history whose neighbour it is, else what known
+        thing it is near, else who buys it.
 
-        "matches" and "similar" are said only of items that are nearer to the interest than ``NEAR`` of the catalogue, or
-        to the item of the history than ``NEAR`` of all pairs of items are to each other.
+        "similar" is said only of items that are nearer to the item of the history than ``NEAR`` of all pairs of items are to
+        each other; what "matches" and "near" an interest is ``relevance``'s to say.
         """
-        causes, matching, similar = (
-            self._causes(query, items),
-            self._matching(query, items),
-            self._nearest(query, items),
-        )
-        otherwise = self._otherwise(query)
+        causes, similar, otherwise = self._causes(query, items), self._nearest(query, items), self._otherwise(query)
         reasons = []
-        for cause, matches, near in zip(causes, matching, similar):
-            if cause is not None:
+        for cause, (asked, matches), near in zip(causes, self._asked_for(query, items), similar):
+            if matches:
+                reasons.append(asked)
+            elif cause is not None:
                 reasons.append(f"because of {self._name(cause)} in your history")
-            elif matches:
-                reasons.append(f"matches your interest in {_shortened(query.interests or '')}")
             elif near is not None:
                 reasons.append(f"similar to {self._name(near)}")
             else:
-                reasons.append(otherwise)
+                reasons.append(asked or otherwise)
         return reasons
+
+    def nothing_fits(self, query: Query) -> bool:
+        """Whether the catalogue holds nothing that quite fits what was asked for in words."""
+        return bool(query.interests) and float(self._scorer.relevance(query.interests).direct.max()) < NOTHING
 
     def _otherwise(self, query: Query) -> str:
         if len(query.history):
@@ -73,13 +74,18 @@ class Reasons:
         recent = self._scorer.recent(query.history)[::-1]
         return _greatest(recent, matrix[recent] @ matrix[items].T, above=self._similar)
 
-    def _matching(self, query: Query, items: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """Which items have texts nearer to a stated interest than ``NEAR`` of the catalogue. ``[items]``"""
+    def _asked_for(self, query: Query, items: NDArray[np.intp]) -> list[tuple[str, bool]]:
+        """What each item has to do with a stated interest, "" for nothing, and whether it matches it."""
         if not query.interests:
-            return np.zeros(len(items), bool)
-        nearest, values = self._scorer.alike(query.interests)
-        count = max(round((1 - NEAR) * len(self._bundle.item_ids)), 1)
-        return np.isin(items, nearest[:count][values[:count] > 0])
+            return [("", False)] * len(items)
+        said, relevance = _shortened(query.interests), self._scorer.relevance(query.interests).direct[items]
+        if self.nothing_fits(query):
+            return [(f"comes near to {said}, which nothing here quite fits", False)] * len(items)
+        near = {True: f"near your interest in {said}", False: ""}
+        return [
+            (f"matches your interest in {said}", True) if value >= MATCHES else (near[bool(value >= NOTHING)], False)
+            for value in relevance
+        ]
 
     def _name(self, item: int) -> str:
         return self._bundle.titles[item] or self._bundle.item_ids[item]

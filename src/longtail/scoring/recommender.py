@@ -56,12 +56,16 @@ class Asked:
 
 @dataclass(frozen=True)
 class Answer:
-    """The best items, best first; the segment that the user was served as; what of the question the bundle does not know."""
+    """The best items, best first; the segment that the user was served as; what of the question the bundle does not know.
+
+    nothing_fits: no item quite fits the stated interests; those given come nearest.
+    """
 
     items: list[Recommendation]
     segment: str
     unknown_items: list[str]
     unknown_attributes: list[str]
+    nothing_fits: bool = False
 
 
 class Recommender:
@@ -129,6 +133,7 @@ class Recommender:
                 segment=str(segment),
                 unknown_items=[item for item in latest(one.history) if canonical_id(item) not in self._codes],
                 unknown_attributes=[name for name in query.attributes if name not in self._scorer.attributes],
+                nothing_fits=self._reasons.nothing_fits(query),
             )
             for one, query, segment, items, k in zip(
                 asked, queries, segments, self.best(queries, max(wanted, default=1)), wanted

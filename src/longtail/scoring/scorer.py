@@ -1,7 +1,7 @@
 """Scores with a bundle: the one scorer of evaluate, predict and batch scoring."""
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import onnxruntime
@@ -9,13 +9,16 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from longtail.contracts.errors import UserError
-from longtail.scoring.bundle import LIKENESS, Bundle, length_bucket
+from longtail.scoring.bundle import LIKENESS, TEXT_VECTORS, Bundle, length_bucket
 from longtail.scoring.int8 import products
 from longtail.scoring.likeness import Likeness
 from longtail.scoring.query import Query
-from longtail.scoring.rows import unit_vectors
+from longtail.scoring.relevance import Answered, Relevance, load_text_vectors
+from longtail.scoring.rows import standardised, unit_vectors
 
 REMEMBERED = 1024  # interests whose vectors are kept: 1 MB
+REMEMBERED_ANSWERS = 16  # interests for which the relevance of the whole catalogue is kept
+RELEVANCE_WEIGHT = 2.5  # of what fits the words of an interest, beside standardised scores of what users choose
 
 
 class Scorer:
@@ -39,9 +42,10 @@ class Scorer:
             self._tokenizer.enable_truncation(bundle.facts["max_tokens"])
             self._tokenizer.enable_padding()
             self._likeness = Likeness.load(bundle.path / LIKENESS)
+            self._frozen, self._item_texts = load_text_vectors(bundle.path / TEXT_VECTORS), bundle.item_texts()
         self._row_length = int(np.diff(bundle.tensors.neighbours.indptr).max(initial=0))
-        self._interest = lru_cache(REMEMBERED)(lambda text: self.text_vectors([text]))  # scores and reasons ask alike
-        self.alike = lru_cache(REMEMBERED)(self._neighbours_of_text)
+        self._interest = lru_cache(REMEMBERED)(self._vector_of)
+        self.relevance = lru_cache(REMEMBERED_ANSWERS)(self._relevance_to)  # scores and reasons ask alike
 
     def _session(self, name: str) -> onnxruntime.InferenceSession:
         return onnxruntime.InferenceSession(
@@ -89,7 +93,19 @@ class Scorer:
         return np.asarray(vectors, dtype=np.float32)
 
     def score(self, queries: Sequence[Query]) -> NDArray[np.float32]:
-        """Scores of the whole catalogue; items of the history are not excluded. ``[queries, items]``"""
+        """Scores of the whole catalogue; items of the history are not excluded. ``[queries, items]``
+
+        What fits a stated interest comes first; what users choose orders what fits, and fills up.
+        """
+        scores = self.behaviour(queries)
+        for row, query in enumerate(queries):
+            if query.interests:
+                relevance = self.relevance(query.interests).ranking
+                scores[row] = standardised(scores[row : row + 1])[0] + RELEVANCE_WEIGHT * relevance
+        return scores
+
+    def behaviour(self, queries: Sequence[Query]) -> NDArray[np.float32]:
+        """What users choose; a stated interest counts as an item known by its text alone. ``[queries, items]``"""
         tensors = self.bundle.tensors
         scores = products(self.encode(queries), tensors.item_matrix)
         buckets = buckets_of(queries)
@@ -99,10 +115,29 @@ class Scorer:
                 columns, contributions = self._neighbour_terms(query.history)
                 np.add.at(scores[row], columns, tensors.neighbour_weight[buckets[row]] * contributions)
             if query.interests:
-                alike, values = self.alike(query.interests)
+                alike, values = self._neighbours_of_text(query.interests)
                 decay = tensors.decay ** len(self.recent(query.history))
                 scores[row, alike] += tensors.neighbour_weight[buckets[row]] * decay * values
         return scores
+
+    @cached_property
+    def index(self) -> Relevance:
+        """Made when the first interest is read: a second for 10,000 items."""
+        if self._text is None:
+            raise UserError(f"{self.bundle.path}: holds no text encoder, so it cannot use stated interests")
+        return Relevance(self._frozen, self._item_texts, self.is_word)
+
+    def _vector_of(self, interest: str) -> NDArray[np.float32]:
+        """``[1, text_dim]``"""
+        return self.text_vectors([self.index.corrected(interest)])
+
+    def _relevance_to(self, interest: str) -> Answered:
+        return self.index.of(self.index.corrected(interest), self._interest(interest)[0])
+
+    def is_word(self, word: str) -> bool:
+        """Whether it is one token, so that the language model has met it often."""
+        tokens = self._tokenizer.encode(word, add_special_tokens=False).tokens
+        return len(tokens) == 1 and tokens[0].lstrip("Ġ▁").lower() == word
 
     def _neighbours_of_text(self, interest: str) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
         """The row that the sparse matrix would hold for a stated interest, with the share of words given to its vector."""

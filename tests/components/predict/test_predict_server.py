@@ -104,10 +104,13 @@ def test_a_history_of_thousands_is_answered_as_evaluated(server, bundle):
 
 def test_interests_are_read(server):
     (prediction,) = ask(server.url, "shop", [{"interests": "red lamp", "k": 1}])
-    # q = (.7, 1): a = .7 + 1 / (1 + .0625 ** 2) ** .5 of its neighbours' row + .1
+    # behaviour 1.8, 1.11, 1.17 and -.8 stands 1.01 deviations above its mean, and relevance to it is 3.455 (test_scorer)
     (item,) = prediction["items"]
-    assert (item["item_id"], item["score"]) == ("a", pytest.approx(1.798, abs=1e-3))
-    assert item["reason"] == "matches your interest in red lamp"
+    assert (item["item_id"], item["score"]) == ("a", pytest.approx(1.005 + 2.5 * 3.455, abs=5e-3))
+    assert item["reason"] == "near your interest in red lamp"
+    assert not prediction["nothing_fits"]
+    (prediction,) = ask(server.url, "shop", [{"interests": "a table"}])
+    assert prediction["nothing_fits"]
 
 
 def test_v2_and_grpc_answer_as_v1_does(server):

@@ -32,9 +32,9 @@ def test_recommend_json_is_what_the_scorer_says(tmp_path, capfd):
 
 def test_recommend_takes_interests_and_nothing_at_all(tmp_path, capfd):
     bundle = write_hand_bundle(tmp_path / "bundle")
-    assert "matches your interest in red" in command(
-        capfd, "recommend", "--bundle", bundle, "--interests", "red", "-k", 1
-    )
+    asked = ("recommend", "--bundle", bundle, "-k", 1, "--interests")
+    assert "near your interest in red" in command(capfd, *asked, "red")
+    assert "Nothing in this catalogue quite fits 'a table'; these come nearest." in command(capfd, *asked, "a table")
     assert "popular with newcomers" in command(capfd, "recommend", "--bundle", bundle, "-k", 1)
 
 

@@ -1,0 +1,99 @@
+"""How relevant items are to what somebody asks for in words: by what the words mean, and by the words themselves.
+
+A hybrid of the pretrained text vectors, as no user's behaviour has changed them, and of BM25 (``lexicon``). The few items that
+answer best then join the question (pseudo relevance feedback, Rocchio 1971), which finds more of their kind. The constants
+were chosen on queries made of a catalogue's categories and titles, benchmarks/interests.py; docs/interests.md has the figures.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+
+from longtail.scoring.lexicon import Lexicon
+from longtail.scoring.rows import unit_vectors
+from longtail.scoring.top import top_items
+
+FEEDBACK_ITEMS = 3  # the best ones, which join the question
+MATCHES = 4.5  # relevance from which an item is said to match
+NOTHING = 2.0  # where no item is that relevant, nothing quite fits
+SAMPLE = 512  # items whose cosines with each other say what is near in this catalogue
+
+
+def save_text_vectors(path: Path, frozen: NDArray[np.float32]) -> None:
+    """Pretrained text vectors, unit rows [items, width], rounded to 16 bits."""
+    save_file({"frozen": frozen.astype(np.float16)}, path)
+
+
+def load_text_vectors(path: Path) -> NDArray[np.float32]:
+    """``[items, width]``, of length 1 but for the rounding; zeros for items without text"""
+    return np.asarray(load_file(path)["frozen"], dtype=np.float32)
+
+
+class Weights(NamedTuple):
+    """words: of the share of the words that an item says, beside the cosine in deviations of the catalogue's; feedback: of the
+    best items beside the question."""
+
+    words: float = 2.5
+    feedback: float = 0.6
+
+
+DEFAULT_WEIGHTS = Weights()
+
+
+class Answered(NamedTuple):
+    """Relevance of each item to a question, in deviations of the catalogue's cosines. both [items]
+
+    ranking: with the best items' say, to order by; direct: of the question alone, to say what fits.
+    """
+
+    ranking: NDArray[np.float32]
+    direct: NDArray[np.float32]
+
+
+class Relevance:
+    """Answers questions in words. Safe to share between threads.
+
+    Args:
+        vectors: pretrained text vectors of the items, unit rows [items, width].
+        texts: of the items.
+        is_word: whether the language model knows a word, so that its spelling is right.
+    """
+
+    def __init__(
+        self,
+        vectors: NDArray[np.float32],
+        texts: Sequence[str],
+        is_word: Callable[[str], bool],
+        weights: Weights = DEFAULT_WEIGHTS,
+    ) -> None:
+        self._vectors, self._is_word, self.weights = vectors, is_word, weights
+        self._lexicon = Lexicon(texts)
+        self._mean, self._deviation = _usual_cosines(vectors)
+
+    def corrected(self, question: str) -> str:
+        """The question with the spelling of words that nobody knows put right."""
+        return self._lexicon.spelled(question, self._is_word)
+
+    def of(self, question: str, text_vector: NDArray[np.float32]) -> Answered:
+        """To a corrected question. text_vector: the text encoder's, whose first ``width`` numbers are the pretrained one."""
+        asked = unit_vectors(text_vector[None, : self._vectors.shape[1]])[0]
+        words = np.float32(self.weights.words) * self._lexicon.coverage(question)
+        direct = self._near(asked) + words
+        best = top_items(direct, FEEDBACK_ITEMS, np.zeros(0, np.int64))
+        wider = unit_vectors((asked + self.weights.feedback * self._vectors[best].mean(axis=0))[None])[0]
+        return Answered(self._near(wider) + words, direct)
+
+    def _near(self, asked: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray((self._vectors @ asked - self._mean) / self._deviation, dtype=np.float32)
+
+
+def _usual_cosines(vectors: NDArray[np.float32]) -> tuple[float, float]:
+    """Mean and deviation of the cosines between items of a sample; 0 and 1 where they do not differ."""
+    rows = np.sort(np.random.default_rng(0).choice(len(vectors), min(SAMPLE, len(vectors)), replace=False))
+    pairs = (vectors[rows] @ vectors[rows].T)[np.triu_indices(len(rows), k=1)]
+    deviation = float(pairs.std()) if len(pairs) else 0.0
+    return (float(pairs.mean()), deviation) if deviation > 0 else (0.0, 1.0)
