@@ -19,7 +19,7 @@ import json
 import platform
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,11 +42,11 @@ from longtail.system.machine import available_cores
 
 K = 10
 LEAST, MOST = 10, 0.05  # items of a category that is asked for: so many, and at most such a share of the catalogue
-QUESTIONS = 500  # of each kind that is made
-USERS = 1500
-WEIGHTS = [
-    Weights(words, feedback) for words in (0.0, 1.0, 2.0, 2.5, 3.0, 4.0, 6.0) for feedback in (0.0, 0.3, 0.6, 1.0)
-]
+QUESTIONS = 300  # of each kind that is made
+PEOPLE = 10  # whose histories stand beside every judged query
+USERS = 800
+WEIGHTS = [Weights(words, 0.0) for words in (0.0, 1.0, 2.5, 4.0, 6.0)]
+WEIGHTS += [Weights(2.5, feedback) for feedback in (0.3, 0.6, 1.0)] + [Weights(words, 0.6) for words in (1.5, 4.0)]
 BESIDE = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)  # weights of relevance beside behaviour
 NONE = np.zeros(0, np.int32)
 Grades = Mapping[int, int]  # item code -> grade
@@ -74,7 +74,7 @@ class Catalogue:
 
     def __init__(self, bundle: Path) -> None:
         self.bundle = load_bundle(bundle)
-        self.scorer = scoring.Scorer(self.bundle)
+        self.scorer = scoring.Scorer(self.bundle, threads=1)
         self.rng = np.random.default_rng(0)
         self.titles = [title or "" for title in self.bundle.titles]
         held: dict[str, list[int]] = {}
@@ -132,20 +132,22 @@ class Asked:
     """Questions read once, asked with different weights of one catalogue of texts."""
 
     def __init__(self, catalogue: Catalogue, vectors: NDArray[np.float32], texts: Sequence[str]) -> None:
-        self._catalogue, self._vectors, self._texts = catalogue, vectors, texts
-        self._index = Relevance(vectors, texts, catalogue.scorer.is_word)
+        self._scorer = catalogue.scorer
+        self._index = Relevance(vectors, texts, self._encode, self._scorer.is_word)
         self._read: dict[str, NDArray[np.float32]] = {}
 
     def of(self, text: str, weights: Weights = DEFAULT_WEIGHTS) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Relevance of each item, to order by and of the question alone."""
         self._index.weights = weights
-        question = self._index.corrected(text)
-        if question not in self._read:
-            self._read[question] = self._catalogue.scorer.text_vectors([question])[0]
-        return self._index.of(question, self._read[question])
+        return self._index.of(self._index.corrected(text))
 
-    def ndcg(self, questions: Sequence[Question], weights: Weights) -> float:
-        return float(np.mean([ndcg(best(self.of(one.text, weights)[0]), one.grades) for one in questions]))
+    def _encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        new = [text for text in texts if text not in self._read]
+        self._read |= dict(zip(new, self._scorer.text_vectors(new) if new else ()))
+        return np.array([self._read[text] for text in texts])
+
+    def ndcg(self, questions: Sequence[Question], weights: Weights) -> float | None:
+        return _mean(ndcg(best(self.of(one.text, weights)[0]), one.grades) for one in questions)
 
 
 def made(catalogue: Catalogue, foreign: Sequence[str]) -> dict[str, Any]:
@@ -190,7 +192,7 @@ def made(catalogue: Catalogue, foreign: Sequence[str]) -> dict[str, Any]:
 
 def _mean(values: Any) -> float | None:
     found = list(values)
-    return float(np.mean(found)) if found else None
+    return round(float(np.mean(found)), 4) if found else None
 
 
 def next_items(catalogue: Catalogue, prepared: Path) -> dict[str, dict[str, float]]:
@@ -237,13 +239,19 @@ def systems(catalogue: Catalogue, texts: Sequence[str]) -> Iterator[tuple[str, l
     yield "words alone (BM25)", [lexicon.coverage(text) for text in texts]
 
 
-def judged(catalogue: Catalogue, folder: Path) -> dict[str, Any]:
+def read_judged(catalogue: Catalogue, folder: Path) -> tuple[list[Any], dict[str, dict[int, int]], dict[str, int]]:
+    """Queries, their grades by item code, and the items' codes."""
     queries = pq.read_table(folder / "queries.parquet").to_pylist()
     codes = {item: code for code, item in enumerate(catalogue.bundle.item_ids)}
     grades: dict[str, dict[int, int]] = {one["query_id"]: {} for one in queries}
     for row in pq.read_table(folder / "qrels.parquet").to_pylist():
         if row["item_id"] in codes:
             grades[row["query_id"]][codes[row["item_id"]]] = int(row["grade"])
+    return queries, grades, codes
+
+
+def judged(catalogue: Catalogue, folder: Path) -> dict[str, Any]:
+    queries, grades, codes = read_judged(catalogue, folder)
     servable = [one for one in queries if one["kind"] != "none"]
     texts = [one["query"] for one in servable]
     table: dict[str, Any] = {}
@@ -270,17 +278,38 @@ def judged(catalogue: Catalogue, folder: Path) -> dict[str, Any]:
     }
 
 
+def beside_histories(catalogue: Catalogue, folder: Path, prepared: Path) -> dict[str, dict[str, float | None]]:
+    """nDCG@10 of the judged queries where behaviour has a say, by items of other people's histories and weight of relevance."""
+    queries, grades, _ = read_judged(catalogue, folder)
+    servable = [one for one in queries if one["kind"] != "none"]
+    histories = [history for history in PreparedDataset(prepared).train_sequences() if len(history) >= 3]
+    people = [histories[row] for row in np.random.default_rng(2).permutation(len(histories))[:PEOPLE]]
+    found: dict[str, dict[str, float | None]] = {}
+    for shown in (0, 1, 3):
+        gains = {weight: list[float]() for weight in BESIDE}
+        for history in people if shown else people[:1]:
+            for one in servable:
+                query = Query(history[len(history) - shown :], (), one["query"])
+                behaviour = standardised(catalogue.scorer.behaviour([query]))[0]
+                relevance = catalogue.scorer.relevance(one["query"]).ranking
+                for weight in BESIDE:
+                    scores = behaviour + np.float32(weight) * relevance
+                    gains[weight].append(ndcg(best(scores), grades[one["query_id"]]))
+        found[str(shown)] = {f"{weight:g}": _mean(of) for weight, of in gains.items()}
+    return found
+
+
 def _reasons(
     catalogue: Catalogue, queries: Sequence[Any], grades: Mapping[str, Grades], codes: Mapping[str, int]
 ) -> dict[str, Any]:
     """What is said, and how often that is so; which queries are said to fit nothing; milliseconds of an answer."""
     recommender = Recommender(catalogue.bundle, threads=1)
-    recommender.recommend(interests="a first question", k=K)
+    recommender.recommend(interests="a first question")
     said: dict[str, list[int | None]] = {}
     nothing, took = list[tuple[str, str]](), list[float]()
     for one in queries:
         start = time.perf_counter()
-        answer = recommender.recommend(interests=one["query"], k=K)
+        answer = recommender.recommend(interests=one["query"])
         took.append(1000 * (time.perf_counter() - start))
         if answer.nothing_fits:
             nothing.append((one["query"], one["kind"]))
@@ -291,8 +320,8 @@ def _reasons(
         "said": {
             word: {
                 "answers": len(found),
-                "right": round(float(np.mean([(grade or 0) >= 2 for grade in found])), 3),
-                "right of judged": round(float(np.mean([grade >= 2 for grade in found if grade is not None])), 3),
+                "right": _mean((grade or 0) >= 2 for grade in found),
+                "right of judged": _mean(grade >= 2 for grade in found if grade is not None),
             }
             for word, found in said.items()
         },
@@ -306,11 +335,12 @@ def markdown(results: Mapping[str, Any]) -> str:
     lines = ["| words, feedback | " + " | ".join(next(iter(grid.values()))) + " |", "|---|---|---|---|"]
     lines += [f"| {key} | " + " | ".join(f"{value:.3f}" for value in row.values()) + " |" for key, row in grid.items()]
     lines += ["", *(f"{key}: {value}" for key, value in results["made"].items() if key != "grid")]
-    if "next items" in results:
-        lines += ["", "| items shown | " + " | ".join(f"weight {weight:g}" for weight in BESIDE) + " |"]
-        lines += ["|" + "---|" * (1 + len(BESIDE))]
-        for shown, row in results["next items"].items():
-            lines.append(f"| {shown} | " + " | ".join(f"{value:.4f}" for value in row.values()) + " |")
+    for name in ("next items", "judged beside histories"):
+        if name in results:
+            lines += ["", f"| {name}, items shown | " + " | ".join(f"weight {weight:g}" for weight in BESIDE) + " |"]
+            lines += ["|" + "---|" * (1 + len(BESIDE))]
+            for shown, row in results[name].items():
+                lines.append(f"| {shown} | " + " | ".join(f"{value:.4f}" for value in row.values()) + " |")
     if "judged" in results:
         lines += ["", "| system | nDCG@10 | precision@10 | useless | unjudged |", "|---|---|---|---|---|"]
         for name, row in results["judged"]["systems"].items():
@@ -336,11 +366,16 @@ def main() -> None:
             foreign = [str(title) for title in np.random.default_rng(0).permutation(titles)[:QUESTIONS]]
         results: dict[str, Any] = {"command": " ".join(sys.argv), "date": time.strftime("%Y-%m-%d")}
         results["machine"] = f"{platform.machine()}, {available_cores()} cores"
-        if given.judged:
-            results["judged"] = judged(catalogue, given.judged)
-        results["made"] = made(catalogue, foreign)
+        parts: dict[str, Callable[[], dict[str, Any]]] = {"made": lambda: made(catalogue, foreign)}
         if given.prepared:
-            results["next items"] = next_items(catalogue, given.prepared)
+            parts["next items"] = lambda: next_items(catalogue, given.prepared)
+        if given.judged:
+            parts["judged"] = lambda: judged(catalogue, given.judged)
+        if given.judged and given.prepared:
+            parts["judged beside histories"] = lambda: beside_histories(catalogue, given.judged, given.prepared)
+        for name, part in parts.items():
+            print(f"{time.strftime('%H:%M:%S')} {name} …", file=sys.stderr, flush=True)
+            results[name] = part()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_CODE)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from longtail.scoring.lexicon import Lexicon, Said, folded, words_of
+from longtail.scoring.lexicon import Lexicon, Said, folded, parts_of, words_of
 
 TEXTS = [
     "Red lamp",
@@ -60,6 +60,21 @@ def test_what_is_wanted_and_what_is_not(text, present, absent):
     assert Said.of(text) == Said(present, absent)
 
 
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("self tanner and a good body scrub", ["self tanner", "a good body scrub"]),
+        ("I collect perfume and I also love long baths", ["I collect perfume", "love long baths"]),
+        ("Hair & Scalp, Nails; 2.5 oz", ["Hair", "Scalp", "Nails", "2.5 oz"]),
+        ("brandy or sand", ["brandy", "sand"]),
+        ("something for my skin", ["something for my skin"]),
+        ("and, or", []),
+    ],
+)
+def test_parts_of_a_sentence_that_may_be_wishes(text, parts):
+    assert parts_of(text) == parts
+
+
 def test_coverage_is_bm25_as_a_share_of_the_rarity_that_was_asked_for(lexicon):
     # red is in 1 of 5 texts, lamp in 2; texts hold 2, 3, 1, 3 and 1 words that are there, 2 in the mean
     rarity = {"red": np.log(1 + 4.5 / 1.5), "lamp": np.log(1 + 3.5 / 2.5)}
@@ -109,6 +124,11 @@ def test_spelling_is_put_right(asked, read):
 def test_a_word_that_the_language_model_knows_is_left_alone():
     assert Lexicon(SHOP).spelled("pallete", never) == "palette"
     assert Lexicon(SHOP).spelled("pallete", lambda word: word == "pallete") == "pallete"
+
+
+def test_gibberish_costs_no_more_than_a_sentence():
+    asked = "pallete " * 20
+    assert Lexicon(SHOP).spelled(asked, never) == "palette " * 8 + "pallete " * 12
 
 
 def test_the_commoner_of_two_words_is_meant():

@@ -16,6 +16,9 @@ from longtail.scoring.rows import SparseRows
 
 SATURATION, LENGTH = 1.2, 0.75  # k1 and b of BM25 (Robertson & Zaragoza 2009), at their usual values
 CORRECTED = 5  # letters of a word whose spelling may be corrected, by one letter; from 7 on by two
+LOOKED_UP = (
+    8  # words of a question whose spelling is looked up at most, so that gibberish costs no more than a sentence
+)
 COMMON = 2  # items that hold a word before others are corrected to it
 WITHOUT = frozenset(("without", "no", "not", "non"))  # the words behind one of these are said to be absent
 ENDS = frozenset(("and", "or", "but", "for", "with", "in"))  # end what is said to be absent
@@ -33,6 +36,7 @@ will wish with would you your
 _ASK_FOR_NOTHING = WITHOUT | set(STOP_WORDS.split())
 _WORD = re.compile(r"[^\W_]+")
 _CLAUSES = re.compile(r"[,;:.!?|()\n]+")
+_PARTS = re.compile(r"\s+(?:and|also|plus|or)\s+|\s*[,;&+]\s*|[.!?]\s")
 _APOSTROPHES = re.compile(r"['’`]")
 
 
@@ -48,6 +52,12 @@ def folded(word: str) -> str:
     if len(word) > 4 and word.endswith("es") and word[-3] in "sxh":
         return word[:-2]
     return word[:-1] if len(word) > 3 and word.endswith("s") and word[-2] != "s" else word
+
+
+def parts_of(text: str) -> list[str]:
+    """What may be wishes of their own: parts between "and", commas and the like that hold a word with content."""
+    parts = (part.strip() for part in _PARTS.split(text))
+    return [part for part in parts if any(word not in _ASK_FOR_NOTHING for word in words_of(part))]
 
 
 @dataclass(frozen=True)
@@ -112,11 +122,15 @@ class Lexicon:
 
     def spelled(self, text: str, is_word: Callable[[str], bool]) -> str:
         """The text; where a word is neither the catalogue's nor ``is_word``, the nearest of the catalogue's in its place."""
+        looked_up = 0
 
         def corrected(found: re.Match[str]) -> str:
+            nonlocal looked_up
             word = found.group().lower()
-            if len(word) < CORRECTED or word in _ASK_FOR_NOTHING or folded(word) in self._columns or is_word(word):
+            known = len(word) < CORRECTED or word in _ASK_FOR_NOTHING or folded(word) in self._columns
+            if known or looked_up == LOOKED_UP or is_word(word):
                 return found.group()
+            looked_up += 1
             letters = 1 if len(word) < CORRECTED + 2 else 2
             best: Any = process.extractOne(word, self._spellings, scorer=OSA.distance, score_cutoff=letters)
             return str(best[0]) if best else found.group()

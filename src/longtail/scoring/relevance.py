@@ -1,8 +1,9 @@
 """How relevant items are to what somebody asks for in words: by what the words mean, and by the words themselves.
 
 A hybrid of the pretrained text vectors, as no user's behaviour has changed them, and of BM25 (``lexicon``). The few items that
-answer best then join the question (pseudo relevance feedback, Rocchio 1971), which finds more of their kind. The constants
-were chosen on queries made of a catalogue's categories and titles, benchmarks/interests.py; docs/interests.md has the figures.
+answer best then join the question (pseudo relevance feedback, Rocchio 1971), which finds more of their kind. A sentence with
+several wishes that no item fulfils together is answered wish by wish. The constants were chosen on queries made of a catalogue's
+categories and titles, benchmarks/interests.py; docs/interests.md has the figures.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,13 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from longtail.scoring.lexicon import Lexicon
+from longtail.scoring.lexicon import Lexicon, parts_of
 from longtail.scoring.rows import unit_vectors
 from longtail.scoring.top import top_items
 
 FEEDBACK_ITEMS = 3  # the best ones, which join the question
 MATCHES = 4.5  # relevance from which an item is said to match
 NOTHING = 2.0  # where no item is that relevant, nothing quite fits
+APART = 2.5  # wishes are answered one by one where the items that answer all of them best answer one this much worse than others do
+ANSWERS = 10  # items by which that is judged
+MOST_PARTS = 4  # of a sentence that are looked at
 SAMPLE = 512  # items whose cosines with each other say what is near in this catalogue
 
 
@@ -60,6 +64,8 @@ class Relevance:
     Args:
         vectors: pretrained text vectors of the items, unit rows [items, width].
         texts: of the items.
+        encode: texts -> what the text encoder makes of them [texts, text_dim]; the first ``width`` numbers are the pretrained
+            vector.
         is_word: whether the language model knows a word, so that its spelling is right.
     """
 
@@ -67,10 +73,11 @@ class Relevance:
         self,
         vectors: NDArray[np.float32],
         texts: Sequence[str],
+        encode: Callable[[Sequence[str]], NDArray[np.float32]],
         is_word: Callable[[str], bool],
         weights: Weights = DEFAULT_WEIGHTS,
     ) -> None:
-        self._vectors, self._is_word, self.weights = vectors, is_word, weights
+        self._vectors, self._encode, self._is_word, self.weights = vectors, encode, is_word, weights
         self._lexicon = Lexicon(texts)
         self._mean, self._deviation = _usual_cosines(vectors)
 
@@ -78,9 +85,22 @@ class Relevance:
         """The question with the spelling of words that nobody knows put right."""
         return self._lexicon.spelled(question, self._is_word)
 
-    def of(self, question: str, text_vector: NDArray[np.float32]) -> Answered:
-        """To a corrected question. text_vector: the text encoder's, whose first ``width`` numbers are the pretrained one."""
-        asked = unit_vectors(text_vector[None, : self._vectors.shape[1]])[0]
+    def of(self, question: str) -> Answered:
+        """To a corrected question; where it holds wishes that lie apart, to the one that each item fulfils best."""
+        parts = parts_of(question)
+        wishes = self._answers(parts) if 1 < len(parts) <= MOST_PARTS else []
+        if not wishes or not _lie_apart([wish.direct for wish in wishes]):
+            return self._answers([question])[0]
+        tops = np.array([_best(wish.ranking).mean() for wish in wishes])
+        level = [wish.ranking - top for wish, top in zip(wishes, tops)]  # so that no wish crowds out the others
+        direct = np.max([wish.direct for wish in wishes], axis=0)
+        return Answered(np.asarray(np.max(level, axis=0) + tops.mean(), dtype=np.float32), direct)
+
+    def _answers(self, questions: Sequence[str]) -> list[Answered]:
+        asked = unit_vectors(self._encode(questions)[:, : self._vectors.shape[1]])
+        return [self._answer(question, vector) for question, vector in zip(questions, asked)]
+
+    def _answer(self, question: str, asked: NDArray[np.float32]) -> Answered:
         words = np.float32(self.weights.words) * self._lexicon.coverage(question)
         direct = self._near(asked) + words
         best = top_items(direct, FEEDBACK_ITEMS, np.zeros(0, np.int64))
@@ -89,6 +109,17 @@ class Relevance:
 
     def _near(self, asked: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.asarray((self._vectors @ asked - self._mean) / self._deviation, dtype=np.float32)
+
+
+def _best(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The greatest ``ANSWERS`` scores."""
+    return np.sort(scores)[-ANSWERS:]
+
+
+def _lie_apart(wishes: Sequence[NDArray[np.float32]]) -> bool:
+    """Whether no item fulfils all wishes nearly as well as each has items that fulfil it."""
+    missed = np.min([wish - _best(wish).mean() for wish in wishes], axis=0)
+    return bool(_best(missed).mean() < -APART)
 
 
 def _usual_cosines(vectors: NDArray[np.float32]) -> tuple[float, float]:

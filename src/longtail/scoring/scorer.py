@@ -125,14 +125,15 @@ class Scorer:
         """Made when the first interest is read: a second for 10,000 items."""
         if self._text is None:
             raise UserError(f"{self.bundle.path}: holds no text encoder, so it cannot use stated interests")
-        return Relevance(self._frozen, self._item_texts, self.is_word)
+        encode = lambda texts: np.concatenate([self._interest(text) for text in texts])  # noqa: E731  (remembered)
+        return Relevance(self._frozen, self._item_texts, encode, self.is_word)
 
     def _vector_of(self, interest: str) -> NDArray[np.float32]:
         """``[1, text_dim]``"""
         return self.text_vectors([self.index.corrected(interest)])
 
     def _relevance_to(self, interest: str) -> Answered:
-        return self.index.of(self.index.corrected(interest), self._interest(interest)[0])
+        return self.index.of(self.index.corrected(interest))
 
     def is_word(self, word: str) -> bool:
         """Whether it is one token, so that the language model has met it often."""
