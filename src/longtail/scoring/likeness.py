@@ -63,6 +63,12 @@ class Likeness:
         """``sharp_cosines`` of unit vectors [n, width] and the items' text vectors. ``[n, items]``"""
         return sharp_cosines(adapted, self.text_vectors)
 
+    def nearest(self, adapted: NDArray[np.float32], count: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        """The items most like a unit vector [width], and their ``sharp_cosines``; only those are made sharp. ``[count]`` each"""
+        cosines = self.text_vectors @ adapted
+        columns = np.argpartition(-cosines, min(count, len(cosines) - 1))[:count]
+        return columns, sharp_cosines(adapted[None], self.text_vectors[columns])[0]
+
 
 def stored(text_vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rows [items, width] of length 1, rounded as files hold them, so that who reads them compares the same numbers."""

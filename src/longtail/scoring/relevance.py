@@ -19,7 +19,7 @@ from longtail.scoring.rows import unit_vectors
 from longtail.scoring.top import top_items
 
 FEEDBACK_ITEMS = 3  # the best ones, which join the question
-MATCHES = 4.5  # relevance from which an item is said to match
+MATCHES = 5.0  # relevance from which an item is said to match
 NOTHING = 2.0  # where no item is that relevant, nothing quite fits
 APART = 2.5  # wishes are answered one by one where the items that answer all of them best answer one this much worse than others do
 ANSWERS = 10  # items by which that is judged

@@ -142,9 +142,7 @@ class Scorer:
 
     def _neighbours_of_text(self, interest: str) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
         """The row that the sparse matrix would hold for a stated interest, with the share of words given to its vector."""
-        alike = self._likeness.to_items(self._likeness.adapted(self._interest(interest)))[0]
-        columns = np.argsort(-alike, kind="stable")[: self._row_length]
-        values = alike[columns]
+        columns, values = self._likeness.nearest(self._likeness.adapted(self._interest(interest))[0], self._row_length)
         return columns, self._likeness.shares.sum() * values / max(float(np.linalg.norm(values)), 1e-9)
 
     def _neighbour_terms(self, history: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
