@@ -111,6 +111,7 @@ SHOP = ["eyeshadow palette"] * 2 + ["moisturizer with hyaluronic acid"] * 3 + ["
         ("eyeshaddow pallete", "eyeshadow palette"),  # one letter too many; one out of place and one missing
         ("moisterizer, please", "moisturizer, please"),
         ("Palettes", "Palettes"),  # a plural is known
+        ("don't know the pallete", "don't know the palette"),  # the rest is read as it was written
         ("acod", "acod"),  # too short to be sure
         ("pelatte", "palette"),
         ("plt", "plt"),

@@ -16,9 +16,7 @@ from longtail.scoring.rows import SparseRows
 
 SATURATION, LENGTH = 1.2, 0.75  # k1 and b of BM25 (Robertson & Zaragoza 2009), at their usual values
 CORRECTED = 5  # letters of a word whose spelling may be corrected, by one letter; from 7 on by two
-LOOKED_UP = (
-    8  # words of a question whose spelling is looked up at most, so that gibberish costs no more than a sentence
-)
+LOOKED_UP = 8  # words of a question whose spelling is looked up at most: gibberish costs no more than a sentence
 COMMON = 2  # items that hold a word before others are corrected to it
 WITHOUT = frozenset(("without", "no", "not", "non"))  # the words behind one of these are said to be absent
 ENDS = frozenset(("and", "or", "but", "for", "with", "in"))  # end what is said to be absent
@@ -35,6 +33,7 @@ will wish with would you your
 """
 _ASK_FOR_NOTHING = WITHOUT | set(STOP_WORDS.split())
 _WORD = re.compile(r"[^\W_]+")
+_JOINED = re.compile(r"[^\W_]+(?:['’`][^\W_]+)*")
 _CLAUSES = re.compile(r"[,;:.!?|()\n]+")
 _PARTS = re.compile(r"\s+(?:and|also|plus|or)\s+|\s*[,;&+]\s*|[.!?]\s")
 _APOSTROPHES = re.compile(r"['’`]")
@@ -126,7 +125,7 @@ class Lexicon:
 
         def corrected(found: re.Match[str]) -> str:
             nonlocal looked_up
-            word = found.group().lower()
+            word = _APOSTROPHES.sub("", found.group().lower())
             known = len(word) < CORRECTED or word in _ASK_FOR_NOTHING or folded(word) in self._columns
             if known or looked_up == LOOKED_UP or is_word(word):
                 return found.group()
@@ -135,7 +134,7 @@ class Lexicon:
             best: Any = process.extractOne(word, self._spellings, scorer=OSA.distance, score_cutoff=letters)
             return str(best[0]) if best else found.group()
 
-        return _WORD.sub(corrected, _APOSTROPHES.sub("", text))
+        return _JOINED.sub(corrected, text)
 
     def coverage(self, text: str) -> NDArray[np.float32]:
         """What share of a text's words each item says, rare words above all: 0 for none, about 1 for all. ``[items]``
