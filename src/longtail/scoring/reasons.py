@@ -81,11 +81,12 @@ class Reasons:
         said, relevance = _shortened(query.interests), self._scorer.relevance(query.interests).direct[items]
         if self.nothing_fits(query):
             return [(f"comes near to {said}, which nothing here quite fits", False)] * len(items)
-        near = {True: f"near your interest in {said}", False: ""}
-        return [
-            (f"matches your interest in {said}", True) if value >= MATCHES else (near[bool(value >= NOTHING)], False)
-            for value in relevance
-        ]
+        matches, near, nothing = (
+            (f"matches your interest in {said}", True),
+            (f"near your interest in {said}", False),
+            ("", False),
+        )
+        return [matches if value >= MATCHES else near if value >= NOTHING else nothing for value in relevance]
 
     def _name(self, item: int) -> str:
         return self._bundle.titles[item] or self._bundle.item_ids[item]

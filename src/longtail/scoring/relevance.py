@@ -2,8 +2,8 @@
 
 A hybrid of the pretrained text vectors, as no user's behaviour has changed them, and of BM25 (``lexicon``). The few items that
 answer best then join the question (pseudo relevance feedback, Rocchio 1971), which finds more of their kind. A sentence with
-several wishes that no item fulfils together is answered wish by wish. The constants were chosen on queries made of a catalogue's
-categories and titles, benchmarks/interests.py; docs/interests.md has the figures.
+several wishes that no item fulfils together is answered wish by wish. docs/interests.md says how good that is, and how the
+constants were chosen (benchmarks/interests.py).
 """
 
 from collections.abc import Callable, Sequence
