@@ -4,7 +4,45 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from longtail.contracts.settings_base import AnySettings, parse
+from longtail.modeling.techniques import gradient_checkpointing
+
+SMALL: dict[str, Any] = {
+    "training.dim": 16,
+    "training.heads": 2,
+    "training.blocks": 1,
+    "training.epochs": 2,
+    "training.epoch_steps": 2,
+    "training.batch_positions": 64,
+}
+TRAINING_CHANGES: dict[str, Any] = {  # setting -> its changed value
+    "dim": 24,
+    "blocks": 2,
+    "heads": 4,
+    "dropout": 0.1,
+    "temperature": 0.1,
+    "epochs": 3,
+    "epoch_steps": 9,
+    "batch_positions": 16,
+    "optimizer": "adafactor",
+    "learning_rate": 0.01,
+    "weight_decay": 0.5,
+    "warmup_share": 0.5,
+    "schedule": "constant",
+    "accumulation": 2,
+    "clip": 0.01,
+    "average_decay": 0.5,
+    "label_smoothing": 0.2,
+    "future_items": 3,
+    "user_weight_power": 0.0,
+    "crop_share": 1.0,
+    "mask_share": 0.5,
+    "reorder_share": 1.0,
+    "reverse_share": 1.0,
+    "fgm_epsilon": 0.5,
+}
 
 
 def settings_with(kind: type[AnySettings], *changes: dict[str, Any]) -> AnySettings:
@@ -27,3 +65,13 @@ def digests(folder: Path, *without: str) -> dict[str, str]:
         for name, path in files.items()
         if path.name not in without and "tensorboard" not in name.parts
     }
+
+
+def noted_checkpoints(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows with every layer that is to be computed again rather than kept."""
+    calls: list[int] = []
+    again = gradient_checkpointing.checkpoint
+    monkeypatch.setattr(
+        gradient_checkpointing, "checkpoint", lambda *args, **more: calls.append(1) or again(*args, **more)
+    )
+    return calls

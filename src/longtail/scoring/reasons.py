@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from longtail.scoring.bundle import Bundle
 from longtail.scoring.query import Query
 from longtail.scoring.relevance import MATCHES, NOTHING
+from longtail.scoring.rows import cosines_of_pairs
 from longtail.scoring.scorer import Scorer, buckets_of
 
 NEAR = 0.95  # "similar" is said of what is nearer than this share of the catalogue
 SHOWN = 60  # characters of an interest in a reason
-SAMPLE = 512  # items whose cosines with each other show how near items of this catalogue are
 
 Causes = Sequence[int | None]  # for each recommended item: an item of the history, or none
 
@@ -110,7 +110,4 @@ def _usual_cosine(bundle: Bundle, share: float) -> float:
     count = len(bundle.item_ids)
     if count < 2:
         return 0.0
-    rows = np.sort(np.random.default_rng(0).choice(count, min(SAMPLE, count), replace=False))
-    vectors = bundle.tensors.item_matrix[rows]
-    pairs = (vectors @ vectors.T)[np.triu_indices(len(rows), k=1)]
-    return max(float(np.quantile(pairs, share)), 0.0)
+    return max(float(np.quantile(cosines_of_pairs(bundle.tensors.item_matrix, count), share)), 0.0)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from longtail.scoring.lexicon import Lexicon, parts_of
-from longtail.scoring.rows import unit_vectors
+from longtail.scoring.rows import cosines_of_pairs, unit_vectors
 from longtail.scoring.top import top_items
 
 FEEDBACK_ITEMS = 3  # the best ones, which join the question
@@ -24,7 +24,6 @@ NOTHING = 2.0  # where no item is that relevant, nothing quite fits
 APART = 2.5  # wishes are answered one by one where the items that answer all of them best answer one this much worse than others do
 ANSWERS = 10  # items by which that is judged
 MOST_PARTS = 4  # of a sentence that are looked at
-SAMPLE = 512  # items whose cosines with each other say what is near in this catalogue
 
 
 def save_text_vectors(path: Path, frozen: NDArray[np.float32]) -> None:
@@ -124,7 +123,6 @@ def _lie_apart(wishes: Sequence[NDArray[np.float32]]) -> bool:
 
 def _usual_cosines(vectors: NDArray[np.float32]) -> tuple[float, float]:
     """Mean and deviation of the cosines between items of a sample; 0 and 1 where they do not differ."""
-    rows = np.sort(np.random.default_rng(0).choice(len(vectors), min(SAMPLE, len(vectors)), replace=False))
-    pairs = (vectors[rows] @ vectors[rows].T)[np.triu_indices(len(rows), k=1)]
+    pairs = cosines_of_pairs(vectors, len(vectors))
     deviation = float(pairs.std()) if len(pairs) else 0.0
     return (float(pairs.mean()), deviation) if deviation > 0 else (0.0, 1.0)

@@ -9,6 +9,8 @@ from scipy import sparse
 
 SHARPNESS = 8  # of the likeness of text vectors: its power, so that the nearest count far more than the near
 
+SAMPLE = 512  # items whose cosines with each other say what is near in a catalogue
+
 SparseRows: TypeAlias = Any  # sparse.csr_array of two dimensions: scipy's stubs cannot tell it from one of one
 
 
@@ -52,6 +54,13 @@ def unit_vectors(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
     """Rows of length 1; a row of zeros stays one. ``[items, dim]``"""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.maximum(norms, 1e-9), dtype=np.float32)
+
+
+def cosines_of_pairs(unit: Any, count: int) -> NDArray[np.float32]:
+    """Cosines between the items of a sample. unit: rows [count, dim] of length 1, as an array or compressed. ``[pairs]``"""
+    rows = np.sort(np.random.default_rng(0).choice(count, min(SAMPLE, count), replace=False))
+    vectors = unit[rows]
+    return np.asarray((vectors @ vectors.T)[np.triu_indices(len(rows), k=1)], dtype=np.float32)
 
 
 def sharp_cosines(asked: NDArray[np.float32], unit: NDArray[np.float32]) -> NDArray[np.float32]:

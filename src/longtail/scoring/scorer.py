@@ -44,7 +44,8 @@ class Scorer:
             self._likeness = Likeness.load(bundle.path / LIKENESS)
             self._frozen, self._item_texts = load_text_vectors(bundle.path / TEXT_VECTORS), bundle.item_texts()
         self._row_length = int(np.diff(bundle.tensors.neighbours.indptr).max(initial=0))
-        self._interest = lru_cache(REMEMBERED)(self._vector_of)
+        self._corrected = lru_cache(REMEMBERED)(lambda interest: self.index.corrected(interest))
+        self._vector = lru_cache(REMEMBERED)(lambda text: self.text_vectors([text]))
         self.relevance = lru_cache(REMEMBERED_ANSWERS)(self._relevance_to)  # scores and reasons ask alike
 
     def _session(self, name: str) -> onnxruntime.InferenceSession:
@@ -125,15 +126,15 @@ class Scorer:
         """Made when the first interest is read: a second for 10,000 items."""
         if self._text is None:
             raise UserError(f"{self.bundle.path}: holds no text encoder, so it cannot use stated interests")
-        encode = lambda texts: np.concatenate([self._interest(text) for text in texts])  # noqa: E731  (remembered)
+        encode = lambda texts: np.concatenate([self._vector(text) for text in texts])  # noqa: E731  (remembered)
         return Relevance(self._frozen, self._item_texts, encode, self.is_word)
 
-    def _vector_of(self, interest: str) -> NDArray[np.float32]:
+    def _interest(self, interest: str) -> NDArray[np.float32]:
         """``[1, text_dim]``"""
-        return self.text_vectors([self.index.corrected(interest)])
+        return self._vector(self._corrected(interest))
 
     def _relevance_to(self, interest: str) -> Answered:
-        return self.index.of(self.index.corrected(interest))
+        return self.index.of(self._corrected(interest))
 
     def is_word(self, word: str) -> bool:
         """Whether it is one token, so that the language model has met it often."""

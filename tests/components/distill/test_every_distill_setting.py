@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from helpers_prepared import write_tiny_prepared
-from helpers_settings import digests, settings_with
+from helpers_settings import SMALL, TRAINING_CHANGES, digests, noted_checkpoints, settings_with
 
 from longtail.components.distill.distill import distill
 from longtail.components.distill.settings import DistillSettings
@@ -15,46 +15,10 @@ from longtail.components.finetune.finetune import finetune
 from longtail.components.finetune.settings import FinetuneSettings
 from longtail.contracts.errors import UserError
 from longtail.contracts.settings_base import leaves
-from longtail.modeling.techniques import gradient_checkpointing
 
 pytestmark = pytest.mark.slow
-SMALL: dict[str, Any] = {
-    "training.dim": 16,
-    "training.heads": 2,
-    "training.blocks": 1,
-    "training.epochs": 2,
-    "training.epoch_steps": 2,
-    "training.batch_positions": 64,
-}
 BASE = {"precision": "fp32", **SMALL}
-TRAINING: dict[str, Any] = {  # setting -> its changed value
-    "dim": 24,
-    "blocks": 2,
-    "heads": 4,
-    "dropout": 0.1,
-    "temperature": 0.1,
-    "epochs": 3,
-    "epoch_steps": 9,
-    "batch_positions": 16,
-    "optimizer": "adafactor",
-    "learning_rate": 0.01,
-    "weight_decay": 0.5,
-    "warmup_share": 0.5,
-    "schedule": "constant",
-    "accumulation": 2,
-    "clip": 0.01,
-    "average_decay": 0.5,
-    "term_weight": 1.0,
-    "term_after": 0.9,
-    "label_smoothing": 0.2,
-    "future_items": 3,
-    "user_weight_power": 0.0,
-    "crop_share": 1.0,
-    "mask_share": 0.5,
-    "reorder_share": 1.0,
-    "reverse_share": 1.0,
-    "fgm_epsilon": 0.5,
-}
+TRAINING = TRAINING_CHANGES | {"term_weight": 1.0, "term_after": 0.9}
 CHANGES: dict[str, tuple[dict[str, Any], Any]] = {  # setting -> the others beside it, and its changed value
     "precision": ({}, "bf16"),
     "start_from_teacher": ({}, False),
@@ -132,11 +96,7 @@ def test_another_teacher_changes_the_bundle(run: Run, plain: dict[str, str]) -> 
 
 
 def test_blocks_are_computed_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[int] = []
-    again = gradient_checkpointing.checkpoint
-    monkeypatch.setattr(
-        gradient_checkpointing, "checkpoint", lambda *args, **more: calls.append(1) or again(*args, **more)
-    )
+    calls = noted_checkpoints(monkeypatch)
     run()
     assert not calls
     run({"training.block_checkpointing": True})

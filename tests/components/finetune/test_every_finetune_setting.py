@@ -10,14 +10,13 @@ import pytest
 import torch
 from helpers_language_model import WORDS
 from helpers_prepared import write_tiny_prepared
-from helpers_settings import digests, settings_with
+from helpers_settings import SMALL, TRAINING_CHANGES, digests, noted_checkpoints, settings_with
 from transformers import AutoTokenizer
 
 from longtail.components.finetune import finetune as stage
 from longtail.components.finetune.settings import FinetuneSettings
 from longtail.contracts.errors import UserError
 from longtail.contracts.settings_base import leaves
-from longtail.modeling.techniques import gradient_checkpointing
 
 pytestmark = pytest.mark.slow
 BASE: dict[str, Any] = {
@@ -26,12 +25,7 @@ BASE: dict[str, Any] = {
     "precision": "fp32",
     "adaptation.steps": 3,
     "adaptation.batch": 8,
-    "training.dim": 16,
-    "training.heads": 2,
-    "training.blocks": 1,
-    "training.epochs": 2,
-    "training.epoch_steps": 2,
-    "training.batch_positions": 64,
+    **SMALL,
 }
 ADAPTATION: dict[str, Any] = {  # setting -> its changed value
     "layers": 1,
@@ -54,33 +48,7 @@ ADAPTATION: dict[str, Any] = {  # setting -> its changed value
     "synonym_share": 0.5,
     "mlm_steps": 2,
 }
-TRAINING: dict[str, Any] = {
-    "dim": 24,
-    "blocks": 2,
-    "heads": 4,
-    "dropout": 0.1,
-    "temperature": 0.1,
-    "epochs": 3,
-    "epoch_steps": 9,
-    "batch_positions": 16,
-    "optimizer": "adafactor",
-    "learning_rate": 0.01,
-    "weight_decay": 0.5,
-    "warmup_share": 0.5,
-    "schedule": "constant",
-    "accumulation": 2,
-    "clip": 0.01,
-    "average_decay": 0.5,
-    "term_after": 0.0,
-    "label_smoothing": 0.2,
-    "future_items": 3,
-    "user_weight_power": 0.0,
-    "crop_share": 1.0,
-    "mask_share": 0.5,
-    "reorder_share": 1.0,
-    "reverse_share": 1.0,
-    "fgm_epsilon": 0.5,
-}
+TRAINING = TRAINING_CHANGES | {"term_after": 0.0}
 CHANGES: dict[str, tuple[dict[str, Any], Any]] = {  # setting -> the others beside it, and its changed value
     "precision": ({}, "bf16"),
     "pooling": ({}, "cls"),
@@ -160,11 +128,7 @@ def test_a_changed_setting_changes_the_teacher(run: Run, plain: dict[str, str], 
 
 @pytest.mark.parametrize("setting", OF_MEMORY)
 def test_a_setting_of_memory_computes_again(run: Run, setting: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[int] = []
-    again = gradient_checkpointing.checkpoint
-    monkeypatch.setattr(
-        gradient_checkpointing, "checkpoint", lambda *args, **more: calls.append(1) or again(*args, **more)
-    )
+    calls = noted_checkpoints(monkeypatch)
     run()
     assert not calls
     run({setting: OF_MEMORY[setting]})
