@@ -42,7 +42,7 @@ from longtail.components.preprocess.later_items import read_new_items
 from longtail.components.preprocess.prepare import prepare
 from longtail.contracts.artifacts import MANIFEST
 from longtail.contracts.errors import UserError
-from longtail.contracts.prepared import PreparedDataset, Split, Targets
+from longtail.contracts.prepared import PreparedDataset, Split
 from longtail.metrics.ranking import TargetRanks, rank_targets, ranking_metrics
 from longtail.modeling.language_model import LanguageModel, encode_texts, load_language_model
 from longtail.modeling.techniques.layer_pruning import keep_lowest_layers
@@ -130,7 +130,7 @@ def new_users(data: Data) -> dict[str, Any]:
     systems = {"student": Scorer(load_bundle(student))} | baselines(seen, frozen_vectors(data, whole))
     targets = whole.targets(Split.TEST)
     rows = np.flatnonzero(np.isin(targets.users, held) & (targets.history_lengths >= max(REVEALED)))
-    chosen = _chosen(targets, rows)
+    chosen = targets.of(rows)
     table: Table = {
         str(k): _measured(systems, queries_of(whole, chosen, k), chosen.items, whole.exclude_history, data)
         for k in REVEALED
@@ -178,7 +178,7 @@ def new_items(data: Data) -> dict[str, Any]:
     if len(rows) == 0:
         raise UserError("no last event fell on a held-out item, so nothing can be measured; take a larger dataset")
     queries = [
-        Query(code[query.history], query.attributes) for query in queries_of(whole, _chosen(targets, rows), None)
+        Query(code[query.history], query.attributes) for query in queries_of(whole, targets.of(rows), None)
     ]
     wanted = [code[new[row]] for row in rows]
     events = int(np.isin(whole.item_codes, held).sum())
@@ -247,10 +247,6 @@ def frozen_vectors(data: Data, whole: PreparedDataset) -> NDArray[np.float32]:
 
 def _held_out(count: int, seed: int) -> NDArray[np.int64]:
     return np.sort(np.random.default_rng([seed, count]).choice(count, max(1, round(SHARE * count)), replace=False))
-
-
-def _chosen(targets: Targets, rows: NDArray[np.int64]) -> Targets:
-    return Targets(targets.users[rows], [targets.histories[r] for r in rows], [targets.items[r] for r in rows])
 
 
 def _measured(

@@ -76,7 +76,7 @@ def _scorer(folder: Path, terms: str) -> Scorer:
 def _scores(systems: dict[str, System], data: PreparedDataset, targets: Targets) -> Arrays:
     """Every user's metrics: whole histories of all users, and histories cut to k items of those who have enough."""
     rows = np.flatnonzero(targets.history_lengths >= max(REVEALED))
-    chosen = Targets(targets.users[rows], [targets.histories[r] for r in rows], [targets.items[r] for r in rows])
+    chosen = targets.of(rows)
     columns: list[tuple[str, Targets, int | None]] = [("whole", targets, None)]
     columns += [(str(k), chosen, k) for k in REVEALED if len(rows)]
     return {

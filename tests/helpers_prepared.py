@@ -60,6 +60,7 @@ def write_tiny_prepared(
         "rejected": {"interactions: user_id is empty": 2},
         "numeric_names": [],
         "user_attributes": ["gender=F", "gender=M"],
+        "context": [],
         "repeats": "merge",
         "ties": {
             "validation": _tied_targets(rows, tied, Split.VALIDATION),
@@ -89,6 +90,7 @@ def write_tiny_prepared(
         names = ("user_code", "position", "item_code", "timestamp", "split")
         events = {name: column.astype(kind) for name, column, kind in zip(names, columns, kinds)}
         more = {"weight": np.ones(len(rows), np.float32), "tied": np.array(tied)}
+        more["context"] = pa.array([None] * len(rows), pa.list_(pa.string()))
         pq.write_table(pa.table(events | more), folder / "events.parquet")
     return path
 

@@ -107,7 +107,7 @@ def measure_revealed(systems: Mapping[str, System], test: Measured, settings: Ev
     """Ask for those who have at least the largest k of items, for every k."""
     targets = test.targets
     rows = np.flatnonzero(targets.history_lengths >= max(settings.revealed, default=0))
-    chosen = Targets(targets.users[rows], [targets.histories[r] for r in rows], [targets.items[r] for r in rows])
+    chosen = targets.of(rows)
     by_k: dict[str, Entries] = {}
     asked = {name: system for name, system in systems.items() if name != INCUMBENT}  # its lists are of whole histories
     for k in settings.revealed if len(rows) else ():

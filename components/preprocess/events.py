@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import narwhals as nw
 
+from longtail.components.preprocess.column_sql import LIST
 from longtail.components.preprocess.layouts import RATING
 from longtail.components.preprocess.settings import PreprocessSettings
 from longtail.components.preprocess.ties import TIE, order_of_tie
@@ -13,14 +14,21 @@ from longtail.tables.engine import Frame
 
 REASON = "reason"
 STRENGTH = "strength"  # of an event that is not a rating
+GIVEN = "given_split"  # int64, with split: given; null where it is none of these
+SPLITS = {
+    Split.TRAIN: ("train", "training"),
+    Split.VALIDATION: ("validation", "valid", "val", "dev"),
+    Split.TEST: ("test", "testing"),
+}
 DISLIKED = "rating below min_rating"
+UNKNOWN_SPLIT = "split is not train, validation or test"
 CHOSEN = (DISLIKED,)  # left out by the user's choice: no fault of the rows
 
 
 def check(raw: Frame, item_codes: Frame, settings: PreprocessSettings, latest: int) -> Frame:
-    """Add ``item_code``, ``strength`` (events) and ``reason`` (null: the row can be used).
+    """Add ``item_code``, ``strength`` (events), ``given_split`` and ``reason`` (null: the row can be used).
 
-    raw: user_id, item_id, timestamp, event, value; item_codes: item_id, item_code. latest: microseconds.
+    raw: user_id, item_id, timestamp, event, value, split, context; item_codes: item_id, item_code. latest: microseconds.
     """
     strength: nw.Expr = nw.when(nw.col(Columns.EVENT).is_null() & nw.col(Columns.VALUE).is_null()).then(nw.lit(1.0))
     for event, weight in sorted(settings.event_weights.items()):
@@ -36,12 +44,23 @@ def check(raw: Frame, item_codes: Frame, settings: PreprocessSettings, latest: i
         ((nw.col(Columns.EVENT) == RATING) & nw.col(Columns.VALUE).is_null(), "rating without a value"),
         (nw.col(Columns.ITEM_CODE).is_null(), "unknown item"),
     ]
+    if settings.split == "given":
+        reasons.insert(-1, (_given_split().is_null(), UNKNOWN_SPLIT))
     if settings.min_rating is not None:
         reasons.append((_is_rating() & (nw.col(Columns.VALUE) < settings.min_rating), DISLIKED))
     reason: nw.Expr = nw.lit(None, dtype=nw.String())
     for condition, name in reversed(reasons):
         reason = nw.when(condition).then(nw.lit(name)).otherwise(reason)
-    return raw.join(item_codes, on=Columns.ITEM, how="left").with_columns(**{REASON: reason, STRENGTH: strength})
+    added = {GIVEN: _given_split(), REASON: reason, STRENGTH: strength}
+    return raw.join(item_codes, on=Columns.ITEM, how="left").with_columns(**added)
+
+
+def _given_split() -> nw.Expr:
+    name = nw.col(Columns.SPLIT).str.to_lowercase()
+    found: nw.Expr = nw.lit(None, dtype=nw.Int64())
+    for split, names in SPLITS.items():
+        found = nw.when(name.is_in(list(names))).then(nw.lit(int(split))).otherwise(found)
+    return found
 
 
 def _is_rating() -> nw.Expr:
@@ -54,7 +73,15 @@ def code(checked: Frame, user_codes: Frame, settings: PreprocessSettings) -> Fra
     joined = checked.join(user_codes, on=Columns.USER, how="left")
     rating = nw.when(_is_rating()).then(nw.col(Columns.VALUE)).alias(Columns.VALUE)
     return joined.select(
-        Columns.USER_CODE, Columns.ITEM_CODE, Columns.TIMESTAMP, order_of_tie(settings), rating, STRENGTH, REASON
+        Columns.USER_CODE,
+        Columns.ITEM_CODE,
+        Columns.TIMESTAMP,
+        order_of_tie(settings),
+        rating,
+        STRENGTH,
+        Columns.CONTEXT,
+        GIVEN,
+        REASON,
     )
 
 
@@ -63,12 +90,16 @@ def merge(coded: Frame, settings: PreprocessSettings) -> Frame:
     pair = [Columns.USER_CODE, Columns.ITEM_CODE]
     time = nw.col(Columns.TIMESTAMP)
     usable = coded.filter(nw.col(REASON).is_null())
-    aggregates = [nw.col(Columns.VALUE).max(), nw.col(STRENGTH).max(), nw.col(TIE).min()]
+    aggregates = [nw.col(Columns.VALUE).max(), nw.col(STRENGTH).max()]
+    aggregates += [nw.col(name).min() for name in (TIE, Columns.CONTEXT, GIVEN)]
     if settings.repeats == "keep":
         return usable.group_by([*pair, Columns.TIMESTAMP]).agg(*aggregates)
     if settings.ties == "file":  # the row of the first time, not of a later repeat further up in the file
         first = nw.when(time == time.min().over(*pair)).then(nw.col(TIE))
         usable = usable.with_columns(first.alias(TIE))
+    if settings.context:  # what was known when it was chosen first
+        first = nw.when(time == time.min().over(*pair)).then(nw.col(Columns.CONTEXT))
+        usable = usable.with_columns(first.alias(Columns.CONTEXT))
     return usable.group_by(pair).agg(*aggregates, time.min())
 
 
@@ -79,9 +110,9 @@ def drop_rare(merged: Frame, min_item_count: int) -> Frame:
     return merged.join(kept, on=Columns.ITEM_CODE, how="semi")
 
 
-def split(merged: Frame, cuts: Sequence[float] | None) -> Frame:
-    """Add ``position``, ``tied`` and ``split``. ``cuts``: first times of validation and test; None: leave-last-out."""
-    order = [Columns.TIMESTAMP, TIE]
+def split(merged: Frame, settings: PreprocessSettings, cuts: Sequence[float] | None) -> Frame:
+    """Add ``position``, ``tied`` and ``split``. ``cuts``: first times of validation and test, with global_time."""
+    order = [Columns.TIMESTAMP, TIE] if settings.split != "given" else [GIVEN, Columns.TIMESTAMP, TIE]
     time = nw.col(Columns.TIMESTAMP)
     before, after, after_next = (time.shift(n).over(Columns.USER_CODE, order_by=order) for n in (1, -1, -2))
     counted = merged.with_columns(one=nw.lit(1, dtype=nw.Int64())).with_columns(
@@ -92,10 +123,12 @@ def split(merged: Frame, cuts: Sequence[float] | None) -> Frame:
             "is_last_but_one": after_next.is_null(),
         },
     )
-    if cuts is None:
-        is_test, is_validation = nw.col("is_last"), nw.col("is_last_but_one")
-    else:
+    if cuts is not None:
         is_test, is_validation = time >= int(cuts[1]), time >= int(cuts[0])
+    elif settings.split == "given":
+        is_test, is_validation = (nw.col(GIVEN) == int(part) for part in (Split.TEST, Split.VALIDATION))
+    else:
+        is_test, is_validation = nw.col("is_last"), nw.col("is_last_but_one")
     part = (
         nw.when(is_test)
         .then(nw.lit(int(Split.TEST)))
@@ -112,7 +145,22 @@ def split(merged: Frame, cuts: Sequence[float] | None) -> Frame:
         STRENGTH,
         Columns.SPLIT,
         Columns.TIED,
+        Columns.CONTEXT,
     )
+
+
+def earlier_than_higher(placed: Frame) -> Frame:
+    """Events of a lower split that come later than one of a higher split of their user: they would tell of it."""
+    earliest = {
+        f"from {int(split)}": nw.when(nw.col(Columns.SPLIT) >= int(split))
+        .then(nw.col(Columns.TIMESTAMP))
+        .min()
+        .over(Columns.USER_CODE)
+        for split in (Split.VALIDATION, Split.TEST)
+    }
+    time, part = nw.col(Columns.TIMESTAMP), nw.col(Columns.SPLIT)
+    late = [(part < int(split)) & (time > nw.col(f"from {int(split)}")) for split in (Split.VALIDATION, Split.TEST)]
+    return placed.with_columns(**earliest).filter(late[0] | late[1])
 
 
 def weigh(events: Frame, settings: PreprocessSettings) -> Frame:
@@ -142,4 +190,5 @@ def weigh(events: Frame, settings: PreprocessSettings) -> Frame:
         Columns.WEIGHT,
         Columns.SPLIT,
         Columns.TIED,
+        nw.col(Columns.CONTEXT).str.split(LIST),
     )

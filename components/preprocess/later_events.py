@@ -21,8 +21,10 @@ def read_events(uri: str, item_ids: Sequence[str], settings: PreprocessSettings,
     """
     items = work / "items.parquet"
     pq.write_table(pa.table({Columns.ITEM: item_ids, Columns.TITLE: item_ids}), items)
+    known = [name for name in OURS["interactions"] if name != Columns.SPLIT]
     here = {
-        "columns": {ours: theirs for ours, theirs in settings.columns.items() if ours in OURS["interactions"]},
+        "columns": {ours: theirs for ours, theirs in settings.columns.items() if ours in known},
+        "split": "leave_last_out" if settings.split == "given" else settings.split,  # all of it is learnt from
         "max_tied_share": 1.0,  # there is no target that could be drawn
     }
     prepare(uri, str(items), None, work / "events", settings.model_copy(update=here))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from longtail.components.preprocess.column_sql import ColumnSql
+from longtail.components.preprocess.contexts import context_sql
 from longtail.components.preprocess.header_lines import refuse_data
 from longtail.components.preprocess.presets import GENRES, HEADERS, PRESETS
 from longtail.components.preprocess.settings import PreprocessSettings, Table
@@ -22,7 +23,7 @@ ROW_NUMBERS = re.compile(r"__index_level_[0-9]+__|Unnamed: [0-9]+")
 RATING = "rating"  # the event whose weight is its value
 
 OURS: dict[Table, tuple[str, ...]] = {
-    "interactions": (Columns.USER, Columns.ITEM, Columns.TIMESTAMP, Columns.EVENT, Columns.VALUE),
+    "interactions": (Columns.USER, Columns.ITEM, Columns.TIMESTAMP, Columns.EVENT, Columns.VALUE, Columns.SPLIT),
     "items": (Columns.ITEM, Columns.TITLE, Columns.DESCRIPTION, Columns.ATTRIBUTES, Columns.IMAGE),
     "users": (Columns.USER,),
 }
@@ -56,9 +57,11 @@ def open_table(engine: Engine, uri: str, table: Table, settings: PreprocessSetti
     source = _source(uri, table, settings)
     only = None
     if table == "interactions":
-        only = [name for ours in OURS[table] for name in (columns.get(ours, ours), ours)]
+        only = [name for ours in OURS[table] for name in (columns.get(ours, ours), ours)] + list(settings.context)
     scan = engine.scan(source, only, [columns.get(name, name) for name in OURS[table] if name not in _required(table)])
     names = {name: column for name in OURS[table] if (column := _column(scan, name, table, settings)) is not None}
+    if settings.split != "given":
+        names.pop(Columns.SPLIT, None)
     refuse_data(scan, [column for name, column in names.items() if column != name], table, _required(table))
     ids = [names[name] for name in (Columns.USER, Columns.ITEM) if name in names]
     sql = ColumnSql(engine, scan, ids)
@@ -70,7 +73,7 @@ def _reading(sql: ColumnSql, names: Mapping[str, str], table: Table, settings: P
     if table == "interactions":
         shown = [name for name in (Columns.TIMESTAMP, Columns.VALUE) if name in names]
         given = {name: f"cast({sql.scalar(names[name])} as string)" for name in shown}
-        return Reading(sql.scan, _interactions(sql, names), given=given)
+        return Reading(sql.scan, _interactions(sql, names, context_sql(sql, names, settings)), given=given)
     if table == "items":
         return _items(sql, names, settings)
     return _users(sql, names)
@@ -81,6 +84,10 @@ def check_settings(settings: PreprocessSettings) -> None:
     for name in settings.columns:
         if name not in known:
             raise UserError(f"columns.{name}: is none of our columns; they are {', '.join(known)}")
+    if Columns.SPLIT in settings.columns and settings.split != "given":
+        raise UserError(
+            f"columns.{Columns.SPLIT}: is read only with split: given, and split is {settings.split}; take it out"
+        )
     for table, header in settings.header.items():
         if "" in header or len(set(header)) != len(header):
             raise UserError(f"header.{table}: {list(header)} has an empty or repeated name; name every column")
@@ -123,7 +130,7 @@ def check_effects(readings: Mapping[Table, Reading], settings: PreprocessSetting
         )
 
 
-def _interactions(sql: ColumnSql, names: Mapping[str, str]) -> dict[str, str]:
+def _interactions(sql: ColumnSql, names: Mapping[str, str], context: str) -> dict[str, str]:
     event, value = names.get(Columns.EVENT), names.get(Columns.VALUE)
     return {
         Columns.USER: sql.id(names[Columns.USER]),
@@ -131,6 +138,8 @@ def _interactions(sql: ColumnSql, names: Mapping[str, str]) -> dict[str, str]:
         Columns.TIMESTAMP: sql.time(names[Columns.TIMESTAMP]),
         Columns.EVENT: sql.text(event) if event else "cast(null as string)",
         Columns.VALUE: sql.rating(value) if value else "cast(null as double)",
+        Columns.SPLIT: sql.text(names[Columns.SPLIT]) if Columns.SPLIT in names else "cast(null as string)",
+        Columns.CONTEXT: context,
     }
 
 
@@ -205,7 +214,7 @@ def _column(scan: Scan, name: str, table: Table, settings: PreprocessSettings) -
     for candidate in (mapped, name):
         if candidate in scan.kinds:
             return candidate
-    if name in _required(table):
+    if name in _required(table) or (name == Columns.SPLIT and settings.split == "given"):
         refuse_data(scan, scan.found, table, _required(table))
         raise UserError(
             f"{scan.source.uri}: has no column {mapped!r} (found: {', '.join(scan.found)}); {table} need {name}: rename "

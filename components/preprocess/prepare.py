@@ -28,7 +28,12 @@ from longtail.tables.engines import open_engine
 
 logger = logging.getLogger(__name__)
 
-PROTOCOLS = {"leave_last_out": "leave_last_out (strict)", "global_time": "global_time"}
+PROTOCOLS = {"leave_last_out": "leave_last_out (strict)", "global_time": "global_time", "given": "given"}
+REMEDIES = {  # where a split stays empty
+    "leave_last_out": "each user needs three events to leave one for training, so give users with more events",
+    "global_time": "the times are too few or too alike; raise the shares or take split: leave_last_out",
+    "given": "the column split must hold train, validation and test",
+}
 
 
 def prepare(
@@ -79,6 +84,8 @@ def _prepare(
     placed, cuts, rare = _place(engine, coded, settings)
     if settings.ties == "file":
         ties.refuse_order_of_items(engine, placed, item_codes, interactions)
+    if settings.split == "given":
+        _refuse_later_training(engine, placed, interactions)
     usable = rows - sum(rejection.of_interactions.values())
     parts = _by_split(engine, placed, interactions, settings, rejection.lost(rare))
     kept = sum(part["n"] for part in parts.values())
@@ -94,7 +101,8 @@ def _prepare(
         },
         "rejected": rejection.counts,
         "numeric_names": numeric,
-        "user_attributes": _vocabulary(engine, user_rows),
+        "user_attributes": _vocabulary(engine, user_rows, Columns.ATTRIBUTES),
+        "context": _vocabulary(engine, placed, Columns.CONTEXT),
         "left_out_user_attributes": left_out,
         "items_without_text": _without_text(engine, item_rows, items),
         "repeats": settings.repeats,
@@ -154,7 +162,7 @@ def _place(engine: Engine, coded: Frame, settings: PreprocessSettings) -> tuple[
         merged = engine.keep(merged)
         shares = [1 - settings.test_share - settings.validation_share, 1 - settings.test_share]
         cuts = engine.percentiles(merged, Columns.TIMESTAMP, [round(share, 9) for share in shares])
-    return engine.keep(events.split(merged, cuts)), cuts, rare
+    return engine.keep(events.split(merged, settings, cuts)), cuts, rare
 
 
 def _order(
@@ -200,11 +208,7 @@ def _by_split(
     rows = {row[Columns.SPLIT]: row for row in engine.collect(grouped).to_pylist()}
     for split in Split:
         if split not in rows:
-            remedy = (
-                "each user needs three events to leave one for training, so give users with more events"
-                if settings.split == "leave_last_out"
-                else "the times are too few or too alike; raise the shares or take split: leave_last_out"
-            )
+            remedy = REMEDIES[settings.split]
             raise UserError(f"{uri}: no event is left for {split.name.lower()}{lost}; {remedy}")
     return {split: {name: int(value) for name, value in rows[split].items()} for split in Split}
 
@@ -220,9 +224,19 @@ def _history_lengths(engine: Engine, placed: Frame) -> "np.ndarray[Any, np.dtype
     return np.repeat(table["length"].to_numpy(), table["n"].to_numpy())
 
 
-def _vocabulary(engine: Engine, users: Frame | None) -> list[str]:
-    if users is None:
+def _vocabulary(engine: Engine, rows: Frame | None, column: str) -> list[str]:
+    """Everything that a column of lists, each joined by ``LIST``, holds."""
+    if rows is None:
         return []
-    attributes = users.select(Columns.ATTRIBUTES).filter(~nw.col(Columns.ATTRIBUTES).is_null()).unique()
-    rows = engine.collect(attributes)[Columns.ATTRIBUTES].to_pylist()
-    return sorted({attribute for row in rows for attribute in row.split(LIST)})
+    lists = rows.select(column).filter(~nw.col(column).is_null()).unique()
+    return sorted({value for joined in engine.collect(lists)[column].to_pylist() for value in joined.split(LIST)})
+
+
+def _refuse_later_training(engine: Engine, placed: Frame, uri: str) -> None:
+    """With ``split: given``: what a model learns of a user must lie before what it is asked for."""
+    late = events.earlier_than_higher(placed)
+    if count := _count(engine, late):
+        raise UserError(
+            f"{uri}: {count} events come later than an event of their user that the column split holds back (validation "
+            "or test), so they would tell of it; mend the column, or take split: global_time"
+        )

@@ -66,9 +66,15 @@ class PreprocessSettings(Settings):
         0.1, ge=0, le=1, description="Warn above this share of validation or test targets that were drawn out of a tie."
     )
     min_item_count: int = Field(0, ge=0, description="Items with fewer events lose their events; 0 keeps all.")
-    split: Literal["leave_last_out", "global_time"] = Field(
+    split: Literal["leave_last_out", "global_time", "given"] = Field(
         "leave_last_out",
-        description="`leave_last_out`: a user's last event is the test target, the one before it the validation target.",
+        description="`leave_last_out`: a user's last event is the test target, the one before it the validation target; "
+        "`global_time`: the latest events of all; `given`: the column `split` says train, validation or test.",
+    )
+    context: tuple[str, ...] = Field(
+        (),
+        description="Columns of the interactions that are known when a recommendation is asked for (occasion, device, "
+        "campaign); requests may then give them, too.",
     )
     validation_share: float = Field(
         0.1, gt=0, lt=0.5, description="Share of events (by time) that validate, global_time only."

@@ -26,7 +26,7 @@ class Format:
 
 
 OURS = "longtail/"
-PREPARED = Format("longtail/prepared", 2)
+PREPARED = Format("longtail/prepared", 3)
 TEACHER = Format("longtail/teacher", 5)
 BUNDLE = Format("longtail/bundle", 3)
 EVALUATION = Format("longtail/evaluation", 2)

@@ -22,6 +22,7 @@ class Columns:
     WEIGHT = "weight"  # float32, strength of the event
     SPLIT = "split"  # int8, see prepared.Split
     TIED = "tied"  # bool, another event of the user has the same time
+    CONTEXT = "context"  # list[str] ``name=value``, what was known of the moment before the choice
     TEXT = "text"  # title | attributes | description
     NUMERIC = "numeric"  # list[float32], standardised; names in the manifest
     TRAIN_COUNT = "train_count"  # int64, training events of the item

@@ -3,12 +3,12 @@
 Files:
     items.parquet    item_code, item_id, title, text, attributes, numeric, train_count; sorted by item_code
     users.parquet    user_code, user_id, attributes (list of ``name=value``); sorted by user_code
-    events.parquet   user_code, position, item_code, timestamp (microseconds since 1970), weight, split, tied; sorted by
-                     user_code, position
+    events.parquet   user_code, position, item_code, timestamp (microseconds since 1970), weight, split, tied, context (list of
+                     ``name=value``); sorted by user_code, position
     rejected.parquet table, row, reason, content
 
 Facts in the manifest: ``protocol``, ``split`` (rule and cut-offs), ``segment_rule``, ``counts``, ``rejected`` (reason ->
-count), ``numeric_names``, ``user_attributes`` (sorted ``name=value`` vocabulary), ``repeats``, ``settings``, and
+count), ``numeric_names``, ``user_attributes`` and ``context`` (sorted ``name=value`` vocabularies), ``repeats``, ``settings``, and
     times   ``first``, ``last`` (microseconds), ``resolution`` (day, second, microsecond), ``warnings`` (sentences)
     ties    how much of the order is not known. ``order`` (hash, file) and ``seed`` say how it was made; ``events`` with, and
             ``users`` of, another event at the same time; for ``validation`` and ``test`` the ``targets`` (events), those
@@ -24,6 +24,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -45,15 +46,26 @@ class Split(IntEnum):
 class Targets:
     """Users of one split, the histories they are predicted from, and the items to be found.
 
-    users [n] int32; histories and items: n arrays of item codes, histories oldest first.
+    users [n] int32; histories and items: n arrays of item codes, oldest first, each item to be found once; contexts: ``name=value``
+    of the moment of each user's first target, which is when the question is asked.
     """
 
     users: NDArray[np.int32]
     histories: list[NDArray[np.int32]]
     items: list[NDArray[np.int32]]
+    contexts: list[list[str]]
 
     def __len__(self) -> int:
         return len(self.users)
+
+    def of(self, rows: NDArray[np.integer]) -> "Targets":
+        """Those of some of the users, in the order of ``rows``."""
+        return Targets(
+            self.users[rows],
+            [self.histories[row] for row in rows],
+            [self.items[row] for row in rows],
+            [self.contexts[row] for row in rows],
+        )
 
     @property
     def history_lengths(self) -> NDArray[np.int64]:
@@ -77,6 +89,7 @@ class PreparedDataset:
         self.weights: NDArray[np.float32] = column(Columns.WEIGHT, np.float32)  # [events]
         self.splits: NDArray[np.int8] = column(Columns.SPLIT, np.int8)  # [events]
         self.tied: NDArray[np.bool_] = column(Columns.TIED, np.bool_)  # [events]
+        self._contexts = events.column(Columns.CONTEXT).combine_chunks()
         items = pq.read_table(self.artifact.file("items.parquet"))
         self.item_ids: list[str] = items.column(Columns.ITEM).to_pylist()
         self.titles: list[str | None] = items.column(Columns.TITLE).to_pylist()
@@ -129,12 +142,7 @@ class PreparedDataset:
 
     def targets(self, split: Split) -> Targets:
         """Every user with an event in ``split``, also those with an empty history."""
-        users = np.unique(self.user_codes[self.splits == split]).astype(np.int32)
-        items = []
-        for user in users:
-            rows = slice(self._starts[user], self._starts[user + 1])
-            items.append(np.unique(self.item_codes[rows][self.splits[rows] == split]))
-        return Targets(users, [self.history(int(user), split) for user in users], items)
+        return self._targets(split, np.zeros(len(self.splits), dtype=np.bool_))
 
     def measurable_targets(self, split: Split) -> tuple[Targets, int]:
         """Users of a split with targets that may be recommended to them, and how many targets lie in an excluded history.
@@ -142,18 +150,30 @@ class PreparedDataset:
         Raises:
             UserError: nobody is left.
         """
-        targets = self.targets(split)
-        if not self.exclude_history:
-            return targets, 0
-        left = [items[~np.isin(items, history)] for items, history in zip(targets.items, targets.histories)]
-        dropped = sum(len(items) for items in targets.items) - sum(len(items) for items in left)
-        rows = [row for row, items in enumerate(left) if len(items)]
-        if not rows:
+        known = self._known_before(split) if self.exclude_history else np.zeros(len(self.splits), dtype=np.bool_)
+        targets = self._targets(split, known)
+        if not len(targets):
             raise UserError(
                 f"{self.artifact.path}: no {split.name.lower()} user has a target that is new to them, so nothing can be measured"
             )
-        histories, items = [targets.histories[row] for row in rows], [left[row] for row in rows]
-        return Targets(targets.users[rows], histories, items), dropped
+        return targets, sum(map(len, self.targets(split).items)) - sum(map(len, targets.items))
+
+    def _targets(self, split: Split, left_out: NDArray[np.bool_]) -> Targets:
+        """left_out: events that are no targets. ``[events]``"""
+        rows = np.flatnonzero((self.splits == split) & ~left_out)
+        users, starts = np.unique(self.user_codes[rows], return_index=True)
+        items = [_once(self.item_codes[those]) for those in np.split(rows, starts[1:])] if len(rows) else []
+        histories = [self.history(int(user), split) for user in users]
+        return Targets(users.astype(np.int32), histories, items, self.contexts_of(rows[starts]))
+
+    def _known_before(self, split: Split) -> NDArray[np.bool_]:
+        """Events of items that their user has chosen in a lower split. ``[events]``"""
+        pairs = self.user_codes.astype(np.int64) * len(self.item_ids) + self.item_codes
+        return np.isin(pairs, pairs[self.splits < split])
+
+    def contexts_of(self, events: NDArray[np.integer]) -> list[list[str]]:
+        """What was known of the moments of these events (rows), ``name=value`` each. ``[n]``"""
+        return [context or [] for context in self._contexts.take(pa.array(events)).to_pylist()]
 
     def drawn_targets(self, split: Split) -> NDArray[np.bool_]:
         """Whether the user's target of this split was drawn among events of the same time. ``[users]``"""
@@ -169,3 +189,8 @@ class PreparedDataset:
         for array in (self.user_codes, self.item_codes, self.timestamps):
             digest.update(np.ascontiguousarray(array[rows]).tobytes())
         return digest.hexdigest()
+
+
+def _once(items: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Each item at its first place."""
+    return items[np.sort(np.unique(items, return_index=True)[1])]
