@@ -177,9 +177,7 @@ def new_items(data: Data) -> dict[str, Any]:
     rows = np.array([row for row, items in enumerate(new) if len(items)], dtype=np.int64)
     if len(rows) == 0:
         raise UserError("no last event fell on a held-out item, so nothing can be measured; take a larger dataset")
-    queries = [
-        Query(code[query.history], query.attributes) for query in queries_of(whole, targets.of(rows), None)
-    ]
+    queries = [Query(code[query.history], query.attributes) for query in queries_of(whole, targets.of(rows), None)]
     wanted = [code[new[row]] for row in rows]
     events = int(np.isin(whole.item_codes, held).sum())
     result = {

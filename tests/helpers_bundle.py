@@ -40,8 +40,12 @@ def write_tiny_bundle(
         attribute_matrix=(0.1 * rng.normal(size=(len(attributes), dim))).astype(np.float32),
         text_projection=np.zeros((3, dim), np.float32),
         neighbours=sparse.csr_array(sparse.random(len(ids), len(ids), density=0.1, rng=rng, dtype=np.float32)),
+        traits=sparse.csr_array((len(attributes), len(ids)), dtype=np.float32),
+        trait_scale=np.zeros(len(attributes), np.float32),
+        trait_base=np.zeros(len(ids), np.float32),
         neighbour_weight=np.full(LENGTH_BUCKETS, 0.1, np.float32),
         popularity_weight=np.full(LENGTH_BUCKETS, 0.1, np.float32),
+        trait_weight=np.zeros(LENGTH_BUCKETS, np.float32),
         decay=0.7,
     )
     items = pa.table(

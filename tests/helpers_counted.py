@@ -56,7 +56,8 @@ def write_counted_bundle(
     table = items_table(loaded)
     place = table.schema.get_field_index(Columns.TEXT)
     items = table.set_column(place, Columns.TEXT, [data.item_texts])
-    known = loaded.facts | {"sparse_term": asdict(term.mixture), "preprocess": data.facts["settings"]} | facts
+    known = loaded.facts | {"sparse_term": asdict(term.mixture), "preprocess": data.facts["settings"]}
+    known |= {"popularity_half_life": None, "trait_columns": {}} | facts
     with write_artifact(path, BUNDLE, known) as folder:
         write_tables(folder, tensors, items, loaded.attributes)
         copy_files(loaded.path, folder, ("sequence_encoder.onnx",))

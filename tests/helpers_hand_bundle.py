@@ -38,6 +38,14 @@ GOLDEN = [
 ]
 
 
+TRAIT_BASE = np.array([2, 0, 0, 0], dtype=np.float32)
+
+
+def traits():
+    """Nothing of ``gender=F``, and of ``occasion=party`` that b is chosen then, and d even more."""
+    return sparse.csr_array(np.array([[0, 0, 0, 0], [0, 1, 0, 3]], dtype=np.float32))
+
+
 def neighbours():
     matrix = np.zeros((4, 4), dtype=np.float32)
     matrix[A, B], matrix[A, C], matrix[B, C] = 0.8, 0.2, 0.5
@@ -68,9 +76,10 @@ def write_hand_bundle(
     neighbour_weight = np.arange(LENGTH_BUCKETS, dtype=np.float32)  # 0, 1, 2, 3, ...: the bucket's number
     popularity_weight = np.full(LENGTH_BUCKETS, 0.1, dtype=np.float32)
     popularity_weight[0] = 2
-    tensors = Tensors(
-        ITEMS, POPULARITY, START, FEMALE[None], PROJECTION, neighbours(), neighbour_weight, popularity_weight, DECAY
-    )
+    trait_weight = np.full(LENGTH_BUCKETS, 0.5, dtype=np.float32)
+    weights = (neighbour_weight, popularity_weight, trait_weight)
+    known = (FEMALE[None], PROJECTION, neighbours(), traits(), np.array([0, 1], np.float32), TRAIT_BASE)
+    tensors = Tensors(ITEMS, POPULARITY, START, *known, *weights, DECAY)
     items = pa.table(
         {
             "item_id": ["a", "b", "c", "d"],
@@ -82,7 +91,7 @@ def write_hand_bundle(
     )
     facts = bundle_facts(SegmentRule(), exclude_history, MAX_HISTORY, 8, "digest")
     with write_artifact(path, BUNDLE, facts) as folder:
-        write_tables(folder, tensors, items, ["gender=F"])
+        write_tables(folder, tensors, items, ["gender=F", "occasion=party"])
         save(
             [helper.make_node("ReduceSum", ["inputs", "axes"], ["query"], keepdims=0)],
             [("inputs", TensorProto.FLOAT, ["n", "length", 2]), ("lengths", TensorProto.INT64, ["n"])],

@@ -40,7 +40,9 @@ def deploy(bundle: str, evaluation: str, output: str, settings: DeploySettings, 
     if override is None:
         check_passed(evaluation, bundle)
     if refreshed:  # it has learnt from later events than what was evaluated, and answers otherwise
-        golden = expected_answers(Recommender.load(bundle), [Asked(of["history"], of["attributes"]) for of in golden])
+        golden = expected_answers(
+            Recommender.load(bundle), [Asked(of["history"], of["attributes"], context=of["context"]) for of in golden]
+        )
     decision = Path(evaluation) / DECISION
     facts = {"settings": settings.model_dump(mode="json"), "override": override}
     with write_artifact(output, DEPLOYMENT, facts) as folder:
@@ -68,7 +70,7 @@ def _manifests(bundle: str, version: Version | None, mode: str, settings: Deploy
 
 
 def _golden(evaluation: str) -> list[dict[str, Any]]:
-    """Evaluated users: ``history``, ``attributes``, ``expected`` items and their ``scores``, best first."""
+    """Evaluated users: ``history``, ``attributes``, ``context``, ``expected`` items and their ``scores``, best first."""
     path = read_artifact(evaluation, EVALUATION).file("golden.json")
     if not path.is_file():
         raise UserError(f"{path}: is missing; evaluate the bundle again")

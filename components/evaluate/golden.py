@@ -19,10 +19,14 @@ def golden(
     """The first users of every segment with the student's answers; who has no cold user asks some without history."""
     rows = np.concatenate([np.flatnonzero(segments == name)[:GOLDEN_PER_SEGMENT] for name in SEGMENTS])
     asked = [
-        Asked([data.item_ids[item] for item in targets.histories[row]], data.user_attributes[targets.users[row]])
+        Asked(
+            [data.item_ids[item] for item in targets.histories[row]],
+            data.user_attributes[targets.users[row]],
+            context=targets.contexts[row],
+        )
         for row in rows
     ]
     if not (segments == SEGMENTS[0]).any():
-        first = targets.users[:GOLDEN_PER_SEGMENT]
-        asked = [Asked(attributes=data.user_attributes[user]) for user in first] + asked
+        first = zip(targets.users[:GOLDEN_PER_SEGMENT], targets.contexts)
+        asked = [Asked(attributes=data.user_attributes[user], context=context) for user, context in first] + asked
     return expected_answers(student, asked)

@@ -41,7 +41,7 @@ class Champion:
     def score(self, queries: Sequence[Query]) -> NDArray[np.float32]:
         translated = [self._translation[query.history] for query in queries]
         known = [
-            Query(history[history >= 0], query.attributes, query.interests)
+            Query(history[history >= 0], query.attributes, query.interests, context=query.context)
             for history, query in zip(translated, queries)
         ]
         scores = np.full((len(queries), len(self._translation)), -np.inf, dtype=np.float32)

@@ -98,6 +98,6 @@ def _write(output: str | Path, fitted: Fitted, reading: Reading, facts: dict[str
     with write_artifact(output, TEACHER, known | facts) as partial:
         save_model(model, str(partial / "model.safetensors"))
         save_arrays({"frozen": reading.frozen, "features": features.values}, partial / "text_vectors.safetensors")
-        fitted.term.save(partial / "neighbours.safetensors")
+        fitted.terms.item_to_item.save(partial / "neighbours.safetensors")
         shutil.copytree(curves, partial / "tensorboard")
         write_bundle(partial / "scorer", fitted, reading.export, reading.language_model.max_tokens, role="teacher")

@@ -1,6 +1,7 @@
 """The KServe model: a Student bundle behind the V1 and V2 protocols.
 
-V1  {"instances": [{"history": ["id", ...], "attributes": {"gender": "F"}, "interests": "text", "k": 10}]}
+V1  {"instances": [{"history": ["id", ...], "attributes": {"gender": "F"}, "context": {"occasion": "party"},
+                    "interests": "text", "k": 10}]}
     -> {"predictions": [{"items": [{"item_id", "title", "score", "reason"}], "segment", "unknown_items",
                          "unknown_attributes"}]}
 V2  BYTES tensor ``request`` [n], an instance's JSON in each element
@@ -108,7 +109,7 @@ class RecommendationModel(kserve.Model):
         return predictions
 
     def _predictions(self, instances: list[Instance]) -> list[Prediction]:
-        asked = [Asked(one.history, one.attributes, one.interests, one.k) for one in instances]
+        asked = [Asked(one.history, one.attributes, one.interests, one.k, one.context) for one in instances]
         for number, one in enumerate(asked):
             try:
                 self._recommender.check(one)

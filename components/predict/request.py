@@ -25,10 +25,11 @@ class Instance(BaseModel):
 
     history: list[Text] = []  # item ids, oldest first; the recommender says how many are read
     attributes: list[Text] = Field([], max_length=MAX_ATTRIBUTES)  # ``name=value``, or an object of name: value
+    context: list[Text] = Field([], max_length=MAX_ATTRIBUTES)  # of the moment, written as attributes are
     interests: str | None = Field(None, max_length=MAX_INTERESTS)
     k: int | None = Field(None, ge=1)
 
-    @field_validator("history", "attributes", mode="before")
+    @field_validator("history", "attributes", "context", mode="before")
     @classmethod
     def _null_is_left_out(cls, given: Any) -> Any:
         for place, item in enumerate(given) if isinstance(given, list) else ():
@@ -36,7 +37,7 @@ class Instance(BaseModel):
                 raise ValueError(f"number {place} is {'null' if item is None else 'blank'}; leave it out")
         return [] if given is None else given
 
-    @field_validator("attributes", mode="before")
+    @field_validator("attributes", "context", mode="before")
     @classmethod
     def _object_becomes_list(cls, given: Any) -> Any:
         if not isinstance(given, dict):

@@ -29,9 +29,10 @@ from longtail.modeling.teacher_and_student import new_student, new_teacher
 from longtail.modeling.training import Run, train
 from longtail.modeling.training_data import TrainingData
 from longtail.modeling.training_settings import TrainingSettings
-from longtail.neighbours.fitting import Fit
+from longtail.neighbours.fitting import Fit, Terms
 from longtail.neighbours.item_to_item import ItemToItem
 from longtail.neighbours.recounting import measured_digest, recount, refreshed_facts
+from longtail.neighbours.traits import TraitTerm
 from longtail.scoring.bundle import TEXT_ENCODER, Bundle, copy_files, load_bundle
 from longtail.scoring.compression import write_compressed
 from longtail.scoring.compression_settings import CompressionSettings
@@ -50,15 +51,18 @@ def retrain(data: PreparedDataset, teacher: str | Path, bundle: str | Path, outp
     taught, measured = read_artifact(teacher, TEACHER), load_bundle(bundle)
     _check(data, taught, measured)
     everything = data.learnt_until(Split.TEST)
-    term = recount(measured, everything).term
+    counted = recount(measured, everything)
+    term, tensors = counted.term, counted.bundle.tensors
     parent = place_of(output).parent
     parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".retrain-", dir=parent) as work:
         training = _Training(everything, term, form_team("auto"), Path(work))
         model = training.student(training.teacher(taught), measured.facts)
-        tensors = measured.tensors
-        fit = Fit(tensors.neighbour_weight, tensors.popularity_weight, measured.facts["validation_ndcg_by_history"])
-        fitted = Fitted(model, everything, term, fit)
+        weights = (tensors.neighbour_weight, tensors.popularity_weight, tensors.trait_weight)
+        fit = Fit(*weights, measured.facts["validation_ndcg_by_history"])
+        traits = TraitTerm(measured.attributes, tensors.traits, tensors.trait_scale, tensors.trait_base)
+        terms = Terms(term, tensors.log_popularity, traits)
+        fitted = Fitted(model, everything, terms, measured.facts["popularity_half_life"], fit)
         facts = measured.facts | refreshed_facts(measured_digest(measured), everything, "retrain")
         with write_artifact(Path(work) / "bundle", BUNDLE, facts) as folder:
             fill_bundle(folder, fitted, lambda target: copy_files(measured.path, target, TEXT_ENCODER))

@@ -123,6 +123,10 @@ def recommend(
     attribute: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="An attribute of the user; may be repeated.")
     ] = None,
+    context: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="What is known of the moment, such as the occasion; may be repeated."),
+    ] = None,
     k: Annotated[int, typer.Option("-k", "--k", help="How many items.")] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -141,13 +145,14 @@ def recommend(
     recommender = Recommender.load(folder)
     loaded = recommender.bundle
     ids = [item for text in (history or "").split(",") if (item := canonical_id(text))]
-    attributes = list(attribute or [])
-    _check_attributes(attributes, recommender)
+    attributes, moment = list(attribute or []), list(context or [])
+    _check_known("--attribute", attributes, recommender)
+    _check_known("--context", moment, recommender)
     if user is not None and run is not None:
         ids, known = _of_user(PreparedDataset(results_of(run) / "prepared"), user, run)
         attributes = attributes or known
     _check_history(ids, loaded)
-    answer = recommender.recommend(ids, attributes, interests or "", k)
+    answer = recommender.recommend(ids, attributes, interests or "", k, moment)
     items = [asdict(item) for item in answer.items]
     if as_json:
         typer.echo(json.dumps(items, ensure_ascii=False, indent=1))
@@ -182,8 +187,11 @@ def _check_history(given: Sequence[str], bundle: "Bundle") -> None:
             )
 
 
-def _check_attributes(given: Sequence[str], recommender: "Recommender") -> None:
+def _check_known(option: str, given: Sequence[str], recommender: "Recommender") -> None:
     for name in given:
         if name not in recommender.attributes:
-            known = ", ".join(recommender.bundle.attributes[: 4 * SHOWN]) or "none: it was trained without --users"
-            raise UserError(f"--attribute {name}: is not known to the bundle, which knows {known}")
+            known = (
+                ", ".join(recommender.bundle.attributes[: 4 * SHOWN])
+                or "none: it was trained without --users and context"
+            )
+            raise UserError(f"{option} {name}: is not known to the bundle, which knows {known}")

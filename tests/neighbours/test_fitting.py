@@ -5,6 +5,7 @@ from scipy import sparse
 
 from longtail.neighbours.fitting import Fit, fit_terms
 from longtail.neighbours.item_to_item import ItemToItem, Mixture, OwnPairs
+from longtail.neighbours.traits import no_traits
 from longtail.neighbours.validation_cases import ValidationCases
 from longtail.scoring.likeness import Likeness
 
@@ -25,6 +26,10 @@ def term_of(next_item: np.ndarray) -> ItemToItem:
     return ItemToItem(sparse.csr_array(values, shape=(count, count)), MIXTURE, own, no_likeness(count))
 
 
+def terms(next_item, popularity):
+    return Terms(term_of(next_item), popularity, no_traits(len(popularity)))
+
+
 def fit(dense: np.ndarray, next_item: np.ndarray, seed: int = 0) -> Fit:
     """Users with one item; the sparse term names ``next_item`` of it, the dense part scores ``dense``."""
     rng = np.random.default_rng(seed)
@@ -36,9 +41,8 @@ def fit(dense: np.ndarray, next_item: np.ndarray, seed: int = 0) -> Fit:
     popularity = np.zeros(N_ITEMS, np.float32)
     popularity[7] = 3.0
     return fit_terms(
-        term_of(next_item),
+        terms(next_item, popularity),
         dense,
-        popularity,
         ValidationCases(histories, targets, exclude_history=True),
         lambda cut, rows: np.stack(
             [dense[history[-1]] if len(history) else np.zeros(dense.shape[1]) for history in cut]
@@ -62,9 +66,8 @@ def test_a_useless_sparse_term_gets_none() -> None:
 
     histories = [np.array([item], dtype=np.int32) for item in rng.integers(0, N_ITEMS, 300)]
     result = fit_terms(
-        term_of((np.arange(N_ITEMS) + 5) % N_ITEMS),
+        terms((np.arange(N_ITEMS) + 5) % N_ITEMS, np.zeros(N_ITEMS, np.float32)),
         dense,
-        np.zeros(N_ITEMS, np.float32),
         ValidationCases(histories, [following[history].astype(np.int32) for history in histories], True),
         lambda cut, rows: np.eye(N_ITEMS, dtype=np.float32)[[h[-1] if len(h) else 0 for h in cut]],
         0,
@@ -86,11 +89,9 @@ def test_items_that_were_cut_off_do_not_compete_with_the_target() -> None:
     following = np.array([2, 2, 0])
     dense = np.zeros((3, 3), np.float32)
     dense[0, 1], dense[2, 1] = 1.0, 0.5
-    term = term_of(following)
     result = fit_terms(
-        term,
+        terms(following, np.zeros(3, np.float32)),
         dense,
-        np.zeros(3, np.float32),
         ValidationCases([np.array([0, 1], dtype=np.int32)] * 5, [np.array([2], dtype=np.int32)] * 5, True),
         lambda cut, rows: np.eye(3, dtype=np.float32)[[h[-1] if len(h) else 0 for h in cut]],
         0,

@@ -27,8 +27,8 @@ class Format:
 
 OURS = "longtail/"
 PREPARED = Format("longtail/prepared", 3)
-TEACHER = Format("longtail/teacher", 5)
-BUNDLE = Format("longtail/bundle", 3)
+TEACHER = Format("longtail/teacher", 6)
+BUNDLE = Format("longtail/bundle", 4)
 EVALUATION = Format("longtail/evaluation", 2)
 DEPLOYMENT = Format("longtail/deployment", 1)
 

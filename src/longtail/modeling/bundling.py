@@ -17,8 +17,10 @@ from longtail.modeling.sequence_model import SequenceModel
 from longtail.modeling.sequences import Sequences, query_vectors
 from longtail.modeling.training_data import attribute_codes
 from longtail.neighbours.counting import log_popularity
-from longtail.neighbours.fitting import Fit, fit_terms
+from longtail.neighbours.fitting import Fit, Terms, fit_terms, newcomers
 from longtail.neighbours.item_to_item import ItemToItem
+from longtail.neighbours.recency import choose_half_life, recent_counts
+from longtail.neighbours.traits import fit_traits, no_traits, vocabulary
 from longtail.neighbours.validation_cases import ValidationCases
 from longtail.scoring.bundle import LIKENESS, Tensors, bundle_facts, write_tables
 
@@ -27,16 +29,20 @@ RIDGE = 1.0  # of the guess of words' vectors: one more text, as it were, that s
 
 @dataclass(frozen=True)
 class Fitted:
-    """A trained sequence model, the sparse term beside it, and the weights that validation gave the terms."""
+    """A trained sequence model, the counted terms beside it, and the weights that validation gave them.
+
+    half_life: of popularity, in days; None where all events count alike.
+    """
 
     model: SequenceModel
     prepared: PreparedDataset
-    term: ItemToItem
+    terms: Terms
+    half_life: float | None
     fit: Fit
 
     @classmethod
     def on_validation(cls, model: SequenceModel, prepared: PreparedDataset, term: ItemToItem, seed: int) -> "Fitted":
-        """Weights of the sparse and the popularity term beside this model's dense scores."""
+        """Weights of the counted terms beside this model's dense scores."""
         targets, attributes = prepared.targets(Split.VALIDATION), attribute_codes(prepared)
 
         def encode(histories: list[NDArray[np.int32]], rows: NDArray[np.intp]) -> NDArray[np.float32]:
@@ -45,9 +51,13 @@ class Fitted:
 
         items = model.item_vectors().detach().cpu().numpy()
         cases = ValidationCases.of(prepared)
-        return cls(
-            model, prepared, term, fit_terms(term, items, log_popularity(prepared.train_counts), cases, encode, seed)
-        )
+        half_life = choose_half_life(prepared, cases)
+        popularity = log_popularity(recent_counts(prepared, half_life))
+        traits = no_traits(len(items))
+        if vocabulary(prepared):
+            traits = fit_traits(prepared, newcomers(cases, items, popularity, encode, seed))
+        terms = Terms(term, popularity, traits)
+        return cls(model, prepared, terms, half_life, fit_terms(terms, items, cases, encode, seed))
 
 
 def text_projection(model: SequenceModel, n_numbers: int) -> NDArray[np.float32]:
@@ -69,7 +79,7 @@ def write_bundle(
     path: Path, fitted: Fitted, text_encoder: Callable[[Path], None], max_tokens: int, **facts: object
 ) -> None:
     """Write a scoring bundle. ``text_encoder`` puts text_encoder.onnx and tokenizer.json into the folder it is given."""
-    prepared, term = fitted.prepared, fitted.term
+    prepared, term = fitted.prepared, fitted.terms.item_to_item
     recorded = bundle_facts(
         prepared.segment_rule,
         prepared.exclude_history,
@@ -78,6 +88,8 @@ def write_bundle(
         prepared.train_digest(),
         validation_ndcg_by_history=fitted.fit.ndcg,
         sparse_term=asdict(term.mixture),
+        popularity_half_life=fitted.half_life,
+        trait_columns=fitted.terms.traits.weights,
         preprocess=prepared.facts["settings"],
         numeric_names=prepared.facts["numeric_names"],
         data_until=prepared.until,
@@ -91,23 +103,28 @@ def write_bundle(
 def fill_bundle(folder: Path, fitted: Fitted, text_encoder: Callable[[Path], None]) -> None:
     """Write a bundle's files into ``folder`` (inside ``write_artifact``)."""
     model, prepared = fitted.model.cpu().eval(), fitted.prepared
-    write_tables(folder, _tensors(fitted), _catalogue(prepared), list(prepared.facts["user_attributes"]))
+    write_tables(folder, _tensors(fitted), _catalogue(prepared), vocabulary(prepared))
     export_sequence_encoder(model.encoder, folder / "sequence_encoder.onnx")
     text_encoder(folder)
-    fitted.term.likeness.save(folder / LIKENESS)
+    fitted.terms.item_to_item.likeness.save(folder / LIKENESS)
 
 
 def _tensors(fitted: Fitted) -> Tensors:
-    model, prepared, term = fitted.model, fitted.prepared, fitted.term
+    model, prepared, terms, fit = fitted.model, fitted.prepared, fitted.terms, fitted.fit
+    term, traits = terms.item_to_item, terms.traits
     return Tensors(
         item_matrix=_array(model.item_vectors()),
-        log_popularity=log_popularity(prepared.train_counts),
+        log_popularity=terms.log_popularity,
         start=_array(model.start),
         attribute_matrix=_array(model.attributes.weight)[: len(prepared.facts["user_attributes"])],
         text_projection=text_projection(model, len(prepared.facts["numeric_names"])),
         neighbours=term.neighbours,
-        neighbour_weight=fitted.fit.neighbour_weight,
-        popularity_weight=fitted.fit.popularity_weight,
+        traits=traits.matrix,
+        trait_scale=traits.scale,
+        trait_base=traits.base,
+        neighbour_weight=fit.neighbour_weight,
+        popularity_weight=fit.popularity_weight,
+        trait_weight=fit.trait_weight,
         decay=term.decay,
     )
 

@@ -14,8 +14,8 @@ FOLLOWING_POWER = 0.25  # followers that are chosen often count (number of event
 SCORES_AT_ONCE = 20_000_000  # 80 MB
 
 
-def log_popularity(counts: NDArray[np.integer]) -> NDArray[np.float32]:
-    """Log of the items' events, standardised. ``[items]``"""
+def log_popularity(counts: NDArray[np.integer] | NDArray[np.floating]) -> NDArray[np.float32]:
+    """Log of the items' events, standardised. counts: events, or what is left of them by recency. ``[items]``"""
     logs = np.log1p(counts.astype(np.float64))
     return np.asarray((logs - logs.mean()) / max(float(logs.std()), 1e-9), dtype=np.float32)
 

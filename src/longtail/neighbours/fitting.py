@@ -1,23 +1,36 @@
-"""Fits the weights of the sparse and the popularity term on the validation targets, per length of the history."""
+"""Fits the weights of the counted terms on the validation targets, per length of the history."""
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from longtail.metrics.ranking import ndcg, rank_targets
 from longtail.neighbours.item_to_item import ItemToItem
+from longtail.neighbours.traits import Newcomers, TraitTerm
 from longtail.neighbours.validation_cases import ValidationCases
-from longtail.scoring.bundle import LENGTH_BUCKETS, LENGTH_EDGES, length_bucket
+from longtail.scoring.bundle import LENGTH_BUCKETS, LENGTH_EDGES
 
 log = logging.getLogger(__name__)
 
 NEIGHBOUR_WEIGHTS = (0.0, 2.0, 4.0, 6.0, 8.0, 11.0, 14.0, 18.0, 22.0, 27.0, 33.0, 40.0, 50.0)
 POPULARITY_WEIGHTS = (0.0, 0.1, 0.2, 0.4, 0.7, 1.0, 2.0, 4.0, 8.0)
+TRAIT_WEIGHTS = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0)
+GRIDS = {"neighbours": NEIGHBOUR_WEIGHTS, "popularity": POPULARITY_WEIGHTS, "traits": TRAIT_WEIGHTS}
 SAMPLE = 8000  # validation users of a bucket at most
 CHUNK = 1000
+NEWCOMER_SCORES = 12_000_000  # of all newcomers by whom traits are weighed, 48 MB for each term
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What is counted, and stands beside the dense scores. log_popularity [items]."""
+
+    item_to_item: ItemToItem
+    log_popularity: NDArray[np.float32]
+    traits: TraitTerm
 
 
 @dataclass(frozen=True)
@@ -26,72 +39,98 @@ class Fit:
 
     neighbour_weight: NDArray[np.float32]
     popularity_weight: NDArray[np.float32]
+    trait_weight: NDArray[np.float32]
     ndcg: list[float | None]
 
 
 @dataclass(frozen=True)
 class _Case:
-    """Users of one bucket: query vectors [n, dim], what they show of their histories, all of them, their first targets."""
+    """Users of one bucket: query vectors [n, dim], what they show of their histories, all of them, their first targets, and
+    what their traits add [n, items], where there are any."""
 
     queries: NDArray[np.float32]
     shown: list[NDArray[np.int32]]
     whole: list[NDArray[np.int32]]
     targets: list[NDArray[np.int32]]
+    traits: list[NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class _Weights:
+    neighbours: float = 0.0
+    popularity: float = 0.0
+    traits: float = 0.0
 
 
 Encode = Callable[[list[NDArray[np.int32]], NDArray[np.intp]], NDArray[np.float32]]
 
 
-def fit_terms(
-    term: ItemToItem,
-    item_matrix: NDArray[np.float32],
-    log_popularity: NDArray[np.float32],
-    cases: ValidationCases,
-    encode: Encode,
-    seed: int,
-) -> Fit:
-    """Choose the weights that give the best validation NDCG@10: of the sparse term, then of popularity beside it.
+def fit_terms(terms: Terms, item_matrix: NDArray[np.float32], cases: ValidationCases, encode: Encode, seed: int) -> Fit:
+    """Choose the weights that give the best validation NDCG@10: of the sparse term, then of popularity beside it, then of traits
+    beside both, and of popularity once more.
 
     encode: (histories, rows of the users) -> query vectors [n, dim].
     """
     by_bucket = _by_bucket(cases, encode, seed)
-    evaluator = _Evaluator(term, item_matrix, log_popularity, cases.exclude_history)
-    gains = np.full((LENGTH_BUCKETS, len(NEIGHBOUR_WEIGHTS)), np.nan)
-    for bucket, case in by_bucket.items():
-        gains[bucket] = evaluator.ndcg(case, [(weight if bucket else 0.0, 0.0) for weight in NEIGHBOUR_WEIGHTS])
-    neighbour_weight = np.array(NEIGHBOUR_WEIGHTS, np.float32)[_best(_smoothed(gains))]
-    gains = np.full((LENGTH_BUCKETS, len(POPULARITY_WEIGHTS)), np.nan)
-    for bucket, case in by_bucket.items():
-        neighbour = float(neighbour_weight[bucket])
-        gains[bucket] = evaluator.ndcg(case, [(neighbour, weight) for weight in POPULARITY_WEIGHTS])
-    best = _best(_smoothed(gains))
-    popularity_weight = np.array(POPULARITY_WEIGHTS, np.float32)[best]
-    edges = LENGTH_EDGES.tolist()
-    log.info("weights of the sparse term by history length (edges %s): %s", edges, neighbour_weight.tolist())
-    log.info("weights of popularity by history length: %s", popularity_weight.tolist())
+    evaluator = _Evaluator(terms, item_matrix, cases.exclude_history)
+    chosen = [_Weights()] * LENGTH_BUCKETS
+    order = ("neighbours", "popularity", "traits", "popularity")
+    for name in order if terms.traits.names else order[:2]:
+        tried = [[replace(one, **{name: weight}) for weight in GRIDS[name]] for one in chosen]
+        if name == "neighbours":
+            tried[0] = [_Weights()] * len(tried[0])  # newcomers have none
+        gains = np.full((LENGTH_BUCKETS, len(GRIDS[name])), np.nan)
+        for bucket, case in by_bucket.items():
+            gains[bucket] = evaluator.ndcg(case, tried[bucket])
+        best = _best(_smoothed(gains))
+        chosen = [replace(one, **{name: GRIDS[name][place]}) for one, place in zip(chosen, best)]
     reached = [float(gains[bucket, best[bucket]]) if bucket in by_bucket else None for bucket in range(LENGTH_BUCKETS)]
-    return Fit(neighbour_weight, popularity_weight, reached)
+    neighbours, popularity, traits = (
+        np.array([getattr(one, field.name) for one in chosen], np.float32) for field in fields(_Weights)
+    )
+    edges = LENGTH_EDGES.tolist()
+    log.info("weights of the sparse term by history length (edges %s): %s", edges, neighbours.tolist())
+    log.info("weights of popularity by history length: %s", popularity.tolist())
+    log.info("weights of traits by history length: %s", traits.tolist())
+    return Fit(neighbours, popularity, traits, reached)
+
+
+def newcomers(
+    cases: ValidationCases,
+    item_matrix: NDArray[np.float32],
+    log_popularity: NDArray[np.float32],
+    encode: Encode,
+    seed: int,
+) -> Newcomers:
+    """Validation users with nothing of their history shown, and what the dense part and popularity say of every item."""
+    rows = cases.rows_of(0)
+    most = max(NEWCOMER_SCORES // max(len(item_matrix), 1), 1)
+    rows = np.sort(np.random.default_rng(seed).permutation(rows)[:most])
+    dense = encode([np.zeros(0, np.int32) for _ in rows], rows) @ item_matrix.T
+    beside = np.stack([dense, np.broadcast_to(log_popularity, dense.shape)], axis=2)
+    first = np.array([cases.targets[row][0] for row in rows.tolist()], dtype=np.int64)
+    return Newcomers(cases.traits_of(rows), first, beside)
 
 
 def _by_bucket(cases: ValidationCases, encode: Encode, seed: int) -> dict[int, _Case]:
     """The users that fit each bucket's weights; none for a bucket without users.
 
-    Buckets of short histories are fitted on validation users whose history is cut to its last items, so that a data set
-    without newcomers still says how to serve them. What is cut off is not ranked: the model was trained on it beside the
-    items shown, so it would only stand in the way of the target, as nothing does for users who really have short histories.
+    Buckets of short histories are fitted on users who really have such, where there are enough, else on all whose history can be
+    cut to its last items, so that a data set without newcomers still says how to serve them. What is cut off is not ranked: the
+    model was trained on it beside the items shown, so it would only stand in the way of the target, as nothing does for users who
+    really have short histories.
     """
     rng = np.random.default_rng(seed)
-    lengths = np.array([len(history) for history in cases.histories])
     found: dict[int, _Case] = {}
     for bucket in range(LENGTH_BUCKETS):
-        rows = np.flatnonzero(lengths >= bucket if bucket < 5 else length_bucket(lengths) == bucket)
+        rows = cases.rows_of(bucket)
         if len(rows) == 0:
             continue
         rows = np.sort(rng.permutation(rows)[:SAMPLE])
         whole = [cases.histories[row] for row in rows.tolist()]
         shown = [history[len(history) - bucket :] for history in whole] if bucket < 5 else whole
         wanted = [cases.targets[row][:1] for row in rows.tolist()]
-        found[bucket] = _Case(encode(shown, rows), shown, whole, wanted)
+        found[bucket] = _Case(encode(shown, rows), shown, whole, wanted, cases.traits_of(rows))
     return found
 
 
@@ -121,22 +160,25 @@ def _best(gains: NDArray[np.float64]) -> NDArray[np.intp]:
 
 @dataclass(frozen=True)
 class _Evaluator:
-    term: ItemToItem
+    terms: Terms
     item_matrix: NDArray[np.float32]
-    log_popularity: NDArray[np.float32]
     exclude_history: bool
 
-    def ndcg(self, case: _Case, pairs: Sequence[tuple[float, float]]) -> NDArray[np.float64]:
-        """Validation NDCG@10 with each pair of neighbour and popularity weight. ``[pairs]``"""
-        gains = np.zeros(len(pairs))
+    def ndcg(self, case: _Case, tried: Sequence[_Weights]) -> NDArray[np.float64]:
+        """Validation NDCG@10 with each of the weights. ``[tried]``"""
+        gains = np.zeros(len(tried))
+        terms = self.terms
         for begin in range(0, len(case.targets), CHUNK):
             users = slice(begin, begin + CHUNK)
             dense = case.queries[users] @ self.item_matrix.T
-            term = self.term.scores(case.shown[users])
-            for place, (neighbour, popular) in enumerate(pairs):
-                scores = dense + np.float32(neighbour) * term
-                if popular:
-                    scores += np.float32(popular) * self.log_popularity
-                excluded = case.whole[users] if self.exclude_history else []
+            neighbours = terms.item_to_item.scores(case.shown[users])
+            traits = terms.traits.scores(case.traits[users])
+            excluded = case.whole[users] if self.exclude_history else []
+            for place, weights in enumerate(tried):
+                scores = dense + np.float32(weights.neighbours) * neighbours
+                if weights.popularity:
+                    scores += np.float32(weights.popularity) * terms.log_popularity
+                if weights.traits:
+                    scores += np.float32(weights.traits) * traits
                 gains[place] += ndcg(rank_targets(scores, case.targets[users], excluded)).sum()
         return gains / max(len(case.targets), 1)

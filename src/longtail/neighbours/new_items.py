@@ -116,6 +116,8 @@ def _write(folder: Path, bundle: Bundle, items: pa.Table, codes: NDArray[np.int6
         item_matrix=_with_rows(old.item_matrix, codes, scorer.project(text_vectors)),
         log_popularity=put(old.log_popularity, added, np.median(old.log_popularity)),
         neighbours=neighbours,
+        traits=_without(old.traits, codes, len(texts)),
+        trait_base=put(old.trait_base, codes, 0.0),
     )
     write_tables(folder, tensors, items, bundle.attributes)
     likeness.save(folder / LIKENESS)
@@ -123,6 +125,14 @@ def _write(folder: Path, bundle: Bundle, items: pa.Table, codes: NDArray[np.int6
     frozen = load_text_vectors(bundle.path / TEXT_VECTORS)
     given = unit_vectors(text_vectors[:, : frozen.shape[1]])
     save_text_vectors(folder / TEXT_VECTORS, put(frozen, codes, given))
+
+
+def _without(traits: SparseRows, codes: NDArray[np.int64], n_items: int) -> SparseRows:
+    """With a column for every item, and nothing in those of the items ``codes``: nobody has chosen them yet."""
+    entries = traits.tocoo()
+    kept = ~np.isin(entries.col, codes)
+    place = (entries.row[kept], entries.col[kept])
+    return sparse.csr_array((entries.data[kept], place), shape=(traits.shape[0], n_items))
 
 
 def _with_rows(matrix: Matrix, codes: NDArray[np.int64], vectors: NDArray[np.float32]) -> Matrix:

@@ -1,16 +1,19 @@
 """What counting gives to a bundle, made again from other events, in seconds and without training.
 
 Made again: the sparse term (what is chosen together, what comes after, words and texts, in the mixture that validation chose),
-popularity and the items' counts. Kept: all vectors and encoders, the terms' weights, the decay, and the bundle's compression.
+popularity and the items' counts, and what is chosen with which attributes and context, where the data tells them. Kept: all vectors
+and encoders, the terms' weights, the decay, and the bundle's compression.
 """
 
 import logging
 import os
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from scipy import sparse
 
 from longtail.contracts.artifacts import BUNDLE, MANIFEST, check_place, write_artifact
 from longtail.contracts.columns import Columns
@@ -19,6 +22,8 @@ from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset, Split
 from longtail.neighbours.counting import log_popularity
 from longtail.neighbours.item_to_item import ItemToItem, Mixture, counted
+from longtail.neighbours.recency import recent_counts
+from longtail.neighbours.traits import TraitTerm, columns_of, vocabulary
 from longtail.scoring.bundle import ENCODERS, LIKENESS, Bundle, copy_files, items_table, load_bundle, write_tables
 from longtail.scoring.likeness import Likeness
 from longtail.scoring.rows import keep_top
@@ -63,9 +68,35 @@ def recount(bundle: Bundle, data: PreparedDataset) -> Recounted:
     texts = [text or "" for text in items_table(bundle).column(Columns.TEXT).to_pylist()]
     term = counted(sequences, texts, Likeness.load(bundle.path / LIKENESS).text_vectors, mixture)
     counts = np.bincount(np.concatenate([*sequences, np.zeros(0, np.int32)]), minlength=len(texts)).astype(np.int64)
+    popularity = np.zeros(len(texts))
+    popularity[here[here >= 0]] = recent_counts(data, bundle.facts["popularity_half_life"])[here >= 0]
     kept = int(bundle.facts.get("keep_neighbours", mixture.neighbours))
-    tensors = replace(bundle.tensors, neighbours=keep_top(term.neighbours, kept), log_popularity=log_popularity(counts))
+    tensors = replace(
+        bundle.tensors,
+        neighbours=keep_top(term.neighbours, kept),
+        log_popularity=log_popularity(popularity),
+        **_traits(bundle, data, here),
+    )
     return Recounted(replace(bundle, tensors=tensors, train_counts=counts), term)
+
+
+def _traits(bundle: Bundle, data: PreparedDataset, here: NDArray[np.int32]) -> dict[str, Any]:
+    """The tensors that count by attributes and context: made again where ``data`` has all of their columns, else as they are.
+
+    here: code in data -> in bundle.
+    """
+    weights = bundle.facts["trait_columns"]
+    if not weights or not weights.keys() <= columns_of(vocabulary(data)).keys():
+        return {}
+    made = TraitTerm.weighed(data, bundle.attributes, weights)
+    entries, base = made.matrix.tocoo(), np.zeros_like(bundle.tensors.trait_base)
+    there = here[entries.col] >= 0
+    place = (entries.row[there], here[entries.col[there]])
+    base[here[here >= 0]] = made.base[here >= 0]
+    return {
+        "traits": sparse.csr_array((entries.data[there], place), shape=bundle.tensors.traits.shape),
+        "trait_base": base,
+    }
 
 
 def write_recounted(bundle: AnyPath, data: PreparedDataset, output: AnyPath, measured: str | None = None) -> int:

@@ -48,7 +48,8 @@ def _predictions(protocol: str, answer: Any, count: int, read: Callable[[], Any]
 def instances_of(golden: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """What to ask for the evaluated users: as many items as were evaluated."""
     return [
-        {"history": user["history"], "attributes": user["attributes"], "k": len(user["expected"])} for user in golden
+        {key: user[key] for key in ("history", "attributes", "context")} | {"k": len(user["expected"])}
+        for user in golden
     ]
 
 

@@ -3,7 +3,8 @@
 The teacher's ``scorer`` folder and the Student bundle have this one format. Files:
     items.parquet          item_id, title, attributes, text, train_count; row = item code
     tensors.safetensors    the arrays of ``Tensors``; a compressed ``item_matrix`` as int8 beside ``item_matrix.scale``
-    attributes.json        user-attribute vocabulary (``name=value``), row order of ``attribute_matrix``
+    attributes.json        what may be known of a user and of the moment, ``name=value`` each: first the users' attributes, in the
+                           order of ``attribute_matrix``, then context; all of them in the order of ``traits``
     sequence_encoder.onnx  inputs [batch, length, dim], lengths [batch] -> query [batch, dim]
     text_encoder.onnx      input_ids, attention_mask [batch, tokens] -> text_vector [batch, text_dim] (optional)
     tokenizer.json         of the text encoder                                                        (optional)
@@ -32,6 +33,7 @@ from longtail.contracts.columns import Columns
 from longtail.contracts.errors import UserError
 from longtail.contracts.segments import SegmentRule
 from longtail.scoring.int8 import Int8Rows, Matrix
+from longtail.scoring.rows import SparseRows
 
 TEXT_VECTORS = "text_vectors.safetensors"
 TEXT_ENCODER = ("text_encoder.onnx", "tokenizer.json", TEXT_VECTORS)  # with what it makes of the items
@@ -50,7 +52,9 @@ def length_bucket(lengths: NDArray[np.integer]) -> NDArray[np.intp]:
 @dataclass(frozen=True)
 class Tensors:
     """score(user, i) = query . item_matrix[i] + popularity_weight[b] * log_popularity[i]
-    + neighbour_weight[b] * sum over the history of decay ** age * neighbours[item, i]; b: bucket of the history's length."""
+    + neighbour_weight[b] * sum over the history of decay ** age * neighbours[item, i]
+    + trait_weight[b] * sum over attributes and context of (traits[trait, i] - trait_scale[trait] * trait_base[i]);
+    b: bucket of the history's length."""
 
     item_matrix: Matrix  # [items, dim], unit rows; also the sequence encoder's inputs
     log_popularity: NDArray[np.float32]  # [items], standardised
@@ -58,8 +62,12 @@ class Tensors:
     attribute_matrix: NDArray[np.float32]  # [attributes, dim], added to start
     text_projection: NDArray[np.float32]  # [text_dim, dim], text embedding -> item vector (before normalising)
     neighbours: sparse.csr_array  # [items, items], top neighbours of each row's item
+    traits: sparse.csr_array  # [attributes and context, items], see neighbours.traits
+    trait_scale: NDArray[np.float32]  # [attributes and context]
+    trait_base: NDArray[np.float32]  # [items]
     neighbour_weight: NDArray[np.float32]  # [LENGTH_BUCKETS]
     popularity_weight: NDArray[np.float32]  # [LENGTH_BUCKETS]
+    trait_weight: NDArray[np.float32]  # [LENGTH_BUCKETS]
     decay: float
 
 
@@ -93,25 +101,27 @@ def write_tables(folder: Path, tensors: Tensors, items: pa.Table, attributes: li
     }
     if isinstance(tensors.item_matrix, Int8Rows):
         arrays |= {"item_matrix": tensors.item_matrix.codes, "item_matrix.scale": tensors.item_matrix.scale}
-    arrays |= sparse_arrays(tensors.neighbours) | {"decay": np.array([tensors.decay], dtype=np.float32)}
+    arrays |= sparse_arrays(tensors.neighbours) | sparse_arrays(tensors.traits, "traits")
+    arrays |= {"decay": np.array([tensors.decay], dtype=np.float32)}
     save_file(arrays, folder / "tensors.safetensors")
     pq.write_table(items.select([*ITEM_COLUMNS, Columns.TEXT]), folder / "items.parquet")
     (folder / "attributes.json").write_text(json.dumps(attributes))
 
 
-def sparse_arrays(matrix: sparse.csr_array) -> dict[str, NDArray[Any]]:
-    """The square matrix as arrays that safetensors holds; ``sparse_matrix`` makes it again."""
+def sparse_arrays(matrix: sparse.csr_array, name: str = "neighbours") -> dict[str, NDArray[Any]]:
+    """The matrix as arrays that safetensors holds; ``sparse_matrix`` makes it again."""
     return {
-        "neighbours.data": matrix.data.astype(np.float32),
-        "neighbours.indices": matrix.indices.astype(np.int32),
-        "neighbours.indptr": matrix.indptr.astype(np.int64),
+        f"{name}.data": matrix.data.astype(np.float32),
+        f"{name}.indices": matrix.indices.astype(np.int32),
+        f"{name}.indptr": matrix.indptr.astype(np.int64),
+        f"{name}.columns": np.array([matrix.shape[1]], dtype=np.int64),
     }
 
 
-def sparse_matrix(arrays: dict[str, NDArray[Any]]) -> sparse.csr_array:
-    """Takes the arrays of ``sparse_arrays`` out of ``arrays``. ``[items, items]``"""
-    data, indices, indptr = (arrays.pop(f"neighbours.{part}") for part in ("data", "indices", "indptr"))
-    return sparse.csr_array((data, indices, indptr), shape=(len(indptr) - 1, len(indptr) - 1))
+def sparse_matrix(arrays: dict[str, NDArray[Any]], name: str = "neighbours") -> SparseRows:
+    """Takes the arrays of ``sparse_arrays`` out of ``arrays``."""
+    data, indices, indptr, columns = (arrays.pop(f"{name}.{part}") for part in ("data", "indices", "indptr", "columns"))
+    return sparse.csr_array((data, indices, indptr), shape=(len(indptr) - 1, int(columns[0])))
 
 
 def items_table(bundle: Bundle) -> pa.Table:
@@ -152,14 +162,14 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
         attributes: list[str] = json.loads(artifact.file("attributes.json").read_text())
     except (OSError, ValueError) as error:
         raise UserError(f"{artifact.path}: cannot be read as a bundle ({error}); make it again") from None
-    neighbours = sparse_matrix(arrays)
+    neighbours, traits = sparse_matrix(arrays), sparse_matrix(arrays, "traits")
     decay = float(arrays.pop("decay")[0])
     stored = arrays.pop("item_matrix")
     item_matrix: Matrix = Int8Rows(stored, arrays.pop("item_matrix.scale")) if "item_matrix.scale" in arrays else stored
     return Bundle(
         path=artifact.path,
         facts=dict(artifact.facts),
-        tensors=Tensors(item_matrix=item_matrix, neighbours=neighbours, decay=decay, **arrays),
+        tensors=Tensors(item_matrix=item_matrix, neighbours=neighbours, traits=traits, decay=decay, **arrays),
         item_ids=items.column(Columns.ITEM).to_pylist(),
         titles=items.column(Columns.TITLE).to_pylist(),
         item_attributes=[row or [] for row in items.column(Columns.ATTRIBUTES).to_pylist()],

@@ -7,11 +7,12 @@ from longtail.scoring.recommender import Asked, Recommender
 
 
 def expected_answers(recommender: Recommender, asked: Sequence[Asked]) -> list[dict[str, Any]]:
-    """``history`` and ``attributes`` of each who asks, the ``expected`` items and their ``scores``, best first."""
+    """``history``, ``attributes`` and ``context`` of each who asks, the ``expected`` items and their ``scores``, best first."""
     return [
         {
             "history": list(one.history),
             "attributes": list(one.attributes),
+            "context": list(one.context),
             "expected": [recommendation.item_id for recommendation in answer.items],
             "scores": [recommendation.score for recommendation in answer.items],
         }

@@ -14,13 +14,15 @@ from longtail.contracts.prepared import PreparedDataset, Targets
 class Query:
     """One user. history: item codes, oldest first; attributes: ``name=value``; interests: words of the user's own.
 
-    user: code in the Prepared data set, for what is known of users by name; None for somebody else.
+    user: code in the Prepared data set, for what is known of users by name; None for somebody else. context: ``name=value`` of the
+    moment of asking.
     """
 
     history: NDArray[np.int32]
     attributes: Sequence[str] = ()
     interests: str | None = None
     user: int | None = None
+    context: Sequence[str] = ()
 
 
 class System(Protocol):
@@ -38,6 +40,7 @@ def queries_of(prepared: PreparedDataset, targets: Targets, last: int | None = N
             history if last is None else history[len(history) - min(last, len(history)) :],
             prepared.user_attributes[user],
             user=int(user),
+            context=context,
         )
-        for user, history in zip(targets.users, targets.histories)
+        for user, history, context in zip(targets.users, targets.histories, targets.contexts)
     ]

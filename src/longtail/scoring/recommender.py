@@ -46,19 +46,20 @@ class Recommendation:
 @dataclass(frozen=True)
 class Asked:
     """What is known of one user. history: item ids, oldest first, of which the latest ``MAX_HISTORY`` are read. k: items
-    wanted; None takes 10, or all where there are fewer."""
+    wanted; None takes 10, or all where there are fewer. context: what is known of the moment, such as the occasion."""
 
     history: Sequence[str] = ()
     attributes: Attributes = ()
     interests: str | None = None
     k: int | None = None
+    context: Attributes = ()
 
 
 @dataclass(frozen=True)
 class Answer:
     """The best items, best first; the segment that the user was served as; what of the question the bundle does not know.
 
-    nothing_fits: no item quite fits the stated interests; those given come nearest.
+    unknown_attributes: of attributes and context; nothing_fits: no item quite fits the stated interests; those given come nearest.
     """
 
     items: list[Recommendation]
@@ -79,7 +80,7 @@ class Recommender:
     Raises:
         UserError: ``max_k`` is less than the items that who names no number gets.
 
-    ``attributes``: those of users that the bundle knows.
+    ``attributes``: those of users, and context, that the bundle knows.
     """
 
     def __init__(self, bundle: Bundle, threads: int = 0, max_k: int | None = None) -> None:
@@ -107,14 +108,19 @@ class Recommender:
             return cls(load_bundle(folder), threads)
 
     def recommend(
-        self, history: Sequence[str] = (), attributes: Attributes = (), interests: str = "", k: int | None = None
+        self,
+        history: Sequence[str] = (),
+        attributes: Attributes = (),
+        interests: str = "",
+        k: int | None = None,
+        context: Attributes = (),
     ) -> Answer:
         """The best ``k`` items for one user, with reasons.
 
         Raises:
             UserError: ``k`` is not between 1 and the size of the catalogue, or the bundle cannot read interests.
         """
-        return self.answers([Asked(history, attributes, interests or None, k)])[0]
+        return self.answers([Asked(history, attributes, interests or None, k, context)])[0]
 
     def answers(self, asked: Sequence[Asked]) -> list[Answer]:
         """What ``recommend`` answers, for several users at once.
@@ -132,7 +138,9 @@ class Recommender:
                 items=items[:k],
                 segment=str(segment),
                 unknown_items=[item for item in latest(one.history) if canonical_id(item) not in self._codes],
-                unknown_attributes=[name for name in query.attributes if name not in self._scorer.attributes],
+                unknown_attributes=[
+                    name for name in (*query.attributes, *query.context) if name not in self._scorer.attributes
+                ],
                 nothing_fits=self._reasons.nothing_fits(query),
             )
             for one, query, segment, items, k in zip(
@@ -159,10 +167,12 @@ class Recommender:
     def query(self, asked: Asked) -> Query:
         """The question in codes; items that the catalogue does not hold are left out, numbers in their bands."""
         codes = [self._codes[known] for item in latest(asked.history) if (known := canonical_id(item)) in self._codes]
-        given = asked.attributes
+        attributes, context = (self._found(given) for given in (asked.attributes, asked.context))
+        return Query(np.array(codes, dtype=np.int32), attributes, asked.interests, context=context)
+
+    def _found(self, given: Attributes) -> list[str]:
         names = [f"{name}={value}" for name, value in given.items()] if isinstance(given, Mapping) else list(given)
-        names = [self.attributes.find(name) for name in names]
-        return Query(np.array(codes, dtype=np.int32), names, asked.interests)
+        return [self.attributes.find(name) for name in names]
 
     def best(self, queries: Sequence[Query], k: int) -> list[list[Recommendation]]:
         """The best ``k`` items of each query with a reason each; ties go to the smaller code."""

@@ -83,10 +83,11 @@ class Scorer:
         lengths = np.array(
             [1 + (row in interests) + len(history) for row, history in enumerate(histories)], dtype=np.int64
         )
+        of_users = len(tensors.attribute_matrix)  # attributes, in front of context
         inputs = np.zeros((len(queries), lengths.max(initial=1), tensors.start.shape[0]), dtype=np.float32)
         for row, (query, history) in enumerate(zip(queries, histories)):
-            known = [self.attributes[name] for name in query.attributes if name in self.attributes]
-            inputs[row, 0] = tensors.start + tensors.attribute_matrix[known].sum(axis=0)
+            known = self.traits_of(query)
+            inputs[row, 0] = tensors.start + tensors.attribute_matrix[known[known < of_users]].sum(axis=0)
             if row in interests:
                 inputs[row, 1] = interests[row]  # a stated interest is an item known by its text alone
             inputs[row, lengths[row] - len(history) : lengths[row]] = tensors.item_matrix[history]
@@ -112,6 +113,11 @@ class Scorer:
         buckets = buckets_of(queries)
         scores += tensors.popularity_weight[buckets, None] * tensors.log_popularity
         for row, query in enumerate(queries):
+            known = self.traits_of(query)
+            if len(known) and (weight := tensors.trait_weight[buckets[row]]):
+                lifted = tensors.traits[known]
+                np.add.at(scores[row], lifted.indices, weight * lifted.data)
+                scores[row] -= weight * tensors.trait_scale[known].sum() * tensors.trait_base
             if len(query.history):
                 columns, contributions = self._neighbour_terms(query.history)
                 np.add.at(scores[row], columns, tensors.neighbour_weight[buckets[row]] * contributions)
@@ -155,6 +161,11 @@ class Scorer:
         columns = np.concatenate([matrix.indices[row] for row in rows])
         values = np.concatenate([matrix.data[row] * decay for row, decay in zip(rows, decays)])
         return columns, values.astype(np.float32)
+
+    def traits_of(self, query: Query) -> NDArray[np.int64]:
+        """Codes of the attributes and the context that the bundle knows, each once."""
+        known = {self.attributes[name] for name in (*query.attributes, *query.context) if name in self.attributes}
+        return np.array(sorted(known), dtype=np.int64)
 
     def recent(self, history: NDArray[np.int32]) -> NDArray[np.int32]:
         """The items of a history that scoring reads, the latest ones."""

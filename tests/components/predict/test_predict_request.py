@@ -63,7 +63,7 @@ def test_v2_elements_are_instances_as_text_or_bytes():
         ({"instances": ["a"]}, r"instances\[0\] is a str; give an object"),
         (
             {"instances": [{}, {"histroy": []}]},
-            r"instances\[1\] has the unknown key 'histroy'; known: attributes, history, interests, k",
+            r"instances\[1\] has the unknown key 'histroy'; known: attributes, context, history, interests, k",
         ),
         ({"instances": [{"history": "a"}]}, r"instances\[0\].history: input should be a valid list \(given: 'a'\)"),
         (
