@@ -43,6 +43,7 @@ def write_tiny_bundle(
         traits=sparse.csr_array((len(attributes), len(ids)), dtype=np.float32),
         trait_scale=np.zeros(len(attributes), np.float32),
         trait_base=np.zeros(len(ids), np.float32),
+        dense_weight=np.ones(LENGTH_BUCKETS, np.float32),
         neighbour_weight=np.full(LENGTH_BUCKETS, 0.1, np.float32),
         popularity_weight=np.full(LENGTH_BUCKETS, 0.1, np.float32),
         trait_weight=np.zeros(LENGTH_BUCKETS, np.float32),

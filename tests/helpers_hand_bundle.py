@@ -77,7 +77,7 @@ def write_hand_bundle(
     popularity_weight = np.full(LENGTH_BUCKETS, 0.1, dtype=np.float32)
     popularity_weight[0] = 2
     trait_weight = np.full(LENGTH_BUCKETS, 0.5, dtype=np.float32)
-    weights = (neighbour_weight, popularity_weight, trait_weight)
+    weights = (np.ones(LENGTH_BUCKETS, np.float32), neighbour_weight, popularity_weight, trait_weight)
     known = (FEMALE[None], PROJECTION, neighbours(), traits(), np.array([0, 1], np.float32), TRAIT_BASE)
     tensors = Tensors(ITEMS, POPULARITY, START, *known, *weights, DECAY)
     items = pa.table(

@@ -18,6 +18,8 @@ LABELS = {
     "champion": "champion",
     "incumbent": "incumbent",
     "popularity": "popularity",
+    "recent_popularity": "recent popularity",
+    "naive_bayes": "naive Bayes",
     "item_cf": "item CF",
     "next_item": "next-item CF",
     "tfidf": "TF-IDF",

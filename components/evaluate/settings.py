@@ -10,6 +10,8 @@ from longtail.contracts.settings_base import Settings
 Rival = Literal[
     "every_rival",
     "popularity",
+    "recent_popularity",
+    "naive_bayes",
     "item_cf",
     "next_item",
     "tfidf",

@@ -58,7 +58,7 @@ def retrain(data: PreparedDataset, teacher: str | Path, bundle: str | Path, outp
     with tempfile.TemporaryDirectory(prefix=".retrain-", dir=parent) as work:
         training = _Training(everything, term, form_team("auto"), Path(work))
         model = training.student(training.teacher(taught), measured.facts)
-        weights = (tensors.neighbour_weight, tensors.popularity_weight, tensors.trait_weight)
+        weights = (tensors.dense_weight, tensors.neighbour_weight, tensors.popularity_weight, tensors.trait_weight)
         fit = Fit(*weights, measured.facts["validation_ndcg_by_history"])
         traits = TraitTerm(measured.attributes, tensors.traits, tensors.trait_scale, tensors.trait_base)
         terms = Terms(term, tensors.log_popularity, traits)

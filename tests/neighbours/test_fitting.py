@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import sparse
 
-from longtail.neighbours.fitting import Fit, fit_terms
+from longtail.neighbours.fitting import Fit, Terms, fit_terms
 from longtail.neighbours.item_to_item import ItemToItem, Mixture, OwnPairs
 from longtail.neighbours.traits import no_traits
 from longtail.neighbours.validation_cases import ValidationCases

@@ -1,4 +1,4 @@
-"""The classic systems that a learned one has to beat. Who has no history gets zeros from all but popularity."""
+"""The classic systems that a learned one has to beat. Who has no history gets zeros from all but popularity and naive Bayes."""
 
 from collections.abc import Sequence
 
@@ -8,6 +8,9 @@ from scipy import linalg, sparse
 
 from longtail.contracts.prepared import PreparedDataset
 from longtail.neighbours.counting import cosine_cooccurrence, following_counts
+from longtail.neighbours.recency import choose_half_life, recent_counts
+from longtail.neighbours.traits import TraitTerm, columns_of, vocabulary
+from longtail.neighbours.validation_cases import ValidationCases
 from longtail.neighbours.words import tfidf_vectors
 from longtail.scoring.query import Query, System
 from longtail.scoring.rows import history_matrix, unit_rows
@@ -18,13 +21,29 @@ MIXTURES = {"cf_tfidf": ("item_cf", "tfidf"), "cf_tfidf_text": ("item_cf", "tfid
 
 
 class Popularity:
-    """Every item's number of training events."""
+    """Every item's number of training events, or what is left of them by recency."""
 
-    def __init__(self, train_counts: NDArray[np.integer]) -> None:
-        self._counts = train_counts.astype(np.float32)
+    def __init__(self, counts: NDArray[np.integer] | NDArray[np.floating]) -> None:
+        self._counts = counts.astype(np.float32)
 
     def score(self, queries: Sequence[Query]) -> NDArray[np.float32]:
         return np.tile(self._counts, (len(queries), 1))
+
+
+class NaiveBayes:
+    """Popularity times how much likelier an item is chosen with each of a user's attributes, and in the context."""
+
+    def __init__(self, counts: NDArray[np.floating], term: TraitTerm) -> None:
+        self._log_counts = np.log(counts + 1e-3 * max(float(counts.mean()), 1e-9)).astype(np.float32)
+        self._term, self._codes = term, {name: code for code, name in enumerate(term.names)}
+
+    def score(self, queries: Sequence[Query]) -> NDArray[np.float32]:
+        known = [(*query.attributes, *query.context) for query in queries]
+        codes = [
+            np.array([self._codes[name] for name in names if name in self._codes], dtype=np.int64) for names in known
+        ]
+        scores: NDArray[np.float32] = self._log_counts + self._term.scores(codes)
+        return scores
 
 
 class ItemSimilarity:
@@ -86,13 +105,21 @@ def ease(sequences: Sequence[NDArray[np.int32]], n_items: int, l2: float) -> Eas
 
 
 def baselines(prepared: PreparedDataset, text_vectors: NDArray[np.float32]) -> dict[str, System]:
-    """The systems that MIXTURES combine, and popularity. text_vectors [items, dim]: of the unadapted language model."""
+    """The systems that MIXTURES combine, and those for users without a history. text_vectors [items, dim]: of the unadapted language model."""
     n_items = len(prepared.item_ids)
     # an item is as similar to itself here as it is in the text systems, or MIXTURES would compare unlike deviations
     sequences = prepared.train_sequences()
     cosine = cosine_cooccurrence(sequences, n_items) + sparse.eye_array(n_items, dtype=np.float32)
+    half_life = choose_half_life(prepared, ValidationCases.of(prepared))
+    recent = recent_counts(prepared, half_life)
+    by_clock = {"recent_popularity": Popularity(recent)} if half_life is not None else {}
+    names = vocabulary(prepared)
+    every_column = dict.fromkeys(columns_of(names), 1.0)
+    by_traits = {"naive_bayes": NaiveBayes(recent, TraitTerm.weighed(prepared, names, every_column))} if names else {}
     return {
         "popularity": Popularity(prepared.train_counts),
+        **by_clock,
+        **by_traits,
         "item_cf": ItemSimilarity(sparse.csr_array(cosine)),
         "next_item": ItemSimilarity(unit_rows(following_counts(sequences, n_items))),
         "tfidf": SparseProfile(tfidf_vectors(prepared.item_texts)),

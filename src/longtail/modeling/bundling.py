@@ -122,6 +122,7 @@ def _tensors(fitted: Fitted) -> Tensors:
         traits=traits.matrix,
         trait_scale=traits.scale,
         trait_base=traits.base,
+        dense_weight=fit.dense_weight,
         neighbour_weight=fit.neighbour_weight,
         popularity_weight=fit.popularity_weight,
         trait_weight=fit.trait_weight,

@@ -16,9 +16,16 @@ from longtail.scoring.bundle import LENGTH_BUCKETS, LENGTH_EDGES
 log = logging.getLogger(__name__)
 
 NEIGHBOUR_WEIGHTS = (0.0, 2.0, 4.0, 6.0, 8.0, 11.0, 14.0, 18.0, 22.0, 27.0, 33.0, 40.0, 50.0)
-POPULARITY_WEIGHTS = (0.0, 0.1, 0.2, 0.4, 0.7, 1.0, 2.0, 4.0, 8.0)
-TRAIT_WEIGHTS = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0)
-GRIDS = {"neighbours": NEIGHBOUR_WEIGHTS, "popularity": POPULARITY_WEIGHTS, "traits": TRAIT_WEIGHTS}
+POPULARITY_WEIGHTS = (0.0, 0.1, 0.2, 0.4, 0.7, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+TRAIT_WEIGHTS = (0.0, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 14.0, 25.0)
+GRIDS = {
+    "neighbours": NEIGHBOUR_WEIGHTS,
+    "popularity": POPULARITY_WEIGHTS,
+    "traits": TRAIT_WEIGHTS,
+    "dense": (1.0, 0.5, 0.25, 0.1, 0.0),
+}
+ORDER = ("neighbours", "popularity")
+ORDER_WITH_TRAITS = (*ORDER, "traits", "dense", *ORDER, "traits")  # once more, as what matters changes with the traits
 SAMPLE = 8000  # validation users of a bucket at most
 CHUNK = 1000
 NEWCOMER_SCORES = 12_000_000  # of all newcomers by whom traits are weighed, 48 MB for each term
@@ -37,6 +44,7 @@ class Terms:
 class Fit:
     """What validation chose. weights [LENGTH_BUCKETS]; ndcg: bucket -> validation NDCG@10."""
 
+    dense_weight: NDArray[np.float32]
     neighbour_weight: NDArray[np.float32]
     popularity_weight: NDArray[np.float32]
     trait_weight: NDArray[np.float32]
@@ -57,6 +65,7 @@ class _Case:
 
 @dataclass(frozen=True)
 class _Weights:
+    dense: float = 1.0
     neighbours: float = 0.0
     popularity: float = 0.0
     traits: float = 0.0
@@ -66,33 +75,33 @@ Encode = Callable[[list[NDArray[np.int32]], NDArray[np.intp]], NDArray[np.float3
 
 
 def fit_terms(terms: Terms, item_matrix: NDArray[np.float32], cases: ValidationCases, encode: Encode, seed: int) -> Fit:
-    """Choose the weights that give the best validation NDCG@10: of the sparse term, then of popularity beside it, then of traits
-    beside both, and of popularity once more.
+    """Choose the weights that give the best validation NDCG@10, one after the other: of the sparse term beside the dense scores, then
+    of popularity beside both, and so on.
 
     encode: (histories, rows of the users) -> query vectors [n, dim].
     """
     by_bucket = _by_bucket(cases, encode, seed)
     evaluator = _Evaluator(terms, item_matrix, cases.exclude_history)
     chosen = [_Weights()] * LENGTH_BUCKETS
-    order = ("neighbours", "popularity", "traits", "popularity")
-    for name in order if terms.traits.names else order[:2]:
+    for name in ORDER_WITH_TRAITS if terms.traits.names else ORDER:
         tried = [[replace(one, **{name: weight}) for weight in GRIDS[name]] for one in chosen]
         if name == "neighbours":
-            tried[0] = [_Weights()] * len(tried[0])  # newcomers have none
+            tried[0] = [chosen[0]] * len(tried[0])  # newcomers have none
         gains = np.full((LENGTH_BUCKETS, len(GRIDS[name])), np.nan)
         for bucket, case in by_bucket.items():
             gains[bucket] = evaluator.ndcg(case, tried[bucket])
         best = _best(_smoothed(gains))
         chosen = [replace(one, **{name: GRIDS[name][place]}) for one, place in zip(chosen, best)]
     reached = [float(gains[bucket, best[bucket]]) if bucket in by_bucket else None for bucket in range(LENGTH_BUCKETS)]
-    neighbours, popularity, traits = (
+    dense, neighbours, popularity, traits = (
         np.array([getattr(one, field.name) for one in chosen], np.float32) for field in fields(_Weights)
     )
     edges = LENGTH_EDGES.tolist()
+    log.info("weights of dense scores by history length: %s", dense.tolist())
     log.info("weights of the sparse term by history length (edges %s): %s", edges, neighbours.tolist())
     log.info("weights of popularity by history length: %s", popularity.tolist())
     log.info("weights of traits by history length: %s", traits.tolist())
-    return Fit(neighbours, popularity, traits, reached)
+    return Fit(dense, neighbours, popularity, traits, reached)
 
 
 def newcomers(
@@ -175,7 +184,7 @@ class _Evaluator:
             traits = terms.traits.scores(case.traits[users])
             excluded = case.whole[users] if self.exclude_history else []
             for place, weights in enumerate(tried):
-                scores = dense + np.float32(weights.neighbours) * neighbours
+                scores = np.float32(weights.dense) * dense + np.float32(weights.neighbours) * neighbours
                 if weights.popularity:
                     scores += np.float32(weights.popularity) * terms.log_popularity
                 if weights.traits:

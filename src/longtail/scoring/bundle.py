@@ -51,7 +51,7 @@ def length_bucket(lengths: NDArray[np.integer]) -> NDArray[np.intp]:
 
 @dataclass(frozen=True)
 class Tensors:
-    """score(user, i) = query . item_matrix[i] + popularity_weight[b] * log_popularity[i]
+    """score(user, i) = dense_weight[b] * query . item_matrix[i] + popularity_weight[b] * log_popularity[i]
     + neighbour_weight[b] * sum over the history of decay ** age * neighbours[item, i]
     + trait_weight[b] * sum over attributes and context of (traits[trait, i] - trait_scale[trait] * trait_base[i]);
     b: bucket of the history's length."""
@@ -65,6 +65,7 @@ class Tensors:
     traits: sparse.csr_array  # [attributes and context, items], see neighbours.traits
     trait_scale: NDArray[np.float32]  # [attributes and context]
     trait_base: NDArray[np.float32]  # [items]
+    dense_weight: NDArray[np.float32]  # [LENGTH_BUCKETS]
     neighbour_weight: NDArray[np.float32]  # [LENGTH_BUCKETS]
     popularity_weight: NDArray[np.float32]  # [LENGTH_BUCKETS]
     trait_weight: NDArray[np.float32]  # [LENGTH_BUCKETS]

@@ -109,8 +109,8 @@ class Scorer:
     def behaviour(self, queries: Sequence[Query]) -> NDArray[np.float32]:
         """What users choose; a stated interest counts as an item known by its text alone. ``[queries, items]``"""
         tensors = self.bundle.tensors
-        scores = products(self.encode(queries), tensors.item_matrix)
         buckets = buckets_of(queries)
+        scores = tensors.dense_weight[buckets, None] * products(self.encode(queries), tensors.item_matrix)
         scores += tensors.popularity_weight[buckets, None] * tensors.log_popularity
         for row, query in enumerate(queries):
             known = self.traits_of(query)
