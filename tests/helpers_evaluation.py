@@ -98,3 +98,34 @@ def evaluation(passed: bool = True) -> dict[str, Any]:
         "settings": {"bootstrap_samples": 1000, "gate_margin": 10.0, "gate_min_users": 50},
         "seed": 7,
     }
+
+
+def real_history() -> dict[str, Any]:
+    """``by_history`` of 900 users without a history, 800 with one event, 600 with four and the others with more."""
+    columns = {"0": (900, 0.1), "1": (800, 0.8), "2": (0, 1.0), "3": (0, 1.0), "4": (600, 0.95), "5+": (20_000, 1.0)}
+    return {
+        "by_history": {
+            name: {system: entry(system, users, scale=scale) for system in SYSTEMS}
+            for name, (users, scale) in columns.items()
+        }
+    }
+
+
+def worth() -> dict[str, Any]:
+    """``attributes``: gender helps newcomers, the day of the week harms all users."""
+    helps, unclear, harms = (0.01, 0.005, "helps"), (0.0, 0.001, "unclear"), (-0.003, 0.002, "harms")
+    known = {("gender", "cold"): helps, ("day", "cold"): unclear, ("gender", "all"): unclear, ("day", "all"): harms}
+    return {
+        "attributes": [
+            {
+                "column": column,
+                "kind": "context" if column == "day" else "user attribute",
+                "group": group,
+                "users": 900 if group == "cold" else 5000,
+                "loss": loss,
+                "interval": [loss - half, loss + half],
+                "verdict": verdict,
+            }
+            for (column, group), (loss, half, verdict) in known.items()
+        ]
+    }

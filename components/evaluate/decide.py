@@ -17,7 +17,7 @@ def decide(
     """Judge every rule; passed where all of them hold."""
     has_attributes = any(test.data.user_attributes)
     reach = test.incumbent.reach if test.incumbent else None
-    findings, skipped = judge(test.by_group | revealed.columns, settings, has_attributes, reach)
+    findings, skipped = judge(test.columns | revealed.columns, settings, has_attributes, reach)
     return Decision(
         passed=all_hold(findings),
         findings=findings,

@@ -22,6 +22,7 @@ from longtail.components.evaluate.measure import Measured, Revealed, beyond_accu
 from longtail.components.evaluate.report import render_report
 from longtail.components.evaluate.settings import EvaluateSettings
 from longtail.components.evaluate.systems import NONE, Rivals, load_models, systems_of
+from longtail.components.evaluate.worth import measure_worth
 from longtail.contracts.artifacts import EVALUATION, check_place, write_artifact
 from longtail.contracts.decision import Decision, write_decision
 from longtail.contracts.errors import UserError
@@ -63,6 +64,7 @@ def evaluate(
         examine(test, settings, seed),
         leakage,
         measure_refresh(models.student.bundle, test, settings, seed),
+        measure_worth(models.student, test, settings, seed),
     )
     evaluation = _document(found, settings, seed)
     facts = {"gate_passed": decision.passed, "train_digest": data.train_digest(), "seed": seed}
@@ -87,6 +89,7 @@ class Found:
     incumbent: dict[str, Any] | None  # what is said of its lists
     leakage: str  # what was checked, as a sentence
     refreshed: dict[str, Any] | None  # group -> what counting the validation events too would bring
+    attributes: list[dict[str, Any]]  # what every column of attributes and context is worth
 
 
 def _check_cutoffs(settings: EvaluateSettings, n_items: int) -> None:
@@ -111,14 +114,16 @@ def _document(found: Found, settings: EvaluateSettings, seed: int) -> dict[str, 
             name: {group: entries[name] for group, entries in test.by_group.items()} | {"beyond": found.beyond[name]}
             for name in test.ranked
         },
+        "by_history": test.by_history,
         "revealed": found.revealed.by_k,
         "revealed_users": found.revealed.users,
         "decision": found.decision.document(),
-        "verdicts": verdict_table(test.by_group | found.revealed.columns, settings, reach),
+        "verdicts": verdict_table(test.columns | found.revealed.columns, settings, reach),
         "incumbent": found.incumbent,
         "data": _facts(test),
         "leakage_check": found.leakage,
         "refreshed": found.refreshed,
+        "attributes": found.attributes,
         "settings": settings.model_dump(mode="json"),
         "seed": seed,
     }

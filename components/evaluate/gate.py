@@ -12,6 +12,7 @@ from scipy.special import ndtri
 
 from longtail.components.evaluate.reading import (
     HEADLINE,
+    HISTORY,
     NEWCOMERS,
     NO_HISTORY,
     NO_RIVAL,
@@ -38,7 +39,7 @@ def judge(columns: Columns, settings: EvaluateSettings, has_attributes: bool, re
     """Every rule of the settings.
 
     Args:
-        columns: entries of every system for all, each segment, and ``k=N``.
+        columns: entries of every system for all, each segment, ``history=N`` and ``k=N``.
         has_attributes: whether anything is known of users beside their histories.
         reach: length of the incumbent's lists.
     """
@@ -79,9 +80,14 @@ def verdict_of(entry: Entry, metric: str, margin_percent: float, min_users: int)
 
 
 def verdict_table(columns: Columns, settings: EvaluateSettings, reach: int | None = None) -> dict[str, dict[str, Any]]:
-    """Column -> rival -> verdict by NDCG@10, or, where no history is shown, by its expectation under random ties."""
+    """Column -> rival -> verdict by NDCG@10, or, where no history is shown, by its expectation under random ties.
+
+    A length of history that no user has is left out.
+    """
     table: dict[str, dict[str, Any]] = {}
     for column, entries in columns.items():
+        if column.startswith(HISTORY) and not entries["student"]["users"]:
+            continue
         headline = NEWCOMERS if column in NO_HISTORY else HEADLINE
         table[column] = {}
         for rival in (name for name in ordered(entries) if name not in NO_RIVAL):
@@ -98,8 +104,10 @@ def _why_not_asked(rule: Rule, entries: Mapping[str, Entry], rivals: list[str], 
         return "nothing is known of users beside their histories"
     if rule.if_absent == "fail":
         return ""
+    if not entries and rule.among.startswith(HISTORY):
+        return _no_column(rule)
     if not entries or not entries["student"]["users"]:
-        return f"no test user is {rule.among}"
+        return f"no test user {'has' if rule.among.startswith(HISTORY) else 'is'} {rule.among}"
     return "" if all(rival in entries for rival in rivals) else f"the run has no {label(rule.than)}"
 
 
@@ -111,7 +119,7 @@ def _finding(
     if entry is None or metric is None:
         why = f"there is no {label(rival)} to compare with"
         if not entries:
-            why = f"evaluate.revealed does not name {rule.among.removeprefix('k=')}"
+            why = _no_column(rule)
         elif metric is None:
             why = f"its lists hold {reach} items"
         elif rival == INCUMBENT and reach is not None:
@@ -179,8 +187,19 @@ def _figures(lead: _Lead | None, metric: str, margin: float, entry: Entry) -> st
 
 
 def _who(rule: Rule, users: int) -> str:
-    shown = f"{rule.among[2:]} items revealed" if rule.among.startswith("k=") else rule.among
+    shown = rule.among
+    if shown.startswith("k="):
+        shown = f"{shown[2:]} items revealed"
+    if shown.startswith(HISTORY):
+        count = shown.removeprefix(HISTORY)
+        shown = f"{count} event{'' if count == '1' else 's'} before"
     return f"{shown} ({users:,} users): ".capitalize()
+
+
+def _no_column(rule: Rule) -> str:
+    if rule.among.startswith(HISTORY):
+        return f"the lengths of evaluate.revealed make no column {rule.among}"
+    return f"evaluate.revealed does not name {rule.among.removeprefix('k=')}"
 
 
 def _said(verdict: Verdict, rule: Rule) -> str:

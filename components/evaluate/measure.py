@@ -1,8 +1,8 @@
 """From systems to the entries of evaluation.json: means, intervals, paired differences, per group of users."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from longtail.baselines.classic import MIXTURES
 from longtail.baselines.incumbent import Incumbent
 from longtail.components.evaluate.gate import INCUMBENT, at_reach
+from longtail.components.evaluate.real_history import length_groups
 from longtail.components.evaluate.settings import EvaluateSettings
 from longtail.contracts.prepared import PreparedDataset, Split, Targets
 from longtail.contracts.segments import ALL, SEGMENTS
@@ -37,7 +38,15 @@ class Measured:
     ranked: dict[str, Ranked]
     values: PerUser
     by_group: dict[str, Entries]  # all and every segment
+    by_history: dict[
+        str, Entries
+    ]  # ``0``, ``1``, …, ``5+``: real events before the first target, which alone is to be found
     incumbent: Incumbent | None = None
+
+    @property
+    def columns(self) -> dict[str, Entries]:
+        """All, segments, and ``history=0``, ``history=1``, …, as rules name them."""
+        return self.by_group | {f"history={name}": entries for name, entries in self.by_history.items()}
 
 
 @dataclass(frozen=True)
@@ -65,21 +74,40 @@ def measure_test(
     ranked = rank_all(systems, data, targets, mixtures=MIXTURES)
     values = per_user(ranked, settings.measured_cutoffs)
     segments = data.segment_rule.assign(targets.history_lengths)
-    groups = groups_of(segments)
-    by_group = {group: entries(_known_to_all(values), rows, settings, seed) for group, rows in groups.items()}
-    incumbent = systems.get(INCUMBENT)
-    if isinstance(incumbent, Incumbent):
-        listed = incumbent.listed[targets.users]
+    first = per_user(
+        {name: replace(found, ranks=found.ranks.first()) for name, found in ranked.items()}, settings.measured_cutoffs
+    )
+    given = systems.get(INCUMBENT)
+    incumbent = given if isinstance(given, Incumbent) else None
+    lists = _Lists(incumbent.listed[targets.users], incumbent.reach) if incumbent else None
+    by_group = _by_group(values, groups_of(segments), lists, settings, seed)
+    lengths = length_groups(targets.history_lengths, settings.revealed)
+    by_history = _by_group(first, lengths, lists, settings, seed)
+    return Measured(data, targets, in_history, segments, ranked, values, by_group, by_history, incumbent)
+
+
+class _Lists(NamedTuple):
+    """Who has a list of the incumbent's, and how deep they reach. listed [users] bool."""
+
+    listed: NDArray[np.bool_]
+    reach: int
+
+
+def _by_group(
+    values: PerUser,
+    groups: Mapping[str, NDArray[np.intp]],
+    lists: _Lists | None,
+    settings: EvaluateSettings,
+    seed: int,
+) -> dict[str, Entries]:
+    """Entries of every group of rows; the incumbent's over the users that it has lists for."""
+    known_to_all = {name: metrics for name, metrics in values.items() if name != INCUMBENT}
+    found = {group: entries(known_to_all, rows, settings, seed) for group, rows in groups.items()}
+    if lists:
         for group, rows in groups.items():
-            by_group[group][INCUMBENT] = incumbent_entry(values, rows[listed[rows]], incumbent.reach, settings, seed)
-    else:
-        incumbent = None
-    return Measured(data, targets, in_history, segments, ranked, values, by_group, incumbent)
-
-
-def _known_to_all(values: PerUser) -> PerUser:
-    """The systems that have an answer for everybody."""
-    return {name: metrics for name, metrics in values.items() if name != INCUMBENT}
+            listed = rows[lists.listed[rows]]
+            found[group][INCUMBENT] = incumbent_entry(values, listed, lists.reach, settings, seed)
+    return found
 
 
 def incumbent_entry(

@@ -10,7 +10,8 @@ Columns = Mapping[str, Mapping[str, Entry]]  # heading -> system -> entry
 
 HEADLINE = "ndcg@10"
 NEWCOMERS = "expected_ndcg@10"  # counts tie often, and a tie counts against them: without a history it would decide
-NO_HISTORY = ("cold", "k=0")
+HISTORY = "history="  # before the events that a user really had, in names of columns
+NO_HISTORY = ("cold", "history=0", "k=0")
 NONE = "–"
 LABELS = {
     "student": "student",
@@ -47,6 +48,16 @@ def by_segment(evaluation: Mapping[str, Any]) -> Columns:
     return {segment: {name: systems[name][segment] for name in systems} for segment in (ALL, *SEGMENTS)}
 
 
+def by_history(evaluation: Mapping[str, Any]) -> Columns:
+    """Columns ``0``, ``1``, …, ``5+`` that have users: real events before the moment of asking.
+
+    None where one column has everybody, which says nothing new, and in evaluations of earlier versions.
+    """
+    columns: Columns = evaluation.get("by_history", {})
+    known = {name: entries for name, entries in columns.items() if entries["student"]["users"]}
+    return known if len(known) > 1 else {}
+
+
 def by_revealed(evaluation: Mapping[str, Any]) -> Columns:
     """Columns ``0``, ``1``, …: the number of items that were revealed."""
     revealed = evaluation["revealed"]
@@ -54,8 +65,10 @@ def by_revealed(evaluation: Mapping[str, Any]) -> Columns:
 
 
 def columns_of(evaluation: Mapping[str, Any]) -> Columns:
-    """Segments, and ``k=0``, ``k=1``, …"""
-    return dict(by_segment(evaluation)) | {f"k={k}": entries for k, entries in by_revealed(evaluation).items()}
+    """Segments, ``history=0``, ``history=1``, …, and ``k=0``, ``k=1``, …"""
+    real = {f"{HISTORY}{name}": entries for name, entries in by_history(evaluation).items()}
+    revealed = {f"k={k}": entries for k, entries in by_revealed(evaluation).items()}
+    return dict(by_segment(evaluation)) | real | revealed
 
 
 def value(entry: Entry, metric: str = HEADLINE) -> float | None:
@@ -108,6 +121,48 @@ def without_history(evaluation: Mapping[str, Any]) -> list[str]:
     return sentences
 
 
+def about_revealed(evaluation: Mapping[str, Any]) -> str:
+    """Whom the tables of revealed histories are about: ``the same 1,249 of the 12,241 test users, and their targets``."""
+    users, everybody = evaluation["revealed_users"], evaluation["data"]["test_users"]
+    shown = f"{users:,}" if users == everybody else f"{users:,} of the {everybody:,}"
+    return f"the same {shown} test users and their targets"
+
+
+def worth_of(evaluation: Mapping[str, Any]) -> dict[str, dict[str, Mapping[str, Any]]]:
+    """Name of a column of attributes or context -> group of users -> what exchanging its values loses; as measured."""
+    found: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for entry in evaluation.get("attributes", []):
+        name = entry["column"] + (" (context)" if entry["kind"] == "context" else "")
+        found.setdefault(name, {})[entry["group"]] = entry
+    return found
+
+
+def about_worth(evaluation: Mapping[str, Any]) -> list[str]:
+    """How the table of attributes is meant, and what follows where none of them helps newcomers; nothing without attributes."""
+    measured = evaluation.get("attributes", [])
+    if not measured:
+        return []
+    newcomers = [entry for entry in measured if entry["group"] != ALL]
+    counts = {entry["group"]: f"{entry['users']:,} users" for entry in measured}
+    sentences = [
+        f"NDCG@10 (ties of scores at random) that the student loses when users get each other's values, over {_listed(counts)}."
+    ]
+    if not any(entry["verdict"] == "helps" for entry in newcomers):
+        sentences.append(
+            "No attribute helps newcomers here, as far as these users show; their first choices have to say what they want."
+        )
+    return sentences
+
+
+def _listed(counts: Mapping[str, str]) -> str:
+    meaning = {
+        "cold": "without a history",
+        "k=0": "asked without their history",
+        ALL: "with whatever history they have",
+    }
+    return " and ".join(f"{count} {meaning[group]} ({group})" for group, count in counts.items())
+
+
 def about_refresh(evaluation: Mapping[str, Any]) -> str | None:
     """One sentence: what counting the validation events too brings for the test targets."""
     refreshed = evaluation.get("refreshed")
@@ -137,6 +192,15 @@ def span(bounds: tuple[float, float] | None, signed: bool = False) -> str:
     if bounds is None:
         return NONE
     return f"{number(bounds[0], signed)} to {number(bounds[1], signed)}" if signed else "-".join(map(number, bounds))
+
+
+def verdict_groups(verdicts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Columns of verdicts that are shown together: segments, real histories, revealed ones."""
+    groups: dict[str, dict[str, Any]] = {"": {}, HISTORY: {}, "k=": {}}
+    for column, found in verdicts.items():
+        kind = next((start for start in (HISTORY, "k=") if column.startswith(start)), "")
+        groups[kind] |= {column: found} if found else {}
+    return [columns for columns in groups.values() if columns]
 
 
 def doubts(decision: Mapping[str, Any]) -> list[str]:

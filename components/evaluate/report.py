@@ -13,7 +13,10 @@ from longtail.components.evaluate.reading import (
     NO_HISTORY,
     Columns,
     about_lists,
+    about_revealed,
+    about_worth,
     best,
+    by_history,
     by_revealed,
     by_segment,
     difference,
@@ -26,7 +29,9 @@ from longtail.components.evaluate.reading import (
     span,
     strongest_baseline,
     value,
+    verdict_groups,
     without_history,
+    worth_of,
 )
 from longtail.contracts.segments import ALL
 from longtail.metrics.ranking import METRICS
@@ -36,7 +41,7 @@ _BEYOND = ("diversity@10", "coverage@10", "long_tail_share@10")
 
 def render_report(evaluation: Mapping[str, Any]) -> str:
     """HTML of the content of evaluation.json."""
-    segments, revealed = by_segment(evaluation), by_revealed(evaluation)
+    segments, revealed, real = by_segment(evaluation), by_revealed(evaluation), by_history(evaluation)
     page = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -54,6 +59,12 @@ def render_report(evaluation: Mapping[str, Any]) -> str:
         fails=_whom_it_fails(segments),
         without_history=without_history(evaluation),
         gain=_how_much_better(segments[ALL]),
+        real_plot=segment_plot(real) if real else "",
+        real=_scores(real),
+        real_sizes=_sizes(real),
+        real_lead=[_lead(entries) for entries in real.values()],
+        real_differences=_differences(real),
+        about_revealed=about_revealed(evaluation),
         revealed_plot=revealed_plot(revealed),
         segment_plot=segment_plot(segments),
         headings=[f"k = {k}" for k in revealed],
@@ -61,16 +72,18 @@ def render_report(evaluation: Mapping[str, Any]) -> str:
         segments=_scores(segments),
         revealed_differences=_differences(revealed),
         segment_differences=_differences(segments),
-        sizes={segment: entries["student"]["users"] for segment, entries in segments.items()},
+        sizes=_sizes(segments),
         metrics=[f"{metric}@{k}" for metric in METRICS for k in evaluation["cutoffs"]],
         by_segment=segments,
         systems=ordered(evaluation["systems"]),
         beyond=_BEYOND,
         best=best,
-        verdicts=evaluation["verdicts"],
+        verdicts=verdict_groups(evaluation["verdicts"]),
         rivals=ordered({rival for column in evaluation["verdicts"].values() for rival in column}),
         doubts=doubts(evaluation["decision"]),
         about_lists=about_lists,
+        worth=worth_of(evaluation),
+        about_worth=about_worth(evaluation),
         settings=json.dumps(evaluation["settings"], indent=2, sort_keys=True),
     )
 
@@ -109,6 +122,22 @@ def _differences(columns: Columns) -> dict[str, list[dict[str, Any]]]:
     }
 
 
+def _sizes(columns: Columns) -> dict[str, int]:
+    return {heading: entries["student"]["users"] for heading, entries in columns.items()}
+
+
+def _lead(entries: Mapping[str, reading.Entry]) -> dict[str, Any]:
+    """The student against the strongest baseline of one column."""
+    rival = strongest_baseline(entries)
+    entry = entries[rival] if rival else {}
+    return {
+        "rival": rival or "",
+        "text": number(value(difference(entry)), signed=True),
+        "span": span(interval(difference(entry)), signed=True),
+        "judged": judged(entry),
+    }
+
+
 def _whom_it_fails(segments: Columns) -> list[str]:
     """Sentences: who finds least, who gains nothing over the strongest baseline, whom the data does not show."""
     groups = {name: entries for name, entries in segments.items() if name != ALL}
@@ -134,20 +163,12 @@ def _whom_it_fails(segments: Columns) -> list[str]:
 
 def _how_much_better(entries: Mapping[str, reading.Entry]) -> dict[str, Any] | None:
     """The student against the strongest baseline over all users; none without users."""
-    rival = strongest_baseline(entries)
-    if rival is None:
+    lead = _lead(entries)
+    if not lead["rival"]:
         return None
-    student, other = value(entries["student"]), value(entries[rival])
+    student, other = value(entries["student"]), value(entries[lead["rival"]])
     relative = f"{(student - other) / other:+.0%}" if student is not None and other else ""
-    return {
-        "rival": rival,
-        "relative": relative,
-        "student": number(student),
-        "other": number(other),
-        "difference": number(value(difference(entries[rival])), signed=True),
-        "span": span(interval(difference(entries[rival])), signed=True),
-        "judged": judged(entries[rival]),
-    }
+    return lead | {"relative": relative, "student": number(student), "other": number(other)}
 
 
 def _share(found: float | None) -> str:

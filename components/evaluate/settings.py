@@ -33,8 +33,9 @@ class Rule(Settings):
     than: Rival = Field(description="A system of the report; `every_rival`: all but student and teacher.")
     among: str = Field(
         "all",
-        pattern=r"^(all|cold|tail|torso|head|k=\d+)$",
-        description="Users: all, a segment, or `k=1` for the histories cut to one item.",
+        pattern=r"^(all|cold|tail|torso|head|k=\d+|history=\d+(-\d+|\+)?)$",
+        description="Users: all, a segment, `history=1` for those who really had one event when they asked (`history=5+`: five "
+        "or more), or `k=1` for the histories cut to one item.",
     )
     metric: str = Field(
         "ndcg@10",
@@ -85,7 +86,9 @@ class EvaluateSettings(Settings):
     }
 
     cutoffs: tuple[int, ...] = Field((5, 10, 20), min_length=1, description="The k of Recall@k, NDCG@k and so on.")
-    revealed: tuple[int, ...] = Field((0, 1, 2, 3, 4), description="History lengths of the revealed-history tables.")
+    revealed: tuple[int, ...] = Field(
+        (0, 1, 2, 3, 4), description="History lengths of the tables by history, real and revealed."
+    )
     bootstrap_samples: int = Field(1000, ge=100, description="Resamples of users behind every interval.")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="Coverage of the intervals.")
     gate_rules: tuple[Rule, ...] = Field(

@@ -8,7 +8,10 @@ from longtail.components.evaluate.reading import (
     Columns,
     about_lists,
     about_refresh,
+    about_revealed,
+    about_worth,
     best,
+    by_history,
     by_revealed,
     by_segment,
     difference,
@@ -21,30 +24,36 @@ from longtail.components.evaluate.reading import (
     span,
     strongest_baseline,
     value,
+    verdict_groups,
     without_history,
+    worth_of,
 )
 
-_FIRST, _OTHER = 18, 13  # width of the columns
+_FIRST, _OTHER, _WORTH = 18, 13, 38  # width of the columns
 
 
 def segment_table(evaluation: Mapping[str, Any]) -> str:
-    """NDCG@10 of every system by revealed history, then by segment of users; plain text of about 85 columns."""
+    """NDCG@10 of every system by real history, revealed history and segment of users; plain text of at most 100 columns."""
     data = evaluation["data"]
     history = "histories excluded" if evaluation["exclude_history"] else "histories not excluded"
     lines = [
         f"NDCG@10 over all {data['items']:,} items, {history}; * best; {evaluation['confidence']:.0%} intervals over users.",
         "Last rows: the student minus the strongest baseline of the column; unclear: the interval holds 0.",
         "",
-        f"Revealed history: the same {evaluation['revealed_users']:,} users and targets, only the last k items shown",
     ]
+    if real := by_history(evaluation):
+        users = f"all {data['test_users']:,} test users, the first target of each"
+        lines += [f"Real history, events before the moment of asking: {users}", *_table(real, users=True), ""]
+    lines.append(f"Revealed history: {about_revealed(evaluation)}, only the last k items shown")
     revealed = {f"k={k}": entries for k, entries in by_revealed(evaluation).items()}
     lines += _table(revealed, users=False)
     lines += ["", "Segment of users, by the length of the whole history"]
     lines += _table(by_segment(evaluation), users=True)
     lines += [f"  {sentence}" for sentence in without_history(evaluation)]
-    lines += ["", "The student is, beside each (of 'cold' and k=0 by NDCG@10 with ties at random)"]
+    lines += ["", "The student is, beside each (without a history by NDCG@10 with ties at random)"]
     lines += _verdicts(evaluation["verdicts"])
     lines += ["", *_decision(evaluation["decision"])]
+    lines += _worth(evaluation)
     if evaluation["incumbent"]:
         lines += ["", "The incumbent's lists", *(f"  {sentence}" for sentence in about_lists(evaluation["incumbent"]))]
     if refresh := about_refresh(evaluation):
@@ -53,14 +62,30 @@ def segment_table(evaluation: Mapping[str, Any]) -> str:
 
 
 def _verdicts(verdicts: Mapping[str, Any]) -> list[str]:
-    """A row a rival, a column a segment; below them, revealed histories."""
+    """A row a rival, a column a segment; below them, real histories and revealed ones."""
     lines = []
-    for revealed in (False, True):
-        columns = {name: found for name, found in verdicts.items() if name.startswith("k=") is revealed and found}
-        lines += [_row("", list(columns))] if columns else []
+    for columns in verdict_groups(verdicts):
+        lines.append(_row("", list(columns)))
         for rival in ordered({rival for found in columns.values() for rival in found}):
             cells = [found.get(rival, {}).get("verdict", NONE) for found in columns.values()]
             lines.append(_row(label(rival), ["too few" if cell == "too few users" else cell for cell in cells]))
+    return lines
+
+
+def _worth(evaluation: Mapping[str, Any]) -> list[str]:
+    """A row for each column of attributes and context, with what newcomers and all users lose by its exchange."""
+    columns = worth_of(evaluation)
+    if not columns:
+        return []
+    lines = ["", "What attributes are worth", *(f"  {sentence}" for sentence in about_worth(evaluation))]
+    groups = list(next(iter(columns.values())))
+    width = max(_FIRST, *(len(name) + 2 for name in columns))
+    lines.append(" " * width + "".join(group.rjust(_WORTH) for group in groups))
+    for name, found in columns.items():
+        cells = [
+            f"{number(e['loss'], True)} ({span(tuple(e['interval']), True)}) {e['verdict']}" for e in found.values()
+        ]
+        lines.append(name.ljust(width) + "".join(cell.rjust(_WORTH) for cell in cells))
     return lines
 
 

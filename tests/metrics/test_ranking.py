@@ -57,6 +57,11 @@ def test_ranks_by_counting(scores, data):
     assert ranks_in(scores, *targets) == [sum(other >= scores[target] for other in scores) for target in targets]
 
 
+def test_first_target_alone():
+    found = TargetRanks(np.array([4, 1, 7, 2, 3]), np.array([1, 1, 0, 2, 2]), 3, np.array([0, 5, 2, 1, 0])).first()
+    assert (found.ranks.tolist(), found.tied.tolist(), found.users.tolist()) == ([7, 4, 2], [2, 0, 1], [0, 1, 2])
+
+
 def test_batches_are_joined_and_put_back_in_the_users_order():
     batches = [
         rank_targets(np.array([[0.0, 1, 2]]), [np.array([0, 2])]),

@@ -26,8 +26,9 @@ VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 class Finding:
     """What one rule came to against one rival.
 
-    segment: ``all``, ``cold``, ``tail``, ``torso``, ``head``, or ``k=N`` for histories cut to N items. difference: student minus
-    rival over the same ``users``, with its ``interval``; None where it could not be measured. margin: in the unit of the metric.
+    segment: ``all``, ``cold``, ``tail``, ``torso``, ``head``, ``history=N`` for users who really had N events (``N+``: or more), or
+    ``k=N`` for histories cut to N items. difference: student minus rival over the same ``users``, with its ``interval``; None where
+    it could not be measured. margin: in the unit of the metric.
     """
 
     asks: Literal["better", "not worse"]

@@ -45,6 +45,11 @@ class TargetRanks:
         np.minimum.at(best, self.users, self.ranks)
         return best
 
+    def first(self) -> "TargetRanks":
+        """Each user's first target alone."""
+        rows = np.unique(self.users, return_index=True)[1]
+        return TargetRanks(self.ranks[rows], self.users[rows], self.n_users, self.tied[rows])
+
 
 def rank_targets(
     scores: NDArray[np.floating],

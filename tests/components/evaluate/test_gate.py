@@ -134,6 +134,37 @@ def test_histories_that_were_not_revealed_are_no_pass():
     assert not found.passed and "evaluate.revealed does not name 7" in found.sentence
 
 
+def test_real_histories_are_judged_like_segments():
+    rule = Rule(must_be="better", than="tfidf", among="history=1")
+    full = {"history=1": {"student": student(700), "tfidf": rival(0.02, 0.01, users=700)}}
+    (found,) = judge(full, settings(rule), False).findings
+    assert (found.passed, found.segment, found.users) == (True, "history=1", 700)
+    assert found.sentence.startswith("1 event before (700 users): better than TF-IDF")
+    table = verdict_table(full, EvaluateSettings())
+    assert table["history=1"]["tfidf"] == {"verdict": "better", "metric": "ndcg@10", "users": 700}
+
+
+def test_users_who_really_had_no_history_are_judged_with_ties_at_random():
+    entry = rival(0.02, 0.01, users=700, metric="expected_ndcg@10")
+    table = verdict_table({"history=0": {"student": student(700), "tfidf": entry}}, EvaluateSettings())
+    assert table["history=0"]["tfidf"]["metric"] == "expected_ndcg@10"
+
+
+@pytest.mark.parametrize(
+    ("found", "why"),
+    [
+        ({}, "the lengths of evaluate.revealed make no column history=0"),
+        ({"history=0": {"student": student(0), "tfidf": {"users": 0}}}, "no test user has history=0"),
+    ],
+)
+def test_a_history_that_nobody_has_is_no_pass_unless_the_rule_says_so(found, why):
+    judged = judge(found, settings(not_worse(among="history=0", if_absent="skip")), False)
+    assert judged.findings == () and why in judged.skipped[0]
+    (finding,) = judge(found, settings(not_worse(among="history=0")), False).findings
+    assert not finding.passed
+    assert verdict_table(found, EvaluateSettings()) == {}
+
+
 def test_every_rival_is_all_but_student_and_teacher():
     entries = {name: rival(0.02, 0.01) for name in ("teacher", "popularity", "champion", "incumbent")}
     found = judge({"all": {"student": student()} | entries}, settings(not_worse("every_rival")), False).findings
@@ -206,6 +237,10 @@ def test_verdict_without_any_lead_is_unclear():
         ),
         ('{"gate_rules": [{"must_be": "better", "than": "tfidf", "metric": "auc@10"}]}', "metric is one of ndcg"),
         ('{"gate_rules": [{"must_be": "better", "than": "tfidf", "among": "old"}]}', r"gate_rules\.0\.among"),
+        (
+            '{"gate_rules": [{"must_be": "better", "than": "tfidf", "among": "history=few"}]}',
+            r"gate_rules\.0\.among",
+        ),
         ('{"gate_rules": []}', "gate_rules"),
         ('{"gate_metric": "ndcg"}', "'gate_metric' is now 'gate_rules, metric of each rule'"),
         ('{"gate_baselines": ["tfidf"]}', "'gate_baselines' is now 'gate_rules, than of each rule'"),

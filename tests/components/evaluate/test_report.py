@@ -2,7 +2,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from helpers_evaluation import CUTOFFS, METRICS, QUALITY, SYSTEMS, entry, evaluation
+from helpers_evaluation import CUTOFFS, METRICS, QUALITY, SYSTEMS, entry, evaluation, real_history, worth
 
 from longtail.components.evaluate.plots import revealed_plot, segment_plot
 from longtail.components.evaluate.reading import by_revealed, by_segment
@@ -117,7 +117,7 @@ def test_revealed_table_before_segments(page):
         *[".0678 .0658-.0698", "–", ".0678 .0658-.0698", ".0678 .0658-.0698"],
         ".0500 .0480-.0520",
     ]
-    assert "The same 20,000 users and targets" in page.text
+    assert "The same 20,000 of the 22,363 test users and their targets in every column" in page.text
 
 
 def test_paired_differences_with_interval(page):
@@ -175,6 +175,39 @@ def test_nobody_to_measure_and_nothing_rejected():
     assert "There is no user to measure on." in text
     assert "No test user is cold or tail or torso or head" in text
     assert "Rejected rows None." in text
+
+
+def test_real_histories_come_before_cut_ones_with_users_lead_and_verdict():
+    found = Page(render_report(evaluation() | real_history()))
+    assert found.text.index("Real histories") < found.text.index("Revealed histories")
+    assert "All 22,363 test users at the moment of asking" in found.text
+    start = found.rows.index(["NDCG@10", "0", "1", "4", "5+"])  # nobody has 2 or 3
+    assert found.rows[start + 1] == ["users", "900", "800", "600", "20,000"]
+    assert found.rows[start + 2][:2] == ["student", ".0068 .0048-.0088"]
+    minus = next(row for row in found.rows if row[0] == "student minus the best baseline")
+    assert minus[2] == "+.0091 +.0081 to +.0101 CF+TF-IDF+text"  # .8 * (.0678 - .0564)
+    assert ["the student is", "better", "better", "better", "better"] in found.rows
+    assert "history=0, ties of scores at random: student .0102" in found.text
+
+
+def test_one_column_of_real_histories_is_no_table():
+    columns = {name: {s: entry(s, 0 if name == "0" else 50) for s in SYSTEMS} for name in ("0", "1+")}
+    assert "Real histories" not in render_report(evaluation() | {"by_history": columns})
+
+
+def test_evaluation_of_an_earlier_version_has_no_table_of_real_histories_and_attributes(page):
+    assert "Real histories" not in page.text and "What attributes are worth" not in page.text
+
+
+def test_what_attributes_are_worth():
+    found = Page(render_report(evaluation() | worth()))
+    assert ["exchanged", "cold: loss", "it", "all: loss", "it"] in found.rows
+    assert ["gender", "+.0100 +.0050 to +.0150", "helps", "+.0000 -.0010 to +.0010", "unclear"] in found.rows
+    assert ["day (context)", "+.0000 -.0010 to +.0010", "unclear", "-.0030 -.0050 to -.0010", "harms"] in found.rows
+    assert "No attribute helps newcomers" not in found.text
+    assert "over 900 users without a history (cold) and 5,000 users with whatever history they have (all)" in found.text
+    unclear = Page(render_report(evaluation() | {"attributes": worth()["attributes"][1::2]}))
+    assert "No attribute helps newcomers here" in unclear.text
 
 
 def test_without_revealed_histories():

@@ -18,6 +18,16 @@ from longtail.scoring.query import Query
 from longtail.scoring.scorer import Scorer
 
 
+def test_champion_is_told_the_context(tmp_path, monkeypatch):
+    data = PreparedDataset(write_tiny_prepared(tmp_path / "prepared"))
+    champion = Champion(write_tiny_bundle(tmp_path / "champion", item_ids=data.item_ids), data)
+    told = []
+    score = champion._scorer.score
+    monkeypatch.setattr(champion._scorer, "score", lambda queries: told.extend(queries) or score(queries))
+    champion.score([Query(np.array([0], dtype=np.int32), ["gender=F"], context=["day=monday"])])
+    assert (told[0].attributes, told[0].context) == (["gender=F"], ["day=monday"])
+
+
 def test_champion_that_knows_the_targets_stops_the_student(tmp_path):
     users = [leave_last_out([user % 15, 15 + user % 7, 22 + user % 7, 29]) for user in range(60)]
     case = Case(tmp_path, users)

@@ -2,7 +2,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from helpers_evaluation import SYSTEMS, decision, entry, evaluation, finding
+from helpers_evaluation import SYSTEMS, decision, entry, evaluation, finding, real_history, worth
 
 from longtail.components.evaluate.reading import best, judged, number, span, strongest_baseline
 from longtail.components.evaluate.summary import segment_table
@@ -21,7 +21,31 @@ def table() -> str:
 def test_revealed_histories_come_first(table):
     assert table.index("k=0") < table.index("torso")
     assert cells(table, "student ")[0] == [".0068*", ".0542", ".0576", ".0610", ".0644"]
-    assert "the same 20,000 users" in table
+    assert "the same 20,000 of the 22,363 test users and their targets" in table
+
+
+def test_real_histories_come_before_all_others():
+    table = segment_table(evaluation() | real_history())
+    assert table.index("Real history") < table.index("Revealed history")
+    assert "before the moment of asking: all 22,363 test users, the first target of each" in table
+    assert cells(table, "users")[0] == ["900", "800", "600", "20,000"]
+    assert cells(table, "student ")[0] == [".0068*", ".0542", ".0644", ".0678"]
+    assert cells(table, "- best baseline")[0] == ["+.0011", "+.0091", "+.0108", "+.0114"]
+    assert cells(table, "  student is")[0] == ["better", "better", "better", "better"]
+
+
+def test_all_test_users_may_be_in_the_tables_of_cut_histories():
+    table = segment_table(evaluation() | {"revealed_users": 22363})
+    assert "Revealed history: the same 22,363 test users and their targets, only" in table
+
+
+def test_what_attributes_are_worth(table):
+    assert "What attributes" not in table
+    found = segment_table(evaluation() | worth())
+    assert cells(found, "gender")[0] == ["+.0100 (+.0050 to +.0150) helps", "+.0000 (-.0010 to +.0010) unclear"]
+    assert cells(found, "day (context)")[0][1] == "-.0030 (-.0050 to -.0010) harms"
+    none = segment_table(evaluation() | {"attributes": worth()["attributes"][1::2]})
+    assert "No attribute helps newcomers here" in none and "No attribute helps" not in found
 
 
 def test_segments_with_interval_and_empty_segment(table):
