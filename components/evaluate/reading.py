@@ -51,11 +51,11 @@ def by_segment(evaluation: Mapping[str, Any]) -> Columns:
 def by_history(evaluation: Mapping[str, Any]) -> Columns:
     """Columns ``0``, ``1``, …, ``5+`` that have users: real events before the moment of asking.
 
-    None where one column has everybody, which says nothing new, and in evaluations of earlier versions.
+    None where fewer than three have users, as segments say that already, and in evaluations of earlier versions.
     """
     columns: Columns = evaluation.get("by_history", {})
     known = {name: entries for name, entries in columns.items() if entries["student"]["users"]}
-    return known if len(known) > 1 else {}
+    return known if len(known) > 2 else {}
 
 
 def by_revealed(evaluation: Mapping[str, Any]) -> Columns:
@@ -145,7 +145,7 @@ def about_worth(evaluation: Mapping[str, Any]) -> list[str]:
     newcomers = [entry for entry in measured if entry["group"] != ALL]
     counts = {entry["group"]: f"{entry['users']:,} users" for entry in measured}
     sentences = [
-        f"NDCG@10 (ties of scores at random) that the student loses when users get each other's values, over {_listed(counts)}."
+        f"NDCG@10, ties at random, that the student loses when users get each other's values; {_listed(counts)}."
     ]
     if not any(entry["verdict"] == "helps" for entry in newcomers):
         sentences.append(
@@ -155,12 +155,8 @@ def about_worth(evaluation: Mapping[str, Any]) -> list[str]:
 
 
 def _listed(counts: Mapping[str, str]) -> str:
-    meaning = {
-        "cold": "without a history",
-        "k=0": "asked without their history",
-        ALL: "with whatever history they have",
-    }
-    return " and ".join(f"{count} {meaning[group]} ({group})" for group, count in counts.items())
+    meaning = {"cold": "without a history", "k=0": "asked without their history", ALL: "as they are"}
+    return ", ".join(f"{group}: {count} {meaning[group]}" for group, count in counts.items())
 
 
 def about_refresh(evaluation: Mapping[str, Any]) -> str | None:
@@ -194,13 +190,15 @@ def span(bounds: tuple[float, float] | None, signed: bool = False) -> str:
     return f"{number(bounds[0], signed)} to {number(bounds[1], signed)}" if signed else "-".join(map(number, bounds))
 
 
-def verdict_groups(verdicts: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Columns of verdicts that are shown together: segments, real histories, revealed ones."""
+def verdict_groups(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Columns of verdicts that are shown together: segments, real histories (perhaps none), revealed ones."""
     groups: dict[str, dict[str, Any]] = {"": {}, HISTORY: {}, "k=": {}}
-    for column, found in verdicts.items():
+    for column, found in evaluation["verdicts"].items():
         kind = next((start for start in (HISTORY, "k=") if column.startswith(start)), "")
-        groups[kind] |= {column: found} if found else {}
-    return [columns for columns in groups.values() if columns]
+        groups[kind][column] = found
+    if not by_history(evaluation):
+        groups[HISTORY] = {}
+    return list(groups.values())
 
 
 def doubts(decision: Mapping[str, Any]) -> list[str]:

@@ -42,6 +42,7 @@ _BEYOND = ("diversity@10", "coverage@10", "long_tail_share@10")
 def render_report(evaluation: Mapping[str, Any]) -> str:
     """HTML of the content of evaluation.json."""
     segments, revealed, real = by_segment(evaluation), by_revealed(evaluation), by_history(evaluation)
+    verdicts, folded_verdicts = _verdicts(evaluation)
     page = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -78,14 +79,24 @@ def render_report(evaluation: Mapping[str, Any]) -> str:
         systems=ordered(evaluation["systems"]),
         beyond=_BEYOND,
         best=best,
-        verdicts=verdict_groups(evaluation["verdicts"]),
-        rivals=ordered({rival for column in evaluation["verdicts"].values() for rival in column}),
+        verdicts=verdicts,
+        folded_verdicts=folded_verdicts,
+        rivals=ordered({rival for column in verdicts.values() for rival in column}),
         doubts=doubts(evaluation["decision"]),
         about_lists=about_lists,
         worth=worth_of(evaluation),
         about_worth=about_worth(evaluation),
         settings=json.dumps(evaluation["settings"], indent=2, sort_keys=True),
     )
+
+
+def _verdicts(evaluation: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Columns of verdicts that are shown, and those that are folded away where all would be wider than the page."""
+    segments, real, revealed = verdict_groups(evaluation)
+    if not real:
+        return segments | revealed, {}
+    others = {name: found for name, found in segments.items() if name != ALL}
+    return {ALL: segments[ALL]} | real, others | revealed
 
 
 def _scores(columns: Columns) -> dict[str, list[dict[str, Any]]]:

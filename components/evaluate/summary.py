@@ -51,7 +51,7 @@ def segment_table(evaluation: Mapping[str, Any]) -> str:
     lines += _table(by_segment(evaluation), users=True)
     lines += [f"  {sentence}" for sentence in without_history(evaluation)]
     lines += ["", "The student is, beside each (without a history by NDCG@10 with ties at random)"]
-    lines += _verdicts(evaluation["verdicts"])
+    lines += _verdicts(evaluation)
     lines += ["", *_decision(evaluation["decision"])]
     lines += _worth(evaluation)
     if evaluation["incumbent"]:
@@ -61,11 +61,12 @@ def segment_table(evaluation: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _verdicts(verdicts: Mapping[str, Any]) -> list[str]:
+def _verdicts(evaluation: Mapping[str, Any]) -> list[str]:
     """A row a rival, a column a segment; below them, real histories and revealed ones."""
     lines = []
-    for columns in verdict_groups(verdicts):
-        lines.append(_row("", list(columns)))
+    for group in verdict_groups(evaluation):
+        columns = {name: found for name, found in group.items() if found}
+        lines += [_row("", list(columns))] if columns else []
         for rival in ordered({rival for found in columns.values() for rival in found}):
             cells = [found.get(rival, {}).get("verdict", NONE) for found in columns.values()]
             lines.append(_row(label(rival), ["too few" if cell == "too few users" else cell for cell in cells]))

@@ -127,6 +127,12 @@ def test_revealed_histories_are_the_same_users_and_only_what_is_shown_is_exclude
     assert set(case.result["revealed"]["2"]) == SYSTEMS
 
 
+def test_worth_of_every_attribute_is_written(case):
+    found = [(entry["column"], entry["group"], entry["users"]) for entry in case.result["attributes"]]
+    assert found == [("gender", "k=0", 60), ("gender", "all", 60)]  # fewer than gate_min_users are cold
+    assert "What attributes are worth" in case.artifact.file("report.html").read_text()
+
+
 def test_report_and_terminal_table_read_the_evaluation(case):
     report = case.artifact.file("report.html").read_text()
     assert "user_id is empty" in report

@@ -184,14 +184,24 @@ def test_real_histories_come_before_cut_ones_with_users_lead_and_verdict():
     start = found.rows.index(["NDCG@10", "0", "1", "4", "5+"])  # nobody has 2 or 3
     assert found.rows[start + 1] == ["users", "900", "800", "600", "20,000"]
     assert found.rows[start + 2][:2] == ["student", ".0068 .0048-.0088"]
-    minus = next(row for row in found.rows if row[0] == "student minus the best baseline")
+    minus = next(row for row in found.rows if row[0] == "- best baseline")
     assert minus[2] == "+.0091 +.0081 to +.0101 CF+TF-IDF+text"  # .8 * (.0678 - .0564)
     assert ["the student is", "better", "better", "better", "better"] in found.rows
     assert "history=0, ties of scores at random: student .0102" in found.text
 
 
-def test_one_column_of_real_histories_is_no_table():
-    columns = {name: {s: entry(s, 0 if name == "0" else 50) for s in SYSTEMS} for name in ("0", "1+")}
+def test_verdicts_by_segment_are_folded_away_beside_real_histories():
+    verdict = {"popularity": {"verdict": "better", "metric": "ndcg@10", "users": 900}}
+    result = evaluation()
+    result["verdicts"] |= {"history=0": verdict, "k=0": verdict}
+    alone, both = Page(render_report(result)), Page(render_report(result | real_history()))
+    assert alone.rows[0][-2:] == ["head", "k=0"]
+    assert both.rows[0] == ["the student is, beside", "all", "history=0"]
+    assert ["the student is, beside", "cold", "tail", "torso", "head", "k=0"] in both.rows
+
+
+def test_two_columns_of_real_histories_are_no_table():
+    columns = {name: {s: entry(s, 0 if name == "0" else 50) for s in SYSTEMS} for name in ("0", "4", "5+")}
     assert "Real histories" not in render_report(evaluation() | {"by_history": columns})
 
 
@@ -205,7 +215,7 @@ def test_what_attributes_are_worth():
     assert ["gender", "+.0100 +.0050 to +.0150", "helps", "+.0000 -.0010 to +.0010", "unclear"] in found.rows
     assert ["day (context)", "+.0000 -.0010 to +.0010", "unclear", "-.0030 -.0050 to -.0010", "harms"] in found.rows
     assert "No attribute helps newcomers" not in found.text
-    assert "over 900 users without a history (cold) and 5,000 users with whatever history they have (all)" in found.text
+    assert "cold: 900 users without a history, all: 5,000 users as they are." in found.text
     unclear = Page(render_report(evaluation() | {"attributes": worth()["attributes"][1::2]}))
     assert "No attribute helps newcomers here" in unclear.text
 
