@@ -33,11 +33,12 @@ def write_tiny_prepared(
     seed: int = 0,
     train_counts: np.ndarray | None = None,
     words: Sequence[str] = (),
+    contexts: Sequence[Sequence[str]] = (),
     **facts: Any,
 ) -> Path:
     """Write it from each user's events, oldest first (without them: random ones, every tenth user is cold).
 
-    words: what texts and attributes are made of, so that a tiny language model can read them; none: other words.
+    contexts: of every event, one user after the other, ``name=value`` each. words: what texts and attributes are made of, so that a tiny language model can read them; none: other words.
     """
     rng = np.random.default_rng(seed)
     if users is None:
@@ -60,7 +61,7 @@ def write_tiny_prepared(
         "rejected": {"interactions: user_id is empty": 2},
         "numeric_names": [],
         "user_attributes": ["gender=F", "gender=M"],
-        "context": [],
+        "context": sorted({name for context in contexts for name in context}),
         "repeats": "merge",
         "ties": {
             "validation": _tied_targets(rows, tied, Split.VALIDATION),
@@ -90,7 +91,7 @@ def write_tiny_prepared(
         names = ("user_code", "position", "item_code", "timestamp", "split")
         events = {name: column.astype(kind) for name, column, kind in zip(names, columns, kinds)}
         more = {"weight": np.ones(len(rows), np.float32), "tied": np.array(tied)}
-        more["context"] = pa.array([None] * len(rows), pa.list_(pa.string()))
+        more["context"] = pa.array(list(contexts) or [None] * len(rows), pa.list_(pa.string()))
         pq.write_table(pa.table(events | more), folder / "events.parquet")
     return path
 

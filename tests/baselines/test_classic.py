@@ -9,12 +9,14 @@ from longtail.baselines.classic import (
     MIXTURES,
     DenseProfile,
     ItemSimilarity,
+    NaiveBayes,
     Popularity,
     SparseProfile,
     baselines,
     recency_matrix,
 )
-from longtail.contracts.prepared import PreparedDataset
+from longtail.contracts.prepared import PreparedDataset, Split
+from longtail.neighbours.traits import TraitTerm, base_of, lifts
 from longtail.scoring.query import Query
 from longtail.scoring.rows import standardised
 
@@ -33,6 +35,20 @@ def test_the_last_item_counts_most_and_repeats_add_up():
 
 def test_popularity_is_the_same_for_everyone():
     assert Popularity(np.array([5, 0, 2, 1])).score([query(A), COLD]).tolist() == [[5, 0, 2, 1]] * 2
+
+
+def test_naive_bayes_by_hand():
+    """Items were chosen 3, 1, 0 and 0 times; by those who are F 0 and 1 times."""
+    counts = np.array([[3.0, 0, 0, 0], [0, 1, 0, 0]])
+    matrix = lifts(sparse.csr_array(counts), 4)
+    term = TraitTerm(["gender=M", "gender=F"], matrix, np.ones(2, np.float32), base_of(np.array([3, 1, 0, 0])))
+    system = NaiveBayes(np.array([3.0, 1, 0, 0]), term)
+    some = Query(np.zeros(0, np.int32), ["gender=F", "gender=X"]), Query(np.zeros(0, np.int32), context=["gender=F"])
+    log_counts = np.log(np.array([3, 1, 0, 0]) + 1e-3)
+    share = np.array([(0 + 30 / 4) / 33, (1 + 30 / 4) / 31, 1 / 4, 1 / 4]) * 4
+    for row in system.score(some):
+        assert row == pytest.approx(log_counts + np.log(share), abs=1e-5)
+    assert system.score([COLD])[0] == pytest.approx(log_counts, abs=1e-5)
 
 
 def test_item_similarity_by_hand():
@@ -78,7 +94,7 @@ def test_tfidf_finds_items_that_share_words(prepared):
 
 def test_who_has_no_history_gets_zeros_from_all_but_popularity(prepared):
     systems = baselines(prepared, np.eye(9, 3, dtype=np.float32))
-    assert set(systems) == {"popularity", "item_cf", "next_item", "tfidf", "frozen_text"}
+    assert set(systems) == {"popularity", "naive_bayes", "item_cf", "next_item", "tfidf", "frozen_text"}
     for name, system in systems.items():
         assert system.score([COLD])[0].any() == (name == "popularity"), name
         assert system.score([COLD, query(0)])[1].any(), name
@@ -127,4 +143,19 @@ def test_published_floors_on_amazon_beauty(tmp_path):
     means = {name: gain / len(queries) for name, gain in gains.items()}
     assert means == pytest.approx(
         {"popularity": 0.0053, "item_cf": 0.0391, "tfidf": 0.0441, "cf_tfidf": 0.0555}, abs=0.0013
+    )
+
+
+def test_newcomers_are_ranked_by_what_is_known_of_them(prepared, tmp_path):
+    found = baselines(prepared, np.zeros((9, 2), np.float32))
+    assert "naive_bayes" in found and "recent_popularity" not in found  # there are attributes, and no common clock
+    day = 86_400_000_000
+    users = [[(0, 0, Split.TRAIN)], [(0, 0, Split.TRAIN)], [(1, 99 * day, Split.TRAIN)]]
+    users += [[(1, 100 * day, Split.VALIDATION), (2, 110 * day, Split.TEST)]]
+    facts = {"split": {"rule": "global_time"}, "user_attributes": []}
+    clock = PreparedDataset(write_tiny_prepared(tmp_path / "clock", users, n_items=4, **facts))
+    found = baselines(clock, np.zeros((4, 2), np.float32))
+    assert "naive_bayes" not in found
+    assert (
+        found["recent_popularity"].score([COLD])[0].argmax() == 1 and found["popularity"].score([COLD])[0].argmax() == 0
     )

@@ -74,7 +74,7 @@ def test_what_is_less_than_all_of_a_full_row_does_not_come_into_it(bundle, tmp_p
     weak = replace(likeness(), word_row=np.array([0.15, 0.1, 0, 0], np.float32), text_row=np.zeros(4, np.float32))
     loaded = load_bundle(bundle)
     with write_artifact(tmp_path / "weak", BUNDLE, loaded.facts) as folder:
-        write_tables(folder, loaded.tensors, items_table(loaded), ["gender=F"])
+        write_tables(folder, loaded.tensors, items_table(loaded), loaded.attributes)
         copy_files(bundle, folder, ENCODERS)
         weak.save(folder / LIKENESS)
     add_items(tmp_path / "weak", table(RED), tmp_path / "out")
@@ -155,10 +155,20 @@ def test_replace_takes_the_item_out_and_in_by_its_text(bundle, tmp_path):
     assert matrix[A, A] == matrix[NEW, NEW] == 0
 
 
+def test_nobody_has_chosen_a_new_item_with_any_attribute_yet(bundle, tmp_path):
+    given = table(("b", "Green lamp", ["z"], "lamp"), RED)
+    add_items(bundle, given, tmp_path / "out", replace_known=True)
+    after = load_bundle(tmp_path / "out").tensors
+    assert after.traits.toarray().tolist() == [[0] * 5, [0, 0, 0, 3, 0]]  # b's 1 is given up
+    assert after.trait_base.tolist() == [2, 0, 0, 0, 0]
+
+
 def test_an_int8_bundle_stays_one(bundle, tmp_path):
     loaded = load_bundle(bundle)
     with write_artifact(tmp_path / "small", BUNDLE, dict(loaded.facts)) as folder:
-        write_tables(folder, replace(loaded.tensors, item_matrix=Int8Rows.of(ITEMS)), items_table(loaded), ["gender=F"])
+        write_tables(
+            folder, replace(loaded.tensors, item_matrix=Int8Rows.of(ITEMS)), items_table(loaded), loaded.attributes
+        )
         copy_files(bundle, folder, (*ENCODERS, LIKENESS))
     add_items(tmp_path / "small", table(RED), tmp_path / "out")
     matrix = load_bundle(tmp_path / "out").tensors.item_matrix
@@ -169,7 +179,7 @@ def test_an_int8_bundle_stays_one(bundle, tmp_path):
 def test_numbers_that_the_model_reads_are_missed_loudly(bundle, tmp_path, caplog):
     loaded = load_bundle(bundle)
     with write_artifact(tmp_path / "numbers", BUNDLE, loaded.facts | {"numeric_names": ["price"]}) as folder:
-        write_tables(folder, loaded.tensors, items_table(loaded), ["gender=F"])
+        write_tables(folder, loaded.tensors, items_table(loaded), loaded.attributes)
         copy_files(bundle, folder, (*ENCODERS, LIKENESS))
     with caplog.at_level(logging.WARNING):
         add_items(tmp_path / "numbers", table(RED), tmp_path / "out")

@@ -1,5 +1,7 @@
 """A bundle counted again: by hand, and against what training makes of the same events."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from helpers_bundle import write_tiny_bundle
@@ -12,6 +14,7 @@ from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset, Split
 from longtail.neighbours.item_to_item import Mixture
 from longtail.neighbours.recounting import recount, write_recounted
+from longtail.neighbours.traits import TraitTerm, vocabulary
 from longtail.scoring.bundle import LIKENESS, load_bundle
 from longtail.scoring.int8 import Int8Rows
 
@@ -153,3 +156,31 @@ def test_a_bundle_of_an_earlier_version_is_to_be_trained_again(data, tmp_path):
     with pytest.raises(UserError, match=r"bundle: is of an earlier version .* train it again"):
         write_recounted(bundle, data, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_attributes_are_counted_again_where_the_events_know_them(data, tmp_path):
+    weights = {"gender": 0.5}
+    known = {"trait_columns": weights, "popularity_half_life": None}
+    loaded = load_bundle(write_counted_bundle(tmp_path / "bundle", data, **known))
+    everything = data.learnt_until(Split.TEST)
+    made = recount(replace(loaded, attributes=vocabulary(data)), everything).bundle.tensors
+    expected = TraitTerm.weighed(everything, vocabulary(data), weights)
+    assert np.array_equal(made.traits.toarray(), expected.matrix.toarray())
+    assert np.array_equal(made.trait_base, expected.base)
+
+
+def test_attributes_stay_as_they_are_where_the_events_do_not_know_them(data, tmp_path):
+    loaded = load_bundle(write_counted_bundle(tmp_path / "bundle", data, trait_columns={"gender": 0.5}))
+    nobody = PreparedDataset(write_tiny_prepared(tmp_path / "nobody", user_attributes=[]))
+    made = recount(loaded, nobody).bundle.tensors
+    assert made.traits is loaded.tensors.traits and made.trait_base is loaded.tensors.trait_base
+
+
+def test_popularity_is_counted_again_with_its_half_life(tmp_path):
+    day = 86_400_000_000
+    users = [[(0, 0, TRAIN), (0, 0, TRAIN), (1, 100 * day, TRAIN), (2, 101 * day, VALIDATION), (3, 110 * day, TEST)]]
+    prepared = PreparedDataset(write_tiny_prepared(tmp_path / "prepared", users, n_items=4))
+    loaded = load_bundle(write_counted_bundle(tmp_path / "bundle", prepared, popularity_half_life=10.0))
+    made = recount(loaded, prepared.learnt_until(Split.TEST)).bundle.tensors.log_popularity
+    logs = np.log1p([2 * 0.5**11, 0.5, 0.5**0.9, 1.0])
+    assert made == pytest.approx((logs - logs.mean()) / logs.std(), abs=1e-6)

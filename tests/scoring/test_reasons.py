@@ -17,8 +17,8 @@ def reasons(tmp_path):
     return Reasons(Scorer(load_bundle(write_hand_bundle(tmp_path / "bundle")), threads=1))
 
 
-def query(*history, attributes=(), interests=None):
-    return Query(np.array(history, dtype=np.int32), attributes, interests)
+def query(*history, attributes=(), interests=None, context=()):
+    return Query(np.array(history, dtype=np.int32), attributes, interests, context=context)
 
 
 @pytest.mark.parametrize(
@@ -45,6 +45,12 @@ def query(*history, attributes=(), interests=None):
         (query(attributes=["gender=F"]), A, "chosen by newcomers like you"),
         (query(attributes=["gender=X"]), A, "popular with newcomers"),
         (query(), A, "popular with newcomers"),
+        # what occasion=party adds is -2, 1, 0 and 3
+        (query(context=["occasion=party"]), D, "often chosen with occasion=party"),
+        (query(context=["occasion=party"]), C, "popular with newcomers"),
+        (query(attributes=["gender=F"], context=["occasion=party"]), A, "chosen by newcomers like you"),
+        (query(A, context=["occasion=party"]), B, "because of Red lamp in your history"),
+        (query(A, context=["occasion=party"]), D, "often chosen with occasion=party"),
     ],
 )
 def test_reasons_say_what_the_score_came_from(reasons, asked, item, reason, monkeypatch):

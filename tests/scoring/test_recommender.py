@@ -47,6 +47,14 @@ def test_what_is_not_known_is_said_and_left_out(recommender):
     assert nobody.segment == "cold" and nobody.items == recommender.recommend().items
 
 
+def test_context_is_asked_for_beside_attributes(recommender):
+    asked = recommender.recommend(attributes={"gender": "F"}, context={"occasion": "party", "device": "tv"}, k=4)
+    assert asked.unknown_attributes == ["device=tv"]
+    scores = {item.item_id: item.score for item in asked.items}
+    plain = {item.item_id: item.score for item in recommender.recommend(attributes={"gender": "F"}, k=4).items}
+    assert {item: scores[item] - plain[item] for item in "abcd"} == pytest.approx({"a": -1, "b": 0.5, "c": 0, "d": 1.5})
+
+
 def test_several_users_are_answered_as_each_alone(recommender):
     asked = [Asked(k=2), Asked(["a", "b"], interests="lamp"), Asked(["b"], ["gender=F"], k=1)]
     together = recommender.answers(asked)

@@ -1,11 +1,13 @@
 """Scores, order and reasons of the bundle in helpers_hand_bundle, computed by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from helpers_hand_bundle import ITEMS, POPULARITY, START, A, B, C, D, write_hand_bundle
 
 from longtail.contracts.errors import UserError
-from longtail.scoring.bundle import load_bundle
+from longtail.scoring.bundle import LENGTH_BUCKETS, load_bundle
 from longtail.scoring.query import Query
 from longtail.scoring.scorer import Scorer
 
@@ -15,8 +17,8 @@ def scorer(tmp_path_factory):
     return Scorer(load_bundle(write_hand_bundle(tmp_path_factory.mktemp("scorer") / "bundle")), threads=1)
 
 
-def query(*history, attributes=(), interests=None):
-    return Query(np.array(history, dtype=np.int32), attributes, interests)
+def query(*history, attributes=(), interests=None, context=()):
+    return Query(np.array(history, dtype=np.int32), attributes, interests, context=context)
 
 
 def test_cold_user_is_scored_by_start_and_popularity(scorer):
@@ -29,6 +31,26 @@ def test_attributes_are_added_to_start_and_unknown_ones_are_not(scorer):
     scores = scorer.score([query(attributes=["gender=F"]), query(attributes=["gender=X"])])
     assert scores[0] == pytest.approx([0.1 + 2, -0.3 + 1, -0.18 - 1, -0.1 - 2])
     assert scores[1] == pytest.approx(scorer.score([query()])[0])
+
+
+def test_context_adds_what_was_counted_with_it_and_nothing_to_the_start(scorer):
+    # occasion=party has weight .5 and scale 1: b + 1, d + 3, a - 2 (its base)
+    plain, then, said_as_attribute = scorer.score(
+        [query(), query(context=["occasion=party"]), query(attributes=["occasion=party"])]
+    )
+    assert then - plain == pytest.approx([-1, 0.5, 0, 1.5])
+    assert said_as_attribute == pytest.approx(then)  # one vocabulary
+
+
+def test_a_trait_counts_once_however_often_it_is_said(scorer):
+    once, twice = scorer.score([query(context=["occasion=party"]), query(context=["occasion=party"] * 2)])
+    assert once.tolist() == twice.tolist()
+
+
+def test_dense_scores_have_a_weight_of_their_own(scorer):
+    bundle = scorer.bundle
+    without = replace(bundle, tensors=replace(bundle.tensors, dense_weight=np.zeros(LENGTH_BUCKETS, np.float32)))
+    assert Scorer(without, threads=1).score([query()])[0] == pytest.approx(2 * POPULARITY)
 
 
 def test_history_adds_items_and_decayed_neighbours(scorer):

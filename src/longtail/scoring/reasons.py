@@ -26,22 +26,26 @@ class Reasons:
 
     def of(self, query: Query, items: NDArray[np.intp]) -> list[str]:
         """Why each item: what was asked for that it matches, the item of the history whose neighbour it is, else what known
-        thing it is near, else who buys it.
+        thing it is near, else with which attribute or context it is chosen more often, else who buys it.
 
         "similar" is said only of items that are nearer to the item of the history than ``NEAR`` of all pairs of items are to
         each other; what "matches" and "near" an interest is ``relevance``'s to say.
         """
         causes, similar, otherwise = self._causes(query, items), self._nearest(query, items), self._otherwise(query)
         reasons = []
-        for cause, (asked, matches), near in zip(causes, self._asked_for(query, items), similar):
+        for cause, (asked, matches), near, trait in zip(
+            causes, self._asked_for(query, items), similar, self._traits(query, items)
+        ):
             if matches:
                 reasons.append(asked)
             elif cause is not None:
                 reasons.append(f"because of {self._name(cause)} in your history")
             elif near is not None:
                 reasons.append(f"similar to {self._name(near)}")
-            else:
+            elif asked or trait is None:
                 reasons.append(asked or otherwise)
+            else:
+                reasons.append(f"often chosen with {trait}")
         return reasons
 
     def nothing_fits(self, query: Query) -> bool:
@@ -73,6 +77,20 @@ class Reasons:
         matrix = self._bundle.tensors.item_matrix
         recent = self._scorer.recent(query.history)[::-1]
         return _greatest(recent, matrix[recent] @ matrix[items].T, above=self._similar)
+
+    def _traits(self, query: Query, items: NDArray[np.intp]) -> list[str | None]:
+        """The attribute or context that raises each item's score most, where one does."""
+        tensors, known = self._bundle.tensors, self._scorer.traits_of(query)
+        if not len(known) or not tensors.trait_weight[buckets_of([query])[0]]:
+            return [None] * len(items)
+        given = tensors.traits[known][:, items].toarray() - np.outer(
+            tensors.trait_scale[known], tensors.trait_base[items]
+        )
+        best = given.argmax(axis=0)
+        return [
+            self._bundle.attributes[known[place]] if value > 0 else None
+            for place, value in zip(best, given.max(axis=0))
+        ]
 
     def _asked_for(self, query: Query, items: NDArray[np.intp]) -> list[tuple[str, bool]]:
         """What each item has to do with a stated interest, "" for nothing, and whether it matches it."""

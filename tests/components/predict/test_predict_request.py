@@ -33,6 +33,19 @@ def test_null_and_blank_are_as_if_left_out():
     assert instances_of_v1({"instances": [nulls]}) == [Instance()]
 
 
+def test_context_is_written_as_attributes_are():
+    given = {
+        "instances": [
+            {"context": {"hour": 20.0, "device": "tv"}},
+            {"context": ["hour=20", "device=tv"]},
+            {"context": None},
+        ]
+    }
+    assert [one.context for one in instances_of_v1(given)] == [["hour=20", "device=tv"]] * 2 + [[]]
+    with pytest.raises(InvalidInput, match=r"instances\[0\].context: hour is null; leave it out"):
+        instances_of_v1({"instances": [{"context": {"hour": None}}]})
+
+
 def test_numbers_of_attributes_are_written_as_preprocess_writes_them():
     given = {"instances": [{"attributes": {"age": 25.0, "half": 0.5, "big": 2**60 + 1, "size": "007"}}]}
     assert instances_of_v1(given)[0].attributes == ["age=25", "half=0.5", f"big={2**60 + 1}", "size=007"]
