@@ -32,9 +32,15 @@ TEXTS = ["red lamp", "lamp", "red", "lamp chair"]
 
 # computed by hand in tests/scoring/test_scorer.py
 GOLDEN = [
-    {"history": [], "attributes": [], "expected": ["a", "b", "c", "d"], "scores": [2.1, 1.2, -0.78, -2.1]},
-    {"history": ["a"], "attributes": [], "expected": ["b", "c", "d"], "scores": [1.05, 0.97, -1.2]},
-    {"history": [], "attributes": ["gender=F"], "expected": ["a", "b"], "scores": [2.1, 0.7]},
+    {
+        "history": [],
+        "attributes": [],
+        "context": [],
+        "expected": ["a", "b", "c", "d"],
+        "scores": [2.1, 1.2, -0.78, -2.1],
+    },
+    {"history": ["a"], "attributes": [], "context": [], "expected": ["b", "c", "d"], "scores": [1.05, 0.97, -1.2]},
+    {"history": [], "attributes": ["gender=F"], "context": [], "expected": ["a", "b"], "scores": [2.1, 0.7]},
 ]
 
 

@@ -176,7 +176,8 @@ def test_it_serves_what_was_evaluated(server: tuple[str, str], run_folder: Path)
     (path,) = (run_folder / ".work/tasks").rglob("golden.json")
     golden = json.loads(path.read_text())
     instances = [
-        {"history": user["history"], "attributes": user["attributes"], "k": len(user["expected"])} for user in golden
+        {key: user[key] for key in ("history", "attributes", "context")} | {"k": len(user["expected"])}
+        for user in golden
     ]
     assert greatest_difference("v1", golden, ask(server[1], "longtail", instances)) < TOLERANCE
     (newcomer,) = ask(server[1], "longtail", [{"interests": "growing vegetables and pruning roses", "k": 5}])

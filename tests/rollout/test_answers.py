@@ -8,7 +8,7 @@ def served(**scores):
     return [{"items": [{"item_id": item, "score": score} for item, score in scores.items()]}]
 
 
-EVALUATED = [{"history": [], "attributes": [], "expected": ["a", "b", "c"], "scores": [10.0, 5.0, 5.0]}]
+EVALUATED = [{"history": [], "attributes": [], "context": [], "expected": ["a", "b", "c"], "scores": [10.0, 5.0, 5.0]}]
 
 
 @pytest.mark.parametrize(
