@@ -15,7 +15,7 @@ def decide(
     test: Measured, revealed: Revealed, bundle: str | Path, settings: EvaluateSettings, champion: Champion | None
 ) -> Decision:
     """Judge every rule; passed where all of them hold."""
-    has_attributes = any(test.data.user_attributes)
+    has_attributes = any(test.data.user_attributes) or any(test.targets.contexts)
     reach = test.incumbent.reach if test.incumbent else None
     findings, skipped = judge(test.columns | revealed.columns, settings, has_attributes, reach)
     return Decision(

@@ -10,7 +10,7 @@ from longtail.metrics.ranking import ndcg, rank_targets
 from longtail.neighbours.validation_cases import ValidationCases
 
 DAY = 86_400_000_000  # microseconds
-HALF_LIVES = (None, 730.0, 365.0, 180.0, 90.0, 45.0, 21.0, 10.0, 5.0, 2.0)  # days; none counts all events alike
+HALF_LIVES = (None, 730.0, 365.0, 180.0, 90.0, 45.0, 21.0, 10.0, 5.0, 2.0, 1.0)  # days; none counts all events alike
 
 
 def recent_counts(prepared: PreparedDataset, half_life: float | None) -> NDArray[np.float64]:
