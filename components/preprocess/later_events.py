@@ -25,6 +25,7 @@ def read_events(uri: str, item_ids: Sequence[str], settings: PreprocessSettings,
     here = {
         "columns": {ours: theirs for ours, theirs in settings.columns.items() if ours in known},
         "split": "leave_last_out" if settings.split == "given" else settings.split,  # all of it is learnt from
+        "trusted_context": settings.context,  # it was checked in training
         "max_tied_share": 1.0,  # there is no target that could be drawn
     }
     prepare(uri, str(items), None, work / "events", settings.model_copy(update=here))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from longtail.components.preprocess.column_sql import ColumnSql
-from longtail.components.preprocess.contexts import context_sql
+from longtail.components.preprocess.contexts import context_sql, refuse_later_names, refuse_shared_names
 from longtail.components.preprocess.header_lines import refuse_data
 from longtail.components.preprocess.presets import GENRES, HEADERS, PRESETS
 from longtail.components.preprocess.settings import PreprocessSettings, Table
@@ -91,6 +91,7 @@ def check_settings(settings: PreprocessSettings) -> None:
     for table, header in settings.header.items():
         if "" in header or len(set(header)) != len(header):
             raise UserError(f"header.{table}: {list(header)} has an empty or repeated name; name every column")
+    refuse_later_names(settings)
     if settings.encoding is not None:
         check_encoding(settings.encoding)
     if RATING in settings.event_weights:
@@ -122,6 +123,8 @@ def check_effects(readings: Mapping[Table, Reading], settings: PreprocessSetting
     for table in settings.header:
         if table not in readings:
             raise UserError(f"header.{table}: there is no {table} table; take it out")
+    if "users" in readings:
+        refuse_shared_names(settings.context, readings["users"].scan)
     interactions = readings["interactions"]
     if settings.min_rating is not None and Columns.VALUE not in interactions.given:
         raise UserError(

@@ -4,6 +4,7 @@ import logging
 import os
 import tempfile
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import narwhals as nw
 import numpy as np
 import pyarrow as pa
 
-from longtail.components.preprocess import catalogue, events, matching, profiles, ties, times
+from longtail.components.preprocess import catalogue, contexts, events, matching, profiles, ties, times
 from longtail.components.preprocess.column_sql import LIST
 from longtail.components.preprocess.layouts import Reading, check_effects, check_mapping, check_settings, open_table
 from longtail.components.preprocess.rejection import Rejection
@@ -70,12 +71,12 @@ def _prepare(
 
     raw = readings["interactions"].scan.select(readings["interactions"].columns, rows=settings.ties == "file")
     user_ids = raw.select(Columns.USER).filter(~nw.col(Columns.USER).is_null()).unique()
-    user_rows: Frame | None = None
-    left_out: dict[str, int] = {}
+    people: profiles.Profiles | None = None
     if "users" in readings:
-        user_rows, left_out = profiles.read_users(engine, readings["users"])
-        user_rows = rejection.of_ids(readings["users"], user_rows, "users", Columns.USER)
-        user_ids = nw.concat([user_ids, user_rows.select(Columns.USER)]).unique()
+        people = profiles.read_users(engine, readings["users"])
+        people = replace(people, rows=rejection.of_ids(readings["users"], people.rows, "users", Columns.USER))
+        user_ids = nw.concat([user_ids, people.rows.select(Columns.USER)]).unique()
+    user_rows = None if people is None else people.rows
     user_codes = _codes(engine, user_ids, Columns.USER_CODE, ties.USER_SALT, seed)
     check = partial(events.check, item_codes=item_codes, settings=settings, latest=latest)
     coded = engine.keep(events.code(check(raw), user_codes, settings))
@@ -86,6 +87,7 @@ def _prepare(
         ties.refuse_order_of_items(engine, placed, item_codes, interactions)
     if settings.split == "given":
         _refuse_later_training(engine, placed, interactions)
+    contexts.refuse_values(engine, placed, interactions, settings)
     usable = rows - sum(rejection.of_interactions.values())
     parts = _by_split(engine, placed, interactions, settings, rejection.lost(rare))
     kept = sum(part["n"] for part in parts.values())
@@ -103,7 +105,7 @@ def _prepare(
         "numeric_names": numeric,
         "user_attributes": _vocabulary(engine, user_rows, Columns.ATTRIBUTES),
         "context": _vocabulary(engine, placed, Columns.CONTEXT),
-        "left_out_user_attributes": left_out,
+        "left_out_user_attributes": {} if people is None else people.left_out,
         "items_without_text": _without_text(engine, item_rows, items),
         "repeats": settings.repeats,
         "settings": settings.model_dump(mode="json"),
@@ -114,7 +116,7 @@ def _prepare(
     item_table = catalogue.item_table(engine, item_codes, item_rows, train_counts, numeric)
     with write_artifact(target, PREPARED, facts) as folder:
         engine.write(item_table, folder / "items.parquet", [Columns.ITEM_CODE])
-        engine.write(profiles.user_table(user_codes, user_rows), folder / "users.parquet", [Columns.USER_CODE])
+        engine.write(profiles.user_table(user_codes, people), folder / "users.parquet", [Columns.USER_CODE])
         engine.write(events.weigh(placed, settings), folder / "events.parquet", [Columns.USER_CODE, Columns.POSITION])
         rejection.write(folder / "rejected.parquet")
 

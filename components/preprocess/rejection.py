@@ -8,6 +8,7 @@ import narwhals as nw
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from longtail.components.preprocess.column_sql import LIST
 from longtail.components.preprocess.events import CHOSEN, REASON
 from longtail.components.preprocess.layouts import Reading
 from longtail.components.preprocess.settings import PreprocessSettings, Table
@@ -109,7 +110,7 @@ class Rejection:
 
     def _add(self, table: Table, rows: Frame, columns: list[str]) -> None:
         shown = [
-            nw.concat_str(nw.lit(f"{name}="), nw.col(name).cast(nw.String()))
+            nw.concat_str(nw.lit(f"{name}="), nw.col(name).cast(nw.String()).str.replace_all(LIST, "|", literal=True))
             for name in columns
             if name != Columns.DESCRIPTION
         ]

@@ -76,6 +76,10 @@ class PreprocessSettings(Settings):
         description="Columns of the interactions that are known when a recommendation is asked for (occasion, device, "
         "campaign); requests may then give them, too.",
     )
+    trusted_context: tuple[str, ...] = Field(
+        (),
+        description="Columns of `context` that are taken although they look as if they were known only after the choice.",
+    )
     validation_share: float = Field(
         0.1, gt=0, lt=0.5, description="Share of events (by time) that validate, global_time only."
     )
@@ -100,6 +104,16 @@ class PreprocessSettings(Settings):
                 )
         if self.ties == "file" and self.engine == "spark":
             raise ValueError("ties: file needs the numbers of rows, which spark does not know; take engine: duckdb")
+        return self
+
+    @model_validator(mode="after")
+    def _context_is_named_once(self) -> "PreprocessSettings":
+        for column in self.context:
+            if self.context.count(column) > 1:
+                raise ValueError(f"context: names {column!r} more than once; name each column once")
+        for column in self.trusted_context:
+            if column not in self.context:
+                raise ValueError(f"trusted_context: {column!r} is not in context; take it out, or name it in both")
         return self
 
     @model_validator(mode="after")

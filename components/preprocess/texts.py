@@ -63,6 +63,11 @@ def attribute_texts(text: str) -> str | None:
     return LIST.join(item for item in items if item) or None
 
 
+def filled_items(text: str) -> str | None:
+    """Items joined by ``LIST``, without the blank ones."""
+    return LIST.join(item for item in text.split(LIST) if item.strip()) or None
+
+
 def list_items(text: str) -> str | None:
     """A written list as its items joined by ``LIST``; another text as it is."""
     items = parse_list(text)

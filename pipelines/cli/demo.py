@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from longtail.contracts.artifacts import results_of
+from longtail.contracts.attributes import is_missing
 from longtail.contracts.decision import load_decision
 from longtail.contracts.errors import about
 from longtail.pipelines.cli.options import read_settings
@@ -79,8 +80,8 @@ def _cold_user(prepared: "PreparedDataset") -> int:
     import numpy as np
 
     counts = np.bincount(prepared.user_codes, minlength=len(prepared.user_ids))
-    most = max(map(len, prepared.user_attributes))
-    return next(int(user) for user in np.flatnonzero(counts == 0) if len(prepared.user_attributes[user]) == most)
+    known = [sum(not is_missing(attribute) for attribute in row) for row in prepared.user_attributes]
+    return next(int(user) for user in np.flatnonzero(counts == 0) if known[user] == max(known))
 
 
 def _ask_server(out: Path, prepared: "PreparedDataset", tail: int, cold: int) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from helpers_prepared import write_tiny_prepared
 
@@ -54,7 +55,7 @@ def test_training_sequences_are_one_a_user(prepared):
 def test_targets_are_every_item_of_the_split_once(prepared):
     test = prepared.targets(TEST)
     assert test.users.tolist() == [0, 1, 3]
-    assert codes(test.items) == [[1], [0], [0, 4]]
+    assert codes(test.items) == [[1], [0], [4, 0]]  # in order of time, not of codes
     assert codes(test.histories) == [[3, 1, 2], [], [2, 0, 3]]
     assert test.history_lengths.tolist() == [3, 0, 3]
     assert len(test) == 3
@@ -67,6 +68,30 @@ def test_targets_that_are_known_already_cannot_be_measured(prepared):
     # user 0's only target 1 and user 3's target 0 lie in their histories
     assert (targets.users.tolist(), codes(targets.items), dropped) == ([1, 3], [[0], [4]], 2)
     assert codes(targets.histories) == [[], [2, 0, 3]]
+
+
+def test_targets_have_the_context_of_the_first_of_them(prepared):
+    contexts = [
+        [f"n={event}"] if event != 4 else None for event in range(11)
+    ]  # of the events in order of user and time
+    prepared._contexts = pa.array(contexts, pa.list_(pa.string()))
+    test = prepared.targets(TEST)
+    assert test.contexts == [["n=3"], [], ["n=8"]]
+    assert test.of(np.array([2, 0])).contexts == [["n=8"], ["n=3"]]
+    assert prepared.targets(VALIDATION).contexts == [["n=2"], ["n=6"]]
+    measurable, _ = prepared.measurable_targets(TEST)
+    assert (measurable.users.tolist(), measurable.contexts) == ([1, 3], [[], ["n=8"]])
+    assert prepared.contexts_of(np.array([10, 4])) == [["n=10"], []]
+
+
+def test_the_context_of_a_target_that_is_left_out_is_not_that_of_the_next(tmp_path):
+    """The user's first test event is item 1 again, which cannot be measured; the question is asked at the second."""
+    users = [[(1, 1, TRAIN), (2, 2, VALIDATION), (1, 3, TEST), (0, 4, TEST)]]
+    prepared = PreparedDataset(write_tiny_prepared(tmp_path / "again", users, n_items=3))
+    prepared._contexts = pa.array([["n=0"], ["n=1"], ["n=2"], ["n=3"]])
+    assert prepared.targets(TEST).contexts == [["n=2"]]
+    targets, dropped = prepared.measurable_targets(TEST)
+    assert (codes(targets.items), targets.contexts, dropped) == ([[0]], [["n=3"]], 1)
 
 
 def test_where_repeats_were_kept_all_targets_are_measured(tmp_path):

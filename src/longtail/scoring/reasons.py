@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from longtail.contracts.attributes import is_missing
 from longtail.scoring.bundle import Bundle
 from longtail.scoring.query import Query
 from longtail.scoring.relevance import MATCHES, NOTHING
@@ -55,7 +56,7 @@ class Reasons:
     def _otherwise(self, query: Query) -> str:
         if len(query.history):
             return "fits your history as a whole"
-        if any(name in self._scorer.attributes for name in query.attributes):
+        if any(name in self._scorer.attributes and not is_missing(name) for name in query.attributes):
             return "chosen by newcomers like you"
         return "popular with newcomers"
 
@@ -81,6 +82,7 @@ class Reasons:
     def _traits(self, query: Query, items: NDArray[np.intp]) -> list[str | None]:
         """The attribute or context that raises each item's score most, where one does."""
         tensors, known = self._bundle.tensors, self._scorer.traits_of(query)
+        known = known[[not is_missing(self._bundle.attributes[trait]) for trait in known]]
         if not len(known) or not tensors.trait_weight[buckets_of([query])[0]]:
             return [None] * len(items)
         given = tensors.traits[known][:, items].toarray() - np.outer(

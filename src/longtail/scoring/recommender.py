@@ -165,14 +165,13 @@ class Recommender:
             raise UserError("this model cannot read interests; leave the key out")
 
     def query(self, asked: Asked) -> Query:
-        """The question in codes; items that the catalogue does not hold are left out, numbers in their bands."""
+        """The question in codes; items that the catalogue does not hold are left out, attributes as training has them."""
         codes = [self._codes[known] for item in latest(asked.history) if (known := canonical_id(item)) in self._codes]
-        attributes, context = (self._found(given) for given in (asked.attributes, asked.context))
-        return Query(np.array(codes, dtype=np.int32), attributes, asked.interests, context=context)
-
-    def _found(self, given: Attributes) -> list[str]:
-        names = [f"{name}={value}" for name, value in given.items()] if isinstance(given, Mapping) else list(given)
-        return [self.attributes.find(name) for name in names]
+        attributes, context = (_names(given) for given in (asked.attributes, asked.context))
+        moment = [self.attributes.find(name) for name in context]
+        return Query(
+            np.array(codes, dtype=np.int32), self.attributes.complete(attributes), asked.interests, context=moment
+        )
 
     def best(self, queries: Sequence[Query], k: int) -> list[list[Recommendation]]:
         """The best ``k`` items of each query with a reason each; ties go to the smaller code."""
@@ -189,6 +188,10 @@ class Recommender:
             Recommendation(self.bundle.item_ids[item], self.bundle.titles[item], float(scores[item]), reason)
             for item, reason in zip(chosen, self._reasons.of(query, chosen))
         ]
+
+
+def _names(given: Attributes) -> list[str]:
+    return [f"{name}={value}" for name, value in given.items()] if isinstance(given, Mapping) else list(given)
 
 
 def latest(history: Sequence[str]) -> Sequence[str]:

@@ -16,7 +16,8 @@ from longtail.scoring.bundle import load_bundle
 from longtail.scoring.query import Query, queries_of
 from longtail.scoring.scorer import Scorer
 
-SYSTEMS = {"naive_bayes", 
+SYSTEMS = {
+    "naive_bayes",
     "student",
     "teacher",
     "popularity",

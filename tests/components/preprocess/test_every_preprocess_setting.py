@@ -16,7 +16,7 @@ KINDS = [("view", None), (None, 2), (None, 5), ("cart", None)]
 ITEMS = [{"item_id": f"i{n}", "title": f"T{n} (19{n + 80})", "sku": f"i{n}"} for n in range(12)]
 EVENTS = [
     {
-        "user_id": f"u{user}", "item_id": f"i{(user * 5 + n * (user % 3 + 1)) % 11}", "other": f"i{n}",
+        "user_id": f"u{user}", "item_id": f"i{(user * 5 + n * (user % 3 + 1)) % 11}", "other": f"i{n}", "device": f"d{n % 3}",
         "timestamp": 1600000000 + (n + user) // 2, "event": KINDS[n % 4][0], "value": KINDS[n % 4][1],
     }
     for user in range(9)
@@ -33,6 +33,7 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # setting -> the 
     "min_rating": ({}, {"min_rating": 3}),
     "min_item_count": ({}, {"min_item_count": 3}),
     "split": ({}, {"split": "global_time"}),
+    "context": ({}, {"context": ["device"]}),
     "validation_share": (GLOBAL, {"validation_share": 0.45}),
     "test_share": (GLOBAL, {"test_share": 0.45}),
     "segments": ({}, {"segments": "quantile"}),
@@ -59,6 +60,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "ties": ({"ties": "file", "engine": "spark"}, "ties: file needs the numbers of rows, which spark does not know"),
     "validation_share": ({"validation_share": 0.2}, "validation_share is read only with split: global_time"),
     "test_share": ({"test_share": 0.2}, "test_share is read only with split: global_time"),
+    "trusted_context": (
+        {"context": ["device"], "trusted_context": ["hour"]},
+        "trusted_context: 'hour' is not in context",
+    ),
     "max_tied_share": ({"max_tied_share": 0.2, "split": "global_time"}, "read only with split: leave_last_out"),
 }
 ROWS = "".join(f"{event['user_id']},{event['item_id']},{event['timestamp']}\n" for event in EVENTS)
@@ -79,7 +84,15 @@ def what_is_read(data: PreparedDataset) -> Any:
     """All that later stages read: not the weights, not what the manifest repeats of the settings or counts."""
     events = (data.user_codes, data.item_codes, data.timestamps, data.splits)
     facts = [data.facts[name] for name in ("protocol", "repeats", "segment_rule", "user_attributes", "numeric_names")]
-    return [*[array.tolist() for array in events], data.item_texts, data.item_ids, data.user_attributes, facts]
+    contexts = data.contexts_of(range(len(data.item_codes)))
+    return [
+        *[array.tolist() for array in events],
+        contexts,
+        data.item_texts,
+        data.item_ids,
+        data.user_attributes,
+        facts,
+    ]
 
 
 @pytest.mark.parametrize("setting", CHANGES)
@@ -112,6 +125,24 @@ def test_a_setting_that_would_do_nothing_is_refused(setting: str):
     change, message = REFUSED[setting]
     with pytest.raises(UserError, match=message):
         parse(RunSettings, {"preprocess": change}, "run.yaml")
+
+
+def test_a_trusted_column_is_taken(run, tmp_path):
+    events = [event | {"price": event["device"]} for event in EVENTS]
+    with pytest.raises(UserError, match="known only after the choice"):
+        run(events, ITEMS, context=["price"])
+    assert run(events, ITEMS, context=["price"], trusted_context=["price"]).facts["context"][0] == "price=d0"
+
+
+def test_the_split_may_be_given(run, tmp_path):
+    parts = ("train", "validation", "test")
+    events = [
+        event | {"split": parts[min(place, 2)]}
+        for user in range(9)
+        for place, event in enumerate(event for event in EVENTS if event["user_id"] == f"u{user}")
+    ]
+    before, after = run(events, ITEMS, output=tmp_path / "before"), run(events, ITEMS, split="given")
+    assert what_is_read(before) != what_is_read(after)
 
 
 def test_which_events_are_taken_may_be_set():

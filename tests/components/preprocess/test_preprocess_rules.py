@@ -28,8 +28,20 @@ def test_leave_last_out_by_hand(run):
     )  # fmt: skip
     prepared = run(events, ITEMS)
     table = pq.read_table(prepared.artifact.file("events.parquet"))
-    assert table.schema.names == ["user_code", "position", "item_code", "timestamp", "weight", "split", "tied"]
-    assert [str(kind) for kind in table.schema.types] == ["int32", "int32", "int32", "int64", "float", "int8", "bool"]
+    assert table.schema.names == [
+        "user_code",
+        "position",
+        "item_code",
+        "timestamp",
+        "weight",
+        "split",
+        "tied",
+        "context",
+    ]
+    assert [str(kind) for kind in table.schema.types][:7] == [
+        "int32", "int32", "int32", "int64", "float", "int8", "bool",
+    ]  # fmt: skip
+    assert str(table.schema.types[7].value_type) == "string"
     second, third = ["abcd".index(item) for item in drawn_order("v", "cd")]
     names = ("user_code", "position", "item_code", "timestamp", "split", "tied")
     assert list(zip(*[table[name].to_pylist() for name in names])) == [
@@ -144,8 +156,8 @@ def test_users_of_the_table_stay_without_events(run):
     users = [{"user_id": "a", "plan": "free"}, {"user_id": "m", "plan": "pro"}, {"user_id": "z", "plan": None}]
     prepared = run(events, ITEMS, users)
     assert prepared.user_ids == ["a", "m", "z"]
-    assert prepared.user_attributes == [["plan=free"], ["plan=pro"], []]
-    assert prepared.facts["user_attributes"] == ["plan=free", "plan=pro"]
+    assert prepared.user_attributes == [["plan=free"], ["plan=pro"], ["plan="]]
+    assert prepared.facts["user_attributes"] == ["plan=", "plan=free", "plan=pro"]
 
 
 def test_segment_rule_by_quantile_of_test_histories(run):
@@ -189,9 +201,9 @@ def test_user_attributes_bands_lists_and_what_is_left_out(run):
         for n in range(250)
     ]
     prepared = run(rows(*[("u001", item, n) for n, item in enumerate("abc")]), ITEMS, users)
-    assert prepared.user_attributes[0] == ["age=0-49", "half=0.0", "stars=0"]
-    assert prepared.user_attributes[50] == ["age=50-99", "half=0.0", "likes=x", "likes=y", "stars=2"]
-    assert prepared.user_attributes[249] == ["age=200-249", "half=0.5", "stars=0"]
+    assert prepared.user_attributes[0] == ["age=0-49", "half=0", "likes=", "stars=0"]
+    assert prepared.user_attributes[50] == ["age=50-99", "half=0", "likes=x", "likes=y", "stars=2"]
+    assert prepared.user_attributes[249] == ["age=200-249", "half=0.5", "likes=", "stars=0"]
     assert [name for name in prepared.facts["user_attributes"] if name.startswith("age")] == [
         "age=0-49", "age=100-149", "age=150-199", "age=200-249", "age=50-99",
     ]  # fmt: skip
