@@ -71,23 +71,17 @@ def _prepare(
 
     raw = readings["interactions"].scan.select(readings["interactions"].columns, rows=settings.ties == "file")
     user_ids = raw.select(Columns.USER).filter(~nw.col(Columns.USER).is_null()).unique()
-    people: profiles.Profiles | None = None
-    if "users" in readings:
-        people = profiles.read_users(engine, readings["users"])
-        people = replace(people, rows=rejection.of_ids(readings["users"], people.rows, "users", Columns.USER))
-        user_ids = nw.concat([user_ids, people.rows.select(Columns.USER)]).unique()
+    people = _people(engine, readings, rejection)
     user_rows = None if people is None else people.rows
+    if user_rows is not None:
+        user_ids = nw.concat([user_ids, user_rows.select(Columns.USER)]).unique()
     user_codes = _codes(engine, user_ids, Columns.USER_CODE, ties.USER_SALT, seed)
     check = partial(events.check, item_codes=item_codes, settings=settings, latest=latest)
     coded = engine.keep(events.code(check(raw), user_codes, settings))
     rows = rejection.of_events(readings["interactions"], coded, check)
     matching.warn_of_ids(engine, readings, coded, user_codes, user_rows)
     placed, cuts, rare = _place(engine, coded, settings)
-    if settings.ties == "file":
-        ties.refuse_order_of_items(engine, placed, item_codes, interactions)
-    if settings.split == "given":
-        _refuse_later_training(engine, placed, interactions)
-    contexts.refuse_values(engine, placed, interactions, settings)
+    _refuse_what_tells(engine, placed, item_codes, interactions, settings)
     usable = rows - sum(rejection.of_interactions.values())
     parts = _by_split(engine, placed, interactions, settings, rejection.lost(rare))
     kept = sum(part["n"] for part in parts.values())
@@ -234,10 +228,21 @@ def _vocabulary(engine: Engine, rows: Frame | None, column: str) -> list[str]:
     return sorted({value for joined in engine.collect(lists)[column].to_pylist() for value in joined.split(LIST)})
 
 
-def _refuse_later_training(engine: Engine, placed: Frame, uri: str) -> None:
-    """With ``split: given``: what a model learns of a user must lie before what it is asked for."""
-    late = events.earlier_than_higher(placed)
-    if count := _count(engine, late):
+def _people(engine: Engine, readings: dict[Table, Reading], rejection: Rejection) -> profiles.Profiles | None:
+    if "users" not in readings:
+        return None
+    people = profiles.read_users(engine, readings["users"])
+    return replace(people, rows=rejection.of_ids(readings["users"], people.rows, "users", Columns.USER))
+
+
+def _refuse_what_tells(
+    engine: Engine, placed: Frame, item_codes: Frame, uri: str, settings: PreprocessSettings
+) -> None:
+    """Refuse an order, a given split or a context that tells of what is to be predicted."""
+    contexts.refuse_values(engine, placed, uri, settings)
+    if settings.ties == "file":
+        ties.refuse_order_of_items(engine, placed, item_codes, uri)
+    if settings.split == "given" and (count := _count(engine, events.earlier_than_higher(placed))):
         raise UserError(
             f"{uri}: {count} events come later than an event of their user that the column split holds back (validation "
             "or test), so they would tell of it; mend the column, or take split: global_time"
