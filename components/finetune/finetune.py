@@ -92,6 +92,7 @@ def _write(output: str | Path, fitted: Fitted, reading: Reading, facts: dict[str
     known = {
         "train_digest": fitted.prepared.train_digest(),
         "text_dim": features.text_dim,
+        "user_attributes": len(fitted.prepared.facts["user_attributes"]),
         "shape": asdict(model.shape),
         "validation_ndcg_by_history": fitted.fit.ndcg,
     }

@@ -1,7 +1,5 @@
 """The two sequence models: a teacher from its artifact, and a student that reads the same features."""
 
-import json
-
 import torch
 from safetensors.numpy import load_file
 from safetensors.torch import load_model
@@ -15,8 +13,9 @@ def new_teacher(artifact: Artifact) -> SequenceModel:
     """A model of the teacher's shape and features, with random weights."""
     shape = Shape(**artifact.facts["shape"])
     features = load_file(artifact.file("text_vectors.safetensors"))["features"]
-    vocabulary = json.loads(artifact.file("scorer/attributes.json").read_text())
-    return SequenceModel(shape, torch.from_numpy(features), artifact.facts["text_dim"], len(vocabulary))
+    return SequenceModel(
+        shape, torch.from_numpy(features), artifact.facts["text_dim"], artifact.facts["user_attributes"]
+    )
 
 
 def load_teacher(artifact: Artifact, device: torch.device) -> SequenceModel:
