@@ -55,6 +55,44 @@ def test_texts_that_only_look_like_bands_are_none(vocabulary: list[str], unknown
     assert KnownAttributes(vocabulary).find(unknown) == unknown
 
 
+MISSING = KnownAttributes(
+    ["age=", "age=18-23", "age=24-29", "gender=F", "likes=", "likes=x", "town=(other)", "town=Ulm"]
+)
+
+
+@pytest.mark.parametrize(
+    ("given_", "complete"),
+    [
+        ([], ["age=", "likes="]),  # of gender and town, all users of the training had one
+        (["age=25"], ["age=24-29", "likes="]),
+        (["age=", "likes=x"], ["likes=x", "age="]),  # said to be missing is left out
+        (["likes=z"], ["likes=z", "age="]),  # unknown is not missing
+        (["gender=", "shoe="], ["age=", "likes="]),  # missing, of which training knew nothing, says nothing
+        (["age"], ["age", "likes="]),
+        (["town=Bonn", "age=", "age=19"], ["town=(other)", "age=18-23", "likes="]),
+    ],
+)
+def test_what_is_left_out_is_missing(given_: list[str], complete: list[str]):
+    assert MISSING.complete(given_) == complete
+
+
+@pytest.mark.parametrize(
+    ("given_", "found"),
+    [
+        ("zip=00501", "zip=00501"),
+        ("zip=7", "zip=(other)"),
+        ("zip=(other)", "zip=(other)"),
+        ("zip=", "zip="),
+        ("city=7", "city=7"),
+    ],
+)
+def test_a_value_of_few_users_is_one_of_the_others(given_: str, found: str):
+    known = KnownAttributes(
+        ["zip=(other)", "zip=00501", "zip=1-9", "zip=20-30", "city=a"]
+    )  # texts that look like bands
+    assert known.find(given_) == found
+
+
 @given(st.lists(st.integers(-1000, 1000), min_size=21, unique=True))
 def test_every_number_of_training_is_found_in_the_band_that_preprocess_gave_it(values: list[int]):
     values.sort()

@@ -1,6 +1,7 @@
 """The Python API on the users' own ids, by hand."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -53,6 +54,20 @@ def test_context_is_asked_for_beside_attributes(recommender):
     scores = {item.item_id: item.score for item in asked.items}
     plain = {item.item_id: item.score for item in recommender.recommend(attributes={"gender": "F"}, k=4).items}
     assert {item: scores[item] - plain[item] for item in "abcd"} == pytest.approx({"a": -1, "b": 0.5, "c": 0, "d": 1.5})
+
+
+def test_an_attribute_that_is_left_out_is_missing(tmp_path):
+    """The one row of attributes, (0, -.5), is that of a missing gender: b has 1.2 - .5."""
+    bundle = replace(load_bundle(write_hand_bundle(tmp_path / "bundle")), attributes=["gender="])
+    asked = Recommender(bundle, threads=1)
+    for attributes in ([], ["gender="], {"gender": ""}, ["shoe="]):
+        answer = asked.recommend(attributes=attributes, k=2)
+        assert [item.score for item in answer.items] == pytest.approx([2.1, 0.7])
+        assert answer.unknown_attributes == []  # what is missing is never unknown
+        assert answer.items[0].reason == "popular with newcomers"  # and no reason
+    said = asked.recommend(attributes=["gender=X"], k=2)
+    assert [item.score for item in said.items] == pytest.approx([2.1, 1.2])
+    assert said.unknown_attributes == ["gender=X"]
 
 
 def test_several_users_are_answered_as_each_alone(recommender):

@@ -51,6 +51,11 @@ def test_numbers_of_attributes_are_written_as_preprocess_writes_them():
     assert instances_of_v1(given)[0].attributes == ["age=25", "half=0.5", f"big={2**60 + 1}", "size=007"]
 
 
+def test_a_missing_attribute_may_be_said():
+    """As users of the data have it, so that golden answers may be asked."""
+    assert instances_of_v1({"instances": [{"attributes": ["age=", "gender=F"]}]})[0].attributes == ["age=", "gender=F"]
+
+
 def test_a_body_without_a_json_content_type_is_read_all_the_same():
     assert instances_of_v1(b'{"instances": [{"history": ["a"]}]}') == [Instance(history=["a"])]
     with pytest.raises(InvalidInput, match="the body is not JSON"):

@@ -71,8 +71,8 @@ def test_at_most_200_values_are_kept_the_first_of_equals(run):
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ([0] * 90 + list(range(1, 31)), ["n=0", "n=1-30"]),  # three of four are 0
-        ([50] * 90 + list(range(30)), ["n=0-29", "n=50"]),
+        ([0] * 90 + list(range(1, 31)), ["n=0", "n=1-6", "n=7-30"]),  # three of four are 0; the 96th of 120 is 6
+        ([50] * 90 + list(range(30)), ["n=0-23", "n=24-50"]),  # the 24th is 23, and the others are the highest itself
         ([3.5, 0.25] * 50, ["n=0.25", "n=3.5"]),
         ([2.0, 7.0] * 50, ["n=2", "n=7"]),
         (list(range(1_000_001, 1_000_026)),
