@@ -1,12 +1,14 @@
 """The terms that validation should choose are known by construction."""
 
+from dataclasses import replace
+
 import numpy as np
 from scipy import sparse
 
 from longtail.neighbours.fitting import Fit, Terms, fit_terms
 from longtail.neighbours.item_to_item import ItemToItem, Mixture, OwnPairs
 from longtail.neighbours.traits import no_traits
-from longtail.neighbours.validation_cases import ValidationCases
+from longtail.neighbours.validation_cases import ENOUGH, ValidationCases
 from longtail.scoring.likeness import Likeness
 
 N_ITEMS = 40
@@ -97,3 +99,14 @@ def test_items_that_were_cut_off_do_not_compete_with_the_target() -> None:
         0,
     )
     assert result.neighbour_weight[1] == 0.0 and result.ndcg[1] == 1.0  # item 0 is out: nothing has to push item 2
+
+
+def test_who_is_asked_for_short_histories():
+    """By a clock those who really have them, where they are not too few; else all whose histories can be cut."""
+    short, long = np.zeros(1, np.int32), np.zeros(7, np.int32)
+    histories = [short] * ENOUGH + [long] * 3 + [np.zeros(0, np.int32)]
+    targets = [np.zeros(1, np.int32)] * len(histories)
+    drawn = ValidationCases(histories, targets, exclude_history=False)
+    clock = replace(drawn, by_clock=True)
+    assert [len(drawn.rows_of(bucket)) for bucket in (0, 1, 4, 5, 6)] == [ENOUGH + 4, ENOUGH + 3, 3, 3, 0]
+    assert [len(clock.rows_of(bucket)) for bucket in (0, 1, 4, 5, 6)] == [ENOUGH + 4, ENOUGH, 3, 3, 0]

@@ -114,6 +114,11 @@ class PreparedDataset:
         return bool(self.facts["repeats"] != "keep")
 
     @property
+    def by_clock(self) -> bool:
+        """Whether what is held back comes later than all that is learnt from, not only than its own user's events."""
+        return bool(self.facts["split"]["rule"] != "leave_last_out")
+
+    @property
     def until(self) -> int:
         """Time of the latest event, seconds since 1970."""
         return int(self.timestamps.max()) // 1_000_000

@@ -54,7 +54,7 @@ class Fit:
 @dataclass(frozen=True)
 class _Case:
     """Users of one bucket: query vectors [n, dim], what they show of their histories, all of them, their first targets, and
-    what their traits add [n, items], where there are any."""
+    codes of their traits."""
 
     queries: NDArray[np.float32]
     shown: list[NDArray[np.int32]]
@@ -124,8 +124,8 @@ def newcomers(
 def _by_bucket(cases: ValidationCases, encode: Encode, seed: int) -> dict[int, _Case]:
     """The users that fit each bucket's weights; none for a bucket without users.
 
-    Buckets of short histories are fitted on users who really have such, where there are enough, else on all whose history can be
-    cut to its last items, so that a data set without newcomers still says how to serve them. What is cut off is not ranked: the
+    Buckets of short histories are fitted on users whose history is cut to its last items, so that a data set without newcomers still
+    says how to serve them, and where there is a clock on users who really have such, if there are enough. What is cut off is not ranked: the
     model was trained on it beside the items shown, so it would only stand in the way of the target, as nothing does for users who
     really have short histories.
     """

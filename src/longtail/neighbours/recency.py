@@ -30,7 +30,7 @@ def choose_half_life(prepared: PreparedDataset, cases: ValidationCases) -> float
     Where each user's own last events are held back, these lie at all times, and the age of an event at the end of the data
     says nothing of what it was when they chose.
     """
-    if prepared.facts["split"]["rule"] == "leave_last_out":
+    if not prepared.by_clock:
         return None
     gains = [_ndcg(recent_counts(prepared, half_life), cases) for half_life in HALF_LIVES]
     return HALF_LIVES[int(np.argmax(gains))]

@@ -18,7 +18,8 @@ ENOUGH = 1000  # users of a length, from where they say enough of it
 class ValidationCases:
     """Histories, oldest first, and what each user went on to choose; of several targets the first counts.
 
-    exclude_history: whether items of the history are not recommended again; traits: codes of each user's attributes and context
+    exclude_history: whether items of the history are not recommended again; by_clock: whether all were asked after the training
+    events, so that histories are as short as they really are at such a moment; traits: codes of each user's attributes and context
     in ``traits.vocabulary``.
     """
 
@@ -26,17 +27,26 @@ class ValidationCases:
     targets: Sequence[NDArray[np.int32]]
     exclude_history: bool
     traits: Sequence[NDArray[np.int64]] = ()
+    by_clock: bool = False
 
     @classmethod
     def of(cls, prepared: PreparedDataset) -> "ValidationCases":
         targets = prepared.targets(Split.VALIDATION)
-        return cls(targets.histories, targets.items, prepared.exclude_history, traits_of_users(prepared, targets))
+        return cls(
+            targets.histories,
+            targets.items,
+            prepared.exclude_history,
+            traits_of_users(prepared, targets),
+            prepared.by_clock,
+        )
 
     def rows_of(self, bucket: int) -> NDArray[np.intp]:
-        """Users whose history is of this bucket, and where they are few, those whose history can be cut to it."""
+        """Users whose history can be cut to this bucket; where there is a clock, those who really have such a one, if not too few."""
         lengths = np.array([len(history) for history in self.histories], dtype=np.int64)
-        rows = np.flatnonzero(length_bucket(lengths) == bucket)
-        return np.flatnonzero(lengths >= bucket) if bucket < CUT_BELOW and len(rows) < ENOUGH else rows
+        real = np.flatnonzero(length_bucket(lengths) == bucket)
+        if bucket >= CUT_BELOW or (self.by_clock and len(real) >= ENOUGH):
+            return real
+        return np.flatnonzero(lengths >= bucket)
 
     def traits_of(self, rows: NDArray[np.integer]) -> list[NDArray[np.int64]]:
         return [self.traits[row] if len(self.traits) else np.zeros(0, np.int64) for row in rows.tolist()]
