@@ -95,7 +95,8 @@ def write_hand_bundle(
             "train_count": [9, 5, 1, 0],
         }
     )
-    facts = bundle_facts(SegmentRule(), exclude_history, MAX_HISTORY, 8, "digest")
+    counted = {"popularity_half_life": None, "trait_columns": {}}
+    facts = bundle_facts(SegmentRule(), exclude_history, MAX_HISTORY, 8, "digest", **counted)
     with write_artifact(path, BUNDLE, facts) as folder:
         write_tables(folder, tensors, items, ["gender=F", "occasion=party"])
         save(
