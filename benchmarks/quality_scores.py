@@ -62,8 +62,13 @@ def _scorer(folder: Path, terms: str) -> Scorer:
     changes: dict[str, dict[str, Any]] = {
         "all": {},
         "no_sparse": {"neighbour_weight": zeros},
-        "dense": {"neighbour_weight": zeros, "popularity_weight": zeros},
-        "sparse": {"item_matrix": np.zeros(tensors.item_matrix.shape, np.float32), "popularity_weight": zeros},
+        "dense": {
+            "dense_weight": zeros + 1,
+            "neighbour_weight": zeros,
+            "popularity_weight": zeros,
+            "trait_weight": zeros,
+        },
+        "sparse": {"dense_weight": zeros, "popularity_weight": zeros, "trait_weight": zeros},
     }
     if terms == "int8":
         matrix = tensors.item_matrix
