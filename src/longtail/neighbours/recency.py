@@ -32,11 +32,12 @@ def choose_half_life(prepared: PreparedDataset, cases: ValidationCases) -> float
     """
     if not prepared.by_clock:
         return None
-    gains = [_ndcg(recent_counts(prepared, half_life), cases) for half_life in HALF_LIVES]
+    gains = [ndcg_of_counts(recent_counts(prepared, half_life), cases) for half_life in HALF_LIVES]
     return HALF_LIVES[int(np.argmax(gains))]
 
 
-def _ndcg(counts: NDArray[np.float64], cases: ValidationCases, size: int = 1000) -> float:
+def ndcg_of_counts(counts: NDArray[np.float64], cases: ValidationCases, size: int = 1000) -> float:
+    """Mean NDCG@10 of what validation users chose first, when everybody is shown the items with the greatest counts."""
     found: list[NDArray[np.float64]] = []
     for begin in range(0, len(cases.targets), size):
         users = slice(begin, begin + size)
