@@ -146,8 +146,9 @@ def recommend(
     loaded = recommender.bundle
     ids = [item for text in (history or "").split(",") if (item := canonical_id(text))]
     attributes, moment = list(attribute or []), list(context or [])
-    _check_known("--attribute", attributes, recommender)
-    _check_known("--context", moment, recommender)
+    of_users = len(loaded.tensors.attribute_matrix)  # attributes of users, in front of context
+    _check_known("--attribute", attributes, recommender, loaded.attributes[:of_users])
+    _check_known("--context", moment, recommender, loaded.attributes[of_users:])
     if user is not None and run is not None:
         ids, known = _of_user(PreparedDataset(results_of(run) / "prepared"), user, run)
         attributes = attributes or known
@@ -187,11 +188,8 @@ def _check_history(given: Sequence[str], bundle: "Bundle") -> None:
             )
 
 
-def _check_known(option: str, given: Sequence[str], recommender: "Recommender") -> None:
+def _check_known(option: str, given: Sequence[str], recommender: "Recommender", known: Sequence[str]) -> None:
     for name in given:
         if name not in recommender.attributes:
-            known = (
-                ", ".join(recommender.bundle.attributes[: 4 * SHOWN])
-                or "none: it was trained without --users and context"
-            )
-            raise UserError(f"{option} {name}: is not known to the bundle, which knows {known}")
+            shown = ", ".join(known[: 4 * SHOWN]) or "none: it was trained without"
+            raise UserError(f"{option} {name}: is not known to the bundle, which knows {shown}")
