@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from longtail.baselines.classic import MIXTURES
 from longtail.baselines.incumbent import Incumbent
 from longtail.components.evaluate.gate import INCUMBENT, at_reach
+from longtail.components.evaluate.reading import HISTORY
 from longtail.components.evaluate.real_history import length_groups
 from longtail.components.evaluate.settings import EvaluateSettings
 from longtail.contracts.prepared import PreparedDataset, Split, Targets
@@ -40,13 +41,13 @@ class Measured:
     by_group: dict[str, Entries]  # all and every segment
     by_history: dict[
         str, Entries
-    ]  # ``0``, ``1``, …, ``5+``: real events before the first target, which alone is to be found
+    ]  # ``0``, ``1``, …, ``5+``: events before the first target, which alone is to be found
     incumbent: Incumbent | None = None
 
     @property
     def columns(self) -> dict[str, Entries]:
         """All, segments, and ``history=0``, ``history=1``, …, as rules name them."""
-        return self.by_group | {f"history={name}": entries for name, entries in self.by_history.items()}
+        return self.by_group | {f"{HISTORY}{name}": entries for name, entries in self.by_history.items()}
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from longtail.components.evaluate.measure import STUDENT, Measured, per_user
 from longtail.components.evaluate.reading import NEWCOMERS
 from longtail.components.evaluate.settings import EvaluateSettings
+from longtail.contracts.attributes import column_of
 from longtail.contracts.prepared import PreparedDataset, Targets
 from longtail.contracts.segments import ALL, SEGMENTS
 from longtail.metrics.significance import mean_intervals
@@ -46,10 +47,6 @@ class Exchanged:
         if set(told) == set(known):
             return query
         return replace(query, attributes=told) if self.field == "attributes" else replace(query, context=told)
-
-
-def column_of(attribute: str) -> str:
-    return attribute.partition("=")[0]
 
 
 def measure_worth(student: System, test: Measured, settings: EvaluateSettings, seed: int) -> list[dict[str, Any]]:

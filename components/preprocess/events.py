@@ -94,12 +94,11 @@ def merge(coded: Frame, settings: PreprocessSettings) -> Frame:
     aggregates += [nw.col(name).min() for name in (TIE, Columns.CONTEXT, GIVEN)]
     if settings.repeats == "keep":
         return usable.group_by([*pair, Columns.TIMESTAMP]).agg(*aggregates)
-    if settings.ties == "file":  # the row of the first time, not of a later repeat further up in the file
-        first = nw.when(time == time.min().over(*pair)).then(nw.col(TIE))
-        usable = usable.with_columns(first.alias(TIE))
-    if settings.context:  # what was known when it was chosen first
-        first = nw.when(time == time.min().over(*pair)).then(nw.col(Columns.CONTEXT))
-        usable = usable.with_columns(first.alias(Columns.CONTEXT))
+    of_first = [TIE] if settings.ties == "file" else []  # not of a later repeat further up in the file
+    of_first += [Columns.CONTEXT] if settings.context else []  # what was known when it was chosen first
+    if of_first:
+        is_first = time == time.min().over(*pair)
+        usable = usable.with_columns(**{name: nw.when(is_first).then(nw.col(name)) for name in of_first})
     return usable.group_by(pair).agg(*aggregates, time.min())
 
 

@@ -14,6 +14,7 @@ from longtail.components.preprocess.settings import PreprocessSettings, Table
 from longtail.contracts.columns import Columns
 from longtail.contracts.errors import UserError
 from longtail.tables.engine import Engine, Scan
+from longtail.tables.kinds import literal
 from longtail.tables.sources import Source, find
 from longtail.tables.text_streams import check_encoding
 
@@ -177,7 +178,7 @@ def _items(sql: ColumnSql, names: Mapping[str, str], settings: PreprocessSetting
 def _movielens_items(sql: ColumnSql, columns: dict[str, str]) -> Reading:
     title = columns[Columns.TITLE]
     if GENRES[1] in sql.scan.kinds:
-        flags = ", ".join(f"case when {sql.text(name)} = '1' then {_literal(name)} end" for name in GENRES[1:])
+        flags = ", ".join(f"case when {sql.text(name)} = '1' then {literal(name)} end" for name in GENRES[1:])
         columns[Columns.ATTRIBUTES] = f"nullif(concat_ws(chr(31), {flags}), '')"
     else:
         columns[Columns.ATTRIBUTES] = f"nullif({columns[Columns.ATTRIBUTES]}, '(no genres listed)')"
@@ -240,7 +241,3 @@ def _source(uri: str, table: Table, settings: PreprocessSettings) -> Source:
         delimiter = "\t" if name == "u.data" else "|"
         return replace(source, header=HEADERS[name], delimiter=delimiter, encoding="latin-1", quotes=False)
     return source
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

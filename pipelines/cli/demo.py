@@ -81,7 +81,8 @@ def _cold_user(prepared: "PreparedDataset") -> int:
 
     counts = np.bincount(prepared.user_codes, minlength=len(prepared.user_ids))
     known = [sum(not is_missing(attribute) for attribute in row) for row in prepared.user_attributes]
-    return next(int(user) for user in np.flatnonzero(counts == 0) if known[user] == max(known))
+    most = max(known)
+    return next(int(user) for user in np.flatnonzero(counts == 0) if known[user] == most)
 
 
 def _ask_server(out: Path, prepared: "PreparedDataset", tail: int, cold: int) -> None:

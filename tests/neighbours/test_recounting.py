@@ -164,7 +164,7 @@ def test_attributes_are_counted_again_where_the_events_know_them(data, tmp_path)
     loaded = load_bundle(write_counted_bundle(tmp_path / "bundle", data, **known))
     everything = data.learnt_until(Split.TEST)
     made = recount(replace(loaded, attributes=vocabulary(data)), everything).bundle.tensors
-    expected = TraitTerm.weighed(everything, vocabulary(data), weights)
+    expected = TraitTerm.counted(everything, vocabulary(data)).weighed(weights)
     assert np.array_equal(made.traits.toarray(), expected.matrix.toarray())
     assert np.array_equal(made.trait_base, expected.base)
 

@@ -45,7 +45,7 @@ def test_events_are_counted_by_the_attributes_of_their_users(data):
 
 def test_an_item_has_as_much_of_a_trait_as_its_events_and_thirty_usual_ones(data):
     names = vocabulary(data)
-    term = TraitTerm.weighed(data, names, {"gender": 1.0})
+    term = TraitTerm.counted(data, names)
     counts, totals = trait_counts(data).toarray(), data.train_counts
     usual = counts.sum(axis=1) / totals.sum()
     share = (counts + SMOOTHING * usual[:, None]) / (totals + SMOOTHING)
@@ -56,14 +56,14 @@ def test_an_item_has_as_much_of_a_trait_as_its_events_and_thirty_usual_ones(data
 
 
 def test_a_column_without_weight_adds_nothing_and_is_not_stored(data):
-    term = TraitTerm.weighed(data, vocabulary(data), {"gender": 0.0})
+    term = TraitTerm.counted(data, vocabulary(data)).weighed({"gender": 0.0})
     assert term.matrix.nnz == 0
     assert not term.scores([np.array([0])]).any()
 
 
 def test_a_trait_of_the_vocabulary_that_these_events_lack_says_nothing(data):
     names = [*vocabulary(data), "gender=X"]
-    term = TraitTerm.weighed(data, names, {"gender": 1.0})
+    term = TraitTerm.counted(data, names)
     assert term.matrix[len(names) - 1].nnz == 0
 
 

@@ -9,7 +9,7 @@ from scipy import linalg, sparse
 from longtail.contracts.prepared import PreparedDataset
 from longtail.neighbours.counting import cosine_cooccurrence, following_counts
 from longtail.neighbours.recency import choose_half_life, recent_counts
-from longtail.neighbours.traits import TraitTerm, columns_of, vocabulary
+from longtail.neighbours.traits import TraitTerm, vocabulary
 from longtail.neighbours.validation_cases import ValidationCases
 from longtail.neighbours.words import tfidf_vectors
 from longtail.scoring.query import Query, System
@@ -114,8 +114,7 @@ def baselines(prepared: PreparedDataset, text_vectors: NDArray[np.float32]) -> d
     recent = recent_counts(prepared, half_life)
     by_clock = {"recent_popularity": Popularity(recent)} if half_life is not None else {}
     names = vocabulary(prepared)
-    every_column = dict.fromkeys(columns_of(names), 1.0)
-    by_traits = {"naive_bayes": NaiveBayes(recent, TraitTerm.weighed(prepared, names, every_column))} if names else {}
+    by_traits = {"naive_bayes": NaiveBayes(recent, TraitTerm.counted(prepared, names))} if names else {}
     return {
         "popularity": Popularity(prepared.train_counts),
         **by_clock,

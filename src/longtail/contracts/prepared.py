@@ -155,13 +155,16 @@ class PreparedDataset:
         Raises:
             UserError: nobody is left.
         """
-        known = self._known_before(split) if self.exclude_history else np.zeros(len(self.splits), dtype=np.bool_)
+        if not self.exclude_history:
+            return self.targets(split), 0
+        pairs = self.user_codes.astype(np.int64) * len(self.item_ids) + self.item_codes
+        known = np.isin(pairs, pairs[self.splits < split])
         targets = self._targets(split, known)
         if not len(targets):
             raise UserError(
                 f"{self.artifact.path}: no {split.name.lower()} user has a target that is new to them, so nothing can be measured"
             )
-        return targets, sum(map(len, self.targets(split).items)) - sum(map(len, targets.items))
+        return targets, len(np.unique(pairs[known & (self.splits == split)]))
 
     def _targets(self, split: Split, left_out: NDArray[np.bool_]) -> Targets:
         """left_out: events that are no targets. ``[events]``"""
@@ -170,11 +173,6 @@ class PreparedDataset:
         items = [_once(self.item_codes[those]) for those in np.split(rows, starts[1:])] if len(rows) else []
         histories = [self.history(int(user), split) for user in users]
         return Targets(users.astype(np.int32), histories, items, self.contexts_of(rows[starts]))
-
-    def _known_before(self, split: Split) -> NDArray[np.bool_]:
-        """Events of items that their user has chosen in a lower split. ``[events]``"""
-        pairs = self.user_codes.astype(np.int64) * len(self.item_ids) + self.item_codes
-        return np.isin(pairs, pairs[self.splits < split])
 
     def contexts_of(self, events: NDArray[np.integer]) -> list[list[str]]:
         """What was known of the moments of these events (rows), ``name=value`` each. ``[n]``"""

@@ -13,6 +13,7 @@ from longtail.modeling.neighbour_term import NeighbourTerm
 from longtail.modeling.sequence_model import SequenceModel
 from longtail.modeling.sequences import Sequences, query_vectors
 from longtail.modeling.training_settings import TrainingSettings
+from longtail.neighbours.traits import trait_codes
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,7 @@ class TrainingData:
 
 def attribute_codes(prepared: PreparedDataset) -> list[NDArray[np.int64]]:
     """Each user's attributes as rows of the vocabulary. ``[users]``"""
-    codes = {name: code for code, name in enumerate(prepared.facts["user_attributes"])}
-    return [np.array([codes[name] for name in row], dtype=np.int64) for row in prepared.user_attributes]
+    return trait_codes(prepared.facts["user_attributes"], prepared.user_attributes)
 
 
 def epoch_batches(

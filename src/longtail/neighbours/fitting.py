@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from longtail.metrics.ranking import ndcg, rank_targets
 from longtail.neighbours.item_to_item import ItemToItem
 from longtail.neighbours.traits import Newcomers, TraitTerm
-from longtail.neighbours.validation_cases import ValidationCases
+from longtail.neighbours.validation_cases import CUT_BELOW, ValidationCases
 from longtail.scoring.bundle import LENGTH_BUCKETS, LENGTH_EDGES
 
 log = logging.getLogger(__name__)
@@ -137,7 +137,7 @@ def _by_bucket(cases: ValidationCases, encode: Encode, seed: int) -> dict[int, _
             continue
         rows = np.sort(rng.permutation(rows)[:SAMPLE])
         whole = [cases.histories[row] for row in rows.tolist()]
-        shown = [history[len(history) - bucket :] for history in whole] if bucket < 5 else whole
+        shown = [history[len(history) - bucket :] for history in whole] if bucket < CUT_BELOW else whole
         wanted = [cases.targets[row][:1] for row in rows.tolist()]
         found[bucket] = _Case(encode(shown, rows), shown, whole, wanted, cases.traits_of(rows))
     return found
@@ -181,13 +181,13 @@ class _Evaluator:
             users = slice(begin, begin + CHUNK)
             dense = case.queries[users] @ self.item_matrix.T
             neighbours = terms.item_to_item.scores(case.shown[users])
-            traits = terms.traits.scores(case.traits[users])
+            traits = terms.traits.scores(case.traits[users]) if terms.traits.names else None
             excluded = case.whole[users] if self.exclude_history else []
             for place, weights in enumerate(tried):
                 scores = np.float32(weights.dense) * dense + np.float32(weights.neighbours) * neighbours
                 if weights.popularity:
                     scores += np.float32(weights.popularity) * terms.log_popularity
-                if weights.traits:
+                if weights.traits and traits is not None:
                     scores += np.float32(weights.traits) * traits
                 gains[place] += ndcg(rank_targets(scores, case.targets[users], excluded)).sum()
         return gains / max(len(case.targets), 1)

@@ -88,7 +88,7 @@ def _traits(bundle: Bundle, data: PreparedDataset, here: NDArray[np.int32]) -> d
     weights = bundle.facts["trait_columns"]
     if not weights or not weights.keys() <= columns_of(vocabulary(data)).keys():
         return {}
-    made = TraitTerm.weighed(data, bundle.attributes, weights)
+    made = TraitTerm.counted(data, bundle.attributes).weighed(weights)
     entries, base = made.matrix.tocoo(), np.zeros_like(bundle.tensors.trait_base)
     there = here[entries.col] >= 0
     place = (entries.row[there], here[entries.col[there]])

@@ -9,12 +9,13 @@ matrix; the second is the same for all traits.
 import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from longtail.contracts.attributes import column_of
 from longtail.contracts.prepared import PreparedDataset, Split, Targets
 from longtail.scoring.rows import SparseRows
 
@@ -45,24 +46,20 @@ def columns_of(names: Sequence[str]) -> dict[str, NDArray[np.int64]]:
     """Column (what stands before ``=``) -> its traits' places in the vocabulary."""
     found = defaultdict(list)
     for code, name in enumerate(names):
-        found[name.partition("=")[0]].append(code)
+        found[column_of(name)].append(code)
     return {column: np.array(codes, dtype=np.int64) for column, codes in found.items()}
 
 
 def trait_counts(prepared: PreparedDataset) -> SparseRows:
     """Training events with each trait and item. ``[traits, items]``"""
-    names = vocabulary(prepared)
-    rows = np.flatnonzero(prepared.splits == Split.TRAIN)
-    of_users = trait_codes(names, prepared.user_attributes)
-    known = [of_users[user] for user in prepared.user_codes[rows]]
+    names, rows = vocabulary(prepared), np.flatnonzero(prepared.splits == Split.TRAIN)
+    known = indicator(trait_codes(names, prepared.user_attributes), len(names))[prepared.user_codes[rows]]
     if prepared.facts["context"]:
-        known = [
-            np.concatenate(both) for both in zip(known, trait_codes(names, prepared.contexts_of(rows)), strict=True)
-        ]
-    traits = np.concatenate([*known, np.zeros(0, np.int64)])
-    items = np.repeat(prepared.item_codes[rows], [len(codes) for codes in known])
-    shape = (len(names), len(prepared.item_ids))
-    return sparse.csr_array((np.ones(len(traits)), (traits, items)), shape=shape)  # what occurs twice adds up
+        known = known + indicator(trait_codes(names, prepared.contexts_of(rows)), len(names))
+    items = prepared.item_codes[rows]
+    place = (np.arange(len(items)), items)
+    chosen = sparse.csr_array((np.ones(len(items), np.float32), place), shape=(len(items), len(prepared.item_ids)))
+    return sparse.csr_array((known.T @ chosen).astype(np.float64))
 
 
 def lifts(counts: SparseRows, events: int) -> SparseRows:
@@ -105,21 +102,25 @@ class TraitTerm:
     base: NDArray[np.float32]
 
     @classmethod
-    def weighed(cls, prepared: PreparedDataset, names: Sequence[str], weights: Mapping[str, float]) -> "TraitTerm":
-        """Counted from the training events, for the vocabulary ``names``. weights: of each column."""
+    def counted(cls, prepared: PreparedDataset, names: Sequence[str]) -> "TraitTerm":
+        """From the training events, for the vocabulary ``names``; every column has weight 1."""
         places = {name: place for place, name in enumerate(vocabulary(prepared))}
         found = lifts(trait_counts(prepared), int(prepared.train_counts.sum()))
         nothing = sparse.csr_array((1, found.shape[1]), dtype=np.float32)  # of a trait that these events do not have
         rows = sparse.csr_array(sparse.vstack([found, nothing]))[[places.get(name, len(places)) for name in names]]
-        scale = np.array([weights[name.partition("=")[0]] for name in names], dtype=np.float32)
-        matrix = sparse.csr_array(sparse.diags_array(scale) @ rows).astype(np.float32)
+        return cls(list(names), rows, np.ones(len(names), np.float32), base_of(prepared.train_counts))
+
+    def weighed(self, weights: Mapping[str, float]) -> "TraitTerm":
+        """The same with a weight for each column."""
+        scale = np.array([weights[column_of(name)] for name in self.names], dtype=np.float32)
+        matrix = sparse.csr_array(sparse.diags_array(scale) @ self.matrix).astype(np.float32)
         matrix.eliminate_zeros()
-        return cls(list(names), matrix, scale, base_of(prepared.train_counts))
+        return replace(self, matrix=matrix, scale=self.scale * scale)
 
     @property
     def weights(self) -> dict[str, float]:
         """Of each column."""
-        return {name.partition("=")[0]: float(weight) for name, weight in zip(self.names, self.scale)}
+        return {column_of(name): float(weight) for name, weight in zip(self.names, self.scale)}
 
     def scores(self, traits: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
         """The term for each user's traits. ``[n, items]``"""
@@ -134,7 +135,7 @@ def fit_traits(prepared: PreparedDataset, newcomers: Newcomers) -> TraitTerm:
     """
     names = vocabulary(prepared)
     columns = columns_of(names)
-    plain = TraitTerm.weighed(prepared, names, dict.fromkeys(columns, 1.0))
+    plain = TraitTerm.counted(prepared, names)
     left, found = columns, _fit(plain, columns, newcomers)
     while doubtful := {column: sure for column, sure in found.sure(left).items() if sure <= SURE}:
         worst = min(doubtful, key=doubtful.__getitem__)
@@ -142,7 +143,7 @@ def fit_traits(prepared: PreparedDataset, newcomers: Newcomers) -> TraitTerm:
         found = _fit(plain, left, newcomers)
     weights = dict.fromkeys(columns, 0.0) | dict(zip(left, found.weights[len(found.weights) - len(left) :].tolist()))
     log.info("weights of attributes and context: %s", {column: round(weight, 3) for column, weight in weights.items()})
-    return TraitTerm.weighed(prepared, names, weights)
+    return plain.weighed(weights)
 
 
 def no_traits(n_items: int) -> TraitTerm:

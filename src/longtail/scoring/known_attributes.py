@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from itertools import pairwise
 
-from longtail.contracts.attributes import OTHER, is_missing
+from longtail.contracts.attributes import OTHER, column_of, is_missing
 
 NUMBER = r"-?[0-9]+(?:[.][0-9]+)?(?:[eE][-+]?[0-9]+)?"
 BAND = re.compile(f"({NUMBER})-({NUMBER})")
@@ -42,7 +42,7 @@ class KnownAttributes:
     def complete(self, given: Sequence[str]) -> list[str]:
         """What a question gives, each found, and ``name=`` of every attribute that it leaves out and training knew as missing."""
         found = [self.find(attribute) for attribute in given if not is_missing(attribute)]
-        names = {attribute.partition("=")[0] for attribute in found}
+        names = {column_of(attribute) for attribute in found}
         return found + [missing for name, missing in self._missing.items() if name not in names]
 
     def find(self, attribute: str) -> str:

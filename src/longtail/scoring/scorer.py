@@ -110,7 +110,8 @@ class Scorer:
         """What users choose; a stated interest counts as an item known by its text alone. ``[queries, items]``"""
         tensors = self.bundle.tensors
         buckets = buckets_of(queries)
-        scores = tensors.dense_weight[buckets, None] * products(self.encode(queries), tensors.item_matrix)
+        scores = products(self.encode(queries), tensors.item_matrix)
+        scores *= tensors.dense_weight[buckets, None]
         scores += tensors.popularity_weight[buckets, None] * tensors.log_popularity
         for row, query in enumerate(queries):
             known = self.traits_of(query)
