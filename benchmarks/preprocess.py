@@ -52,10 +52,8 @@ def with_pandas(folder: Path) -> None:
     out.mkdir()
     items = pd.read_parquet(folder / "items.parquet", dtype_backend="pyarrow").sort_values("item_id", ignore_index=True)
     frame = pd.read_parquet(folder / "interactions.parquet", dtype_backend="pyarrow")
-    weights = {"view": 1.0, "click": 2.0, "cart": 3.0, "purchase": 5.0}
-    usable = (
-        frame["user_id"].notna() & frame["timestamp"].between(0, int(time.time())) & frame["event"].isin(list(weights))
-    )
+    kinds = ["view", "click", "cart", "purchase"]
+    usable = frame["user_id"].notna() & frame["timestamp"].between(0, int(time.time())) & frame["event"].isin(kinds)
     known = frame["item_id"].isin(items["item_id"])
     frame[~(usable & known)].to_parquet(out / "rejected.parquet")
     users = pd.Series(frame["user_id"].dropna().unique()).sort_values(ignore_index=True)
@@ -65,11 +63,10 @@ def with_pandas(folder: Path) -> None:
             "user_code": pd.Index(users).get_indexer(frame["user_id"]).astype("int32"),
             "item_code": pd.Index(items["item_id"]).get_indexer(frame["item_id"]).astype("int32"),
             "timestamp": frame["timestamp"].to_numpy("int64"),
-            "weight": frame["event"].map(weights).to_numpy("float32"),
         }
     )
     del frame
-    events = events.groupby(["user_code", "item_code"], as_index=False).agg({"timestamp": "min", "weight": "max"})
+    events = events.groupby(["user_code", "item_code"], as_index=False).agg({"timestamp": "min"})
     events = events.sort_values(["user_code", "timestamp", "item_code"], ignore_index=True)
     events["position"] = events.groupby("user_code").cumcount().astype("int32")
     left = events.groupby("user_code")["position"].transform("size") - events["position"]
@@ -88,7 +85,7 @@ def digest(file: Path) -> tuple[int, int]:
     """Rows and an order-free checksum of an events file."""
     import duckdb
 
-    query = "select count(*), sum(hash(user_code, position, item_code, timestamp, weight, split))::varchar"
+    query = "select count(*), sum(hash(user_code, position, item_code, timestamp, split))::varchar"
     rows, checksum = duckdb.sql(f"{query} from '{file}'").fetchall()[0]
     return int(rows), int(checksum)
 

@@ -35,23 +35,6 @@ class RunSettings(Settings):
             )
         return self
 
-    @model_validator(mode="after")
-    def _training_reads_no_weights(self) -> "RunSettings":
-        """They reach the column ``weight`` of the Prepared data set, and nothing reads it yet."""
-        usual = PreprocessSettings().event_weights
-        for event, weight in self.preprocess.event_weights.items():
-            if weight != usual.get(event, 1.0):
-                raise ValueError(
-                    f"preprocess.event_weights.{event} is {weight:g}, but training counts all events alike: the list only says "
-                    f"which events are taken; write {event}: {usual.get(event, 1.0):g}"
-                )
-        if self.preprocess.rating_scale != "none":
-            raise ValueError(
-                f"preprocess.rating_scale is {self.preprocess.rating_scale}, but training counts all ratings alike; take it "
-                "out, or leave low ratings out by preprocess.min_rating"
-            )
-        return self
-
 
 def load_settings(path: str | os.PathLike[str] | None, overrides: Sequence[str] = ()) -> RunSettings:
     """Read a YAML settings file; without one, the defaults. ``overrides``: ``stage.key=value``, the value in YAML.

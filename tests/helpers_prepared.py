@@ -90,7 +90,7 @@ def write_tiny_prepared(
         kinds = (np.int32, np.int32, np.int32, np.int64, np.int8)
         names = ("user_code", "position", "item_code", "timestamp", "split")
         events = {name: column.astype(kind) for name, column, kind in zip(names, columns, kinds)}
-        more = {"weight": np.ones(len(rows), np.float32), "tied": np.array(tied)}
+        more = {"tied": np.array(tied)}
         more["context"] = pa.array(list(contexts) or [None] * len(rows), pa.list_(pa.string()))
         pq.write_table(pa.table(events | more), folder / "events.parquet")
     return path

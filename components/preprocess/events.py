@@ -1,4 +1,4 @@
-"""Interactions -> events: checked, weighed, merged, placed in each user's history, split."""
+"""Interactions -> events: checked, merged, placed in each user's history, split."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,6 @@ from longtail.contracts.prepared import Split
 from longtail.tables.engine import Frame
 
 REASON = "reason"
-STRENGTH = "strength"  # of an event that is not a rating
 GIVEN = "given_split"  # int64, with split: given; null where it is none of these
 SPLITS = {
     Split.TRAIN: ("train", "training"),
@@ -26,14 +25,11 @@ CHOSEN = (DISLIKED,)  # left out by the user's choice: no fault of the rows
 
 
 def check(raw: Frame, item_codes: Frame, settings: PreprocessSettings, latest: int) -> Frame:
-    """Add ``item_code``, ``strength`` (events), ``given_split`` and ``reason`` (null: the row can be used).
+    """Add ``item_code``, ``given_split`` and ``reason`` (null: the row can be used).
 
     raw: user_id, item_id, timestamp, event, value, split, context; item_codes: item_id, item_code. latest: microseconds.
     """
-    strength: nw.Expr = nw.when(nw.col(Columns.EVENT).is_null() & nw.col(Columns.VALUE).is_null()).then(nw.lit(1.0))
-    for event, weight in sorted(settings.event_weights.items()):
-        strength = nw.when(nw.col(Columns.EVENT) == event).then(nw.lit(float(weight))).otherwise(strength)
-    known = sorted({*settings.event_weights, RATING})
+    known = sorted({*settings.events, RATING})
     reasons = [
         (nw.col(Columns.USER).is_null() | nw.col(Columns.ITEM).is_null(), "null id"),
         (nw.col(Columns.TIMESTAMP).is_null(), "bad timestamp"),
@@ -51,7 +47,7 @@ def check(raw: Frame, item_codes: Frame, settings: PreprocessSettings, latest: i
     reason: nw.Expr = nw.lit(None, dtype=nw.String())
     for condition, name in reversed(reasons):
         reason = nw.when(condition).then(nw.lit(name)).otherwise(reason)
-    added = {GIVEN: _given_split(), REASON: reason, STRENGTH: strength}
+    added = {GIVEN: _given_split(), REASON: reason}
     return raw.join(item_codes, on=Columns.ITEM, how="left").with_columns(**added)
 
 
@@ -71,14 +67,11 @@ def _is_rating() -> nw.Expr:
 def code(checked: Frame, user_codes: Frame, settings: PreprocessSettings) -> Frame:
     """Integers in the place of ids, and ``tie``: everything after this is joined, grouped and sorted by them."""
     joined = checked.join(user_codes, on=Columns.USER, how="left")
-    rating = nw.when(_is_rating()).then(nw.col(Columns.VALUE)).alias(Columns.VALUE)
     return joined.select(
         Columns.USER_CODE,
         Columns.ITEM_CODE,
         Columns.TIMESTAMP,
         order_of_tie(settings),
-        rating,
-        STRENGTH,
         Columns.CONTEXT,
         GIVEN,
         REASON,
@@ -90,8 +83,7 @@ def merge(coded: Frame, settings: PreprocessSettings) -> Frame:
     pair = [Columns.USER_CODE, Columns.ITEM_CODE]
     time = nw.col(Columns.TIMESTAMP)
     usable = coded.filter(nw.col(REASON).is_null())
-    aggregates = [nw.col(Columns.VALUE).max(), nw.col(STRENGTH).max()]
-    aggregates += [nw.col(name).min() for name in (TIE, Columns.CONTEXT, GIVEN)]
+    aggregates = [nw.col(name).min() for name in (TIE, Columns.CONTEXT, GIVEN)]
     if settings.repeats == "keep":
         return usable.group_by([*pair, Columns.TIMESTAMP]).agg(*aggregates)
     of_first = [TIE] if settings.ties == "file" else []  # not of a later repeat further up in the file
@@ -140,8 +132,6 @@ def split(merged: Frame, settings: PreprocessSettings, cuts: Sequence[float] | N
         Columns.POSITION,
         Columns.ITEM_CODE,
         Columns.TIMESTAMP,
-        Columns.VALUE,
-        STRENGTH,
         Columns.SPLIT,
         Columns.TIED,
         Columns.CONTEXT,
@@ -162,32 +152,6 @@ def earlier_than_higher(placed: Frame) -> Frame:
     return placed.with_columns(**earliest).filter(late[0] | late[1])
 
 
-def weigh(events: Frame, settings: PreprocessSettings) -> Frame:
-    """``weight`` in the place of ``value`` and ``strength``: the greater of the rating's and the other events'.
-
-    Ranges of ratings are taken over training events alone; later ratings are clipped to them. A range of one point, or
-    none, gives weight 1.
-    """
-    frame = events
-    rating: nw.Expr = nw.when(~nw.col(Columns.VALUE).is_null()).then(nw.lit(1.0))
-    if settings.rating_scale != "none":
-        rated = events.filter((nw.col(Columns.SPLIT) == int(Split.TRAIN)) & ~nw.col(Columns.VALUE).is_null())
-        bounds = {"low": nw.col(Columns.VALUE).min(), "high": nw.col(Columns.VALUE).max()}
-        if settings.rating_scale == "user":
-            frame = events.join(rated.group_by(Columns.USER_CODE).agg(**bounds), on=Columns.USER_CODE, how="left")
-        else:
-            frame = events.join(rated.select(**bounds), how="cross")
-        width = nw.col("high") - nw.col("low")
-        scaled = ((nw.col(Columns.VALUE) - nw.col("low")) / width).clip(0.0, 1.0)
-        rating = nw.when(~nw.col(Columns.VALUE).is_null() & (width > 0)).then(scaled).otherwise(rating)
-    weight = nw.max_horizontal(rating, nw.col(STRENGTH)).cast(nw.Float32())
-    return frame.with_columns(**{Columns.WEIGHT: weight}).select(
-        Columns.USER_CODE,
-        Columns.POSITION,
-        Columns.ITEM_CODE,
-        Columns.TIMESTAMP,
-        Columns.WEIGHT,
-        Columns.SPLIT,
-        Columns.TIED,
-        nw.col(Columns.CONTEXT).str.split(LIST),
-    )
+def table(placed: Frame) -> Frame:
+    """The columns of events.parquet."""
+    return placed.with_columns(nw.col(Columns.CONTEXT).str.split(LIST))

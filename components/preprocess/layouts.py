@@ -95,10 +95,8 @@ def check_settings(settings: PreprocessSettings) -> None:
     refuse_later_names(settings)
     if settings.encoding is not None:
         check_encoding(settings.encoding)
-    if RATING in settings.event_weights:
-        raise UserError(
-            f"event_weights.{RATING}: a rating's weight is its value, scaled by rating_scale; take {RATING} out of the list"
-        )
+    if RATING in settings.events:
+        raise UserError(f"events: ratings are taken always; take {RATING} out of the list")
 
 
 def check_mapping(readings: Mapping[Table, Reading], settings: PreprocessSettings) -> None:

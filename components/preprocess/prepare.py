@@ -111,7 +111,7 @@ def _prepare(
     with write_artifact(target, PREPARED, facts) as folder:
         engine.write(item_table, folder / "items.parquet", [Columns.ITEM_CODE])
         engine.write(profiles.user_table(user_codes, people), folder / "users.parquet", [Columns.USER_CODE])
-        engine.write(events.weigh(placed, settings), folder / "events.parquet", [Columns.USER_CODE, Columns.POSITION])
+        engine.write(events.table(placed), folder / "events.parquet", [Columns.USER_CODE, Columns.POSITION])
         rejection.write(folder / "rejected.parquet")
 
 

@@ -26,7 +26,7 @@ REMEDIES = {  # for the most frequent reason
     "bad timestamp": "give times as seconds since 1970, or as text, 2020-09-13T12:26:40+00:00",
     "future timestamp": "give times as seconds since 1970, or raise latest_timestamp",
     NULL_ID: "give every row its ids (null, NaN and blank are none), or map the right columns with the setting columns",
-    "unknown event": "name your events and their weights in event_weights",
+    "unknown event": "name your events in events",
     UNKNOWN_ITEM: "give the items table a row for every item, with the id that the interactions have",
     WRONG_LENGTH: "quote fields that hold the delimiter or a line break",
     NOT_AN_OBJECT: "give one JSON object a line",

@@ -1,6 +1,6 @@
 """Settings of the first stage: how raw tables become the Prepared data set."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -42,18 +42,14 @@ class PreprocessSettings(Settings):
     spark_remote: str | None = Field(
         None, description="Spark Connect address (sc://host:port); none starts a local Spark."
     )
-    event_weights: dict[str, float] = Field(
-        default_factory=lambda: {"view": 1.0, "click": 2.0, "cart": 3.0, "purchase": 5.0},
-        description="Strength of each kind of event; an event that is not listed is rejected.",
-    )
-    rating_scale: Literal["none", "user", "global"] = Field(
-        "none",
-        description="Scale ratings to 0..1 by each user's own or the global range; `none` gives every rating weight 1.",
+    events: tuple[str, ...] = Field(
+        ("view", "click", "cart", "purchase"),
+        description="Kinds of events that are taken, all alike; another kind is rejected. Ratings are taken always.",
     )
     min_rating: float | None = Field(None, description="Ratings below it are rejected as dislikes; none keeps all.")
     repeats: Literal["merge", "keep"] = Field(
         "merge",
-        description="`merge`: one event per user and item, first time, greatest weight; `keep`: every event, and items of "
+        description="`merge`: one event per user and item, at its first time; `keep`: every event, and items of "
         "the history may be recommended again.",
     )
     ties: Literal["hash", "file"] = Field(
@@ -94,6 +90,11 @@ class PreprocessSettings(Settings):
         description="Unix seconds; later events are rejected as lying in the future. None takes the clock of the run.",
     )
 
+    renamed: ClassVar[dict[str, str]] = {"event_weights": "events"}
+    gone: ClassVar[dict[str, str]] = {
+        "rating_scale": "all ratings count alike; take it out, or leave low ratings out by min_rating"
+    }
+
     @model_validator(mode="after")
     def _each_is_read(self) -> "PreprocessSettings":
         fields = type(self).model_fields
@@ -114,13 +115,4 @@ class PreprocessSettings(Settings):
         for column in self.trusted_context:
             if column not in self.context:
                 raise ValueError(f"trusted_context: {column!r} is not in context; take it out, or name it in both")
-        return self
-
-    @model_validator(mode="after")
-    def _weights_are_positive(self) -> "PreprocessSettings":
-        for event, weight in self.event_weights.items():
-            if weight <= 0:
-                raise ValueError(
-                    f"event_weights.{event} is {weight}; weights are positive (leave the event out to reject it)"
-                )
         return self

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from longtail.components.predict.server import MAX_K
+from longtail.contracts.errors import UserError
 from longtail.pipelines.cli.options import (
     Bundle,
     Config,
@@ -101,6 +102,11 @@ def refresh(
     mixture_of(loaded)  # before any table is read
     given = list(overrides or [])
     if config is None:
+        if "event_weights" in loaded.facts["preprocess"]:
+            raise UserError(
+                f"{loaded.path}: is of an earlier version, whose settings of preprocess had event_weights; train it again with "
+                "this version (longtail run), or give --config with preprocess.events"
+            )
         given.insert(0, f"preprocess={json.dumps(loaded.facts['preprocess'])}")
     settings = read_settings(config, given, format).preprocess
     with tempfile.TemporaryDirectory(prefix="longtail-refresh-") as folder:

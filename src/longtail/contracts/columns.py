@@ -19,7 +19,6 @@ class Columns:
     USER_CODE = "user_code"  # int32, rank of user_id in sorted order
     ITEM_CODE = "item_code"  # int32, rank of item_id in sorted order
     POSITION = "position"  # int32, 0-based place in the user's history
-    WEIGHT = "weight"  # float32, strength of the event
     SPLIT = "split"  # int8, see prepared.Split
     TIED = "tied"  # bool, another event of the user has the same time
     CONTEXT = "context"  # list[str] ``name=value``, what was known of the moment before the choice

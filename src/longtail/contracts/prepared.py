@@ -3,7 +3,7 @@
 Files:
     items.parquet    item_code, item_id, title, text, attributes, numeric, train_count; sorted by item_code
     users.parquet    user_code, user_id, attributes (list of ``name=value``); sorted by user_code
-    events.parquet   user_code, position, item_code, timestamp (microseconds since 1970), weight, split, tied, context (list of
+    events.parquet   user_code, position, item_code, timestamp (microseconds since 1970), split, tied, context (list of
                      ``name=value``); sorted by user_code, position
     rejected.parquet table, row, reason, content
 
@@ -86,7 +86,6 @@ class PreparedDataset:
         self.user_codes: NDArray[np.int32] = column(Columns.USER_CODE, np.int32)  # [events]
         self.item_codes: NDArray[np.int32] = column(Columns.ITEM_CODE, np.int32)  # [events]
         self.timestamps: NDArray[np.int64] = column(Columns.TIMESTAMP, np.int64)  # [events], microseconds since 1970
-        self.weights: NDArray[np.float32] = column(Columns.WEIGHT, np.float32)  # [events]
         self.splits: NDArray[np.int8] = column(Columns.SPLIT, np.int8)  # [events]
         self.tied: NDArray[np.bool_] = column(Columns.TIED, np.bool_)  # [events]
         self._contexts = events.column(Columns.CONTEXT).combine_chunks()

@@ -24,6 +24,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
     renamed: ClassVar[dict[str, str]] = {}  # a key of earlier versions -> today's
+    gone: ClassVar[dict[str, str]] = {}  # a key of earlier versions that has no other -> why, and what to do
 
     def canonical(self) -> str:
         """JSON text with sorted keys: equal settings give equal text, and so equal cache keys."""
@@ -191,6 +192,8 @@ def _explain(kind: type[Settings], fault: Any) -> str:
         nested = place and fault["type"] == "model_type"
         if (fault["type"] == "extra_forbidden" or nested) and (today := owner.renamed.get(place[-1])):
             return f"{key!r} is now {'.'.join([*place[:-1], today])!r}"
+        if fault["type"] == "extra_forbidden" and (why := owner.gone.get(place[-1])):
+            return f"there is no setting {key!r} any more: {why}"
         if fault["type"] == "extra_forbidden":
             return f"there is no setting {key!r}; known here: {', '.join(sorted(owner.model_fields))}"
     given = fault.get("input")

@@ -46,7 +46,7 @@ def test_more_columns_than_ours(run, tmp_path: Path):
     ):
         run(log, ITEMS)
     names = ["user_id", "item_id", "category", "event", "timestamp"]
-    prepared = run(log, ITEMS, header={"interactions": names}, event_weights={"pv": 1.0})
+    prepared = run(log, ITEMS, header={"interactions": names}, events=["pv"])
     assert prepared.timestamps.tolist() == sorted(prepared.timestamps.tolist())
     assert len(prepared.item_codes) == 3
 

@@ -38,7 +38,7 @@ def with_values(table: list[dict[str, Any]], **values: Any) -> list[dict[str, An
         ({"users": [{"customer": "u"}]}, {}, "users.parquet: has no column 'user_id' (found: customer)"),
         ({}, {"columns": {"event": "action"}}, "columns.event: there is no column 'action'"),
         ({}, {"columns": {"colour": "x"}}, "columns.colour: is none of our columns; they are attributes, description"),
-        ({}, {"event_weights": {"rating": 2}}, "event_weights.rating: a rating's weight is its value"),
+        ({}, {"events": ["view", "rating"]}, "events: ratings are taken always; take rating out of the list"),
         (
             {"interactions": with_values(EVENTS, timestamp=[1])},
             {},

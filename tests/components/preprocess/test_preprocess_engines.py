@@ -17,7 +17,7 @@ from longtail.contracts.errors import UserError
 
 SECOND = 1_000_000  # microseconds
 NOW = 2_000_000_000  # the fixture's latest_timestamp
-WEIGHTS = {"view": 1.0, "click": 2.0, "cart": 3.0, "purchase": 5.0}
+KINDS = ("view", "click", "cart", "purchase")
 ITEMS = [
     {
         "item_id": f"i{n}",
@@ -31,8 +31,8 @@ ITEMS = [
 USERS = [{"user_id": f"u{n}", "age": n % 40, "city": f"c{n % 4}", "code": f"x{n}"} for n in range(210)]
 VARIANTS: list[dict[str, Any]] = [
     {},
-    {"rating_scale": "user", "repeats": "keep", "min_rating": 2, "min_item_count": 12, "segments": "quantile"},
-    {"rating_scale": "global", "split": "global_time", "validation_share": 0.2, "test_share": 0.25},
+    {"repeats": "keep", "min_rating": 2, "min_item_count": 12, "segments": "quantile"},
+    {"split": "global_time", "validation_share": 0.2, "test_share": 0.25},
 ]
 
 
@@ -43,7 +43,7 @@ def messy_rows(seed: int, count: int = 600) -> list[dict[str, Any]]:
             "user_id": draw.choice([None, *[f"u{n}" for n in range(0, 80, 2)]]),
             "item_id": draw.choice([f"i{n}" for n in range(21)]),  # i20 is unknown
             "timestamp": draw.choice([-1, NOW + 1, *range(100, 140)]),
-            "event": draw.choice([None, None, *WEIGHTS, "rating", "rating", "jump"]),
+            "event": draw.choice([None, None, *KINDS, "rating", "rating", "jump"]),
             "value": draw.choice([None, float("nan"), 1.0, 2.0, 3.5, 4.0, 5.0]),
         }
         for _ in range(count)
@@ -58,7 +58,7 @@ def reason_of(row: dict[str, Any], min_rating: float | None) -> str | None:
         return "negative timestamp" if row["timestamp"] < 0 else "future timestamp"
     if value is not None and math.isnan(value):
         return "value is not a number"
-    if event is not None and event not in WEIGHTS and event != "rating":
+    if event is not None and event not in KINDS and event != "rating":
         return "unknown event"
     if event == "rating" and value is None:
         return "rating without a value"
@@ -68,22 +68,13 @@ def reason_of(row: dict[str, Any], min_rating: float | None) -> str | None:
     return "rating below min_rating" if min_rating is not None and is_rating and value < min_rating else None
 
 
-def expected_events(
-    rows: list[dict[str, Any]], settings: dict[str, Any]
-) -> list[tuple[str, int, str, int, float, int]]:
-    groups: dict[Any, list[tuple[int, float | None, float | None]]] = defaultdict(list)
+def expected_events(rows: list[dict[str, Any]], settings: dict[str, Any]) -> list[tuple[str, int, str, int, int]]:
+    groups: dict[Any, list[int]] = defaultdict(list)
     for row in rows:
         if reason_of(row, settings.get("min_rating")) is None:
-            rated = row["event"] == "rating" or (row["event"] is None and row["value"] is not None)
-            strength = None if rated else WEIGHTS.get(row["event"], 1.0)
             key = (row["user_id"], row["item_id"]) + ((row["timestamp"],) if settings.get("repeats") == "keep" else ())
-            groups[key].append((row["timestamp"], row["value"] if rated else None, strength))
-    merged = [
-        (key[0], min(t for t, _, _ in group), key[1],
-         max((v for _, v, _ in group if v is not None), default=None),
-         max((s for _, _, s in group if s is not None), default=None))
-        for key, group in groups.items()
-    ]  # fmt: skip
+            groups[key].append(row["timestamp"])
+    merged = [(key[0], min(times), key[1]) for key, times in groups.items()]
     if "min_item_count" in settings:
         counts = defaultdict(int)
         for event in merged:
@@ -102,19 +93,7 @@ def expected_events(
             else:
                 split = max(0, 3 - (len(history) - position))
             placed.append((event, position, split))
-    scale = settings.get("rating_scale", "none")
-    events = []
-    for (user, time, item, value, strength), position, split in placed:
-        weights = [strength] if strength is not None else []
-        if value is not None:
-            range_ = [e[3] for e, _, s in placed if s == 0 and e[3] is not None and (scale == "global" or e[0] == user)]
-            if scale == "none" or not range_ or min(range_) == max(range_):
-                weights.append(1.0)
-            else:
-                low, high = min(range_), max(range_)
-                weights.append(min(1.0, max(0.0, (value - low) / (high - low))))
-        events.append((user, position, item, time * SECOND, max(weights), split))
-    return events
+    return [(user, place, item, time * SECOND, split) for (user, time, item), place, split in placed]
 
 
 @pytest.mark.parametrize("variant", range(len(VARIANTS)))
@@ -123,16 +102,13 @@ def test_messy_rows(run, engine: str, variant: int):
     prepared = run(rows, ITEMS, USERS, engine=engine, max_rejected_share=0.6, **settings)
     table = pq.read_table(prepared.artifact.file("events.parquet")).to_pydict()
     found = [
-        (prepared.user_ids[u], position, prepared.item_ids[i], time, weight, split)
-        for u, position, i, time, weight, split in zip(*[
-            table[name] for name in ("user_code", "position", "item_code", "timestamp", "weight", "split")
+        (prepared.user_ids[u], position, prepared.item_ids[i], time, split)
+        for u, position, i, time, split in zip(*[
+            table[name] for name in ("user_code", "position", "item_code", "timestamp", "split")
         ])
     ]  # fmt: skip
     expected = expected_events(rows, settings)
-    assert found == [
-        (*event[:4], pytest.approx(event[4], rel=1e-6), event[5])
-        for event in sorted(expected, key=lambda event: event[:2])
-    ]
+    assert found == sorted(expected, key=lambda event: event[:2])
     assert table["user_code"] == sorted(table["user_code"])
 
     reasons = [reason_of(row, settings.get("min_rating")) for row in rows]
@@ -145,7 +121,7 @@ def test_messy_rows(run, engine: str, variant: int):
 
     assert prepared.user_ids == sorted(f"u{n}" for n in range(210))
     assert prepared.item_ids == sorted(item["item_id"] for item in ITEMS)
-    train = [event[2] for event in expected if event[5] == 0]
+    train = [event[2] for event in expected if event[4] == 0]
     assert prepared.train_counts.tolist() == [train.count(item) for item in prepared.item_ids]
     by_id = {item["item_id"]: item for item in ITEMS}
     prices = np.array([by_id[item]["price"] for item in prepared.item_ids])
@@ -189,7 +165,6 @@ def test_text_files_give_what_parquet_gives(run, engine: str, tmp_path: Path):
     assert prepared.item_attributes[1] == ["a", "b1"]
     events = expected_events(rows, {})
     assert prepared.timestamps.tolist() == [event[3] for event in sorted(events, key=lambda event: event[:2])]
-    assert prepared.weights.tolist() == [event[4] for event in sorted(events, key=lambda event: event[:2])]
 
 
 def test_a_broken_file_is_the_users_to_mend(run, engine: str, tmp_path: Path):

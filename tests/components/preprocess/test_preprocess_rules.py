@@ -33,15 +33,14 @@ def test_leave_last_out_by_hand(run):
         "position",
         "item_code",
         "timestamp",
-        "weight",
         "split",
         "tied",
         "context",
     ]
-    assert [str(kind) for kind in table.schema.types][:7] == [
-        "int32", "int32", "int32", "int64", "float", "int8", "bool",
+    assert [str(kind) for kind in table.schema.types][:6] == [
+        "int32", "int32", "int32", "int64", "int8", "bool",
     ]  # fmt: skip
-    assert str(table.schema.types[7].value_type) == "string"
+    assert str(table.schema.types[6].value_type) == "string"
     second, third = ["abcd".index(item) for item in drawn_order("v", "cd")]
     names = ("user_code", "position", "item_code", "timestamp", "split", "tied")
     assert list(zip(*[table[name].to_pylist() for name in names])) == [
@@ -73,14 +72,13 @@ def test_global_time_cuts_at_quantiles_of_events(run):
     ]  # fmt: skip
 
 
-def test_merge_keeps_first_time_and_greatest_weight(run):
+def test_merge_keeps_the_first_time(run):
     names = ("user_id", "item_id", "timestamp", "event")
     events = rows(("u", "a", 9, "view"), ("u", "a", 3, "click"), ("u", "a", 5, "purchase"), ("u", "b", 4, "view"),
                   ("u", "c", 6, "cart"), names=names)  # fmt: skip
     prepared = run(events, ITEMS)
     assert prepared.item_codes.tolist() == [0, 1, 2]
     assert prepared.timestamps.tolist() == [3 * SECOND, 4 * SECOND, 6 * SECOND]
-    assert prepared.weights.tolist() == [5.0, 1.0, 3.0]
     assert prepared.facts["counts"]["merged_repeats"] == 2
     assert prepared.exclude_history
 
@@ -92,23 +90,6 @@ def test_keep_keeps_repeats_but_not_the_same_time_twice(run):
     assert prepared.timestamps.tolist() == [1_500_000, 1_750_000, 3_000_000]
     assert prepared.facts["counts"]["merged_repeats"] == 1
     assert not prepared.exclude_history
-
-
-@pytest.mark.parametrize(
-    ("scale", "weights"),
-    [
-        ("none", [1, 1, 1, 1, 1, 1, 1]),
-        # u's training ratings are 2 and 4: 2 -> 0, 4 -> 1, the later 5 and 3 -> 1 (clipped) and .5; v has one: no range
-        ("user", [0, 1, 1, 0.5, 1, 1, 1]),
-        # all training ratings run from 1 to 4
-        ("global", [1 / 3, 1, 1, 2 / 3, 0, 1, 0.0]),
-    ],
-)
-def test_ratings_are_scaled_by_training_ratings_alone(run, scale, weights):
-    names = ("user_id", "item_id", "timestamp", "value")
-    events = rows(("u", "a", 1, 2), ("u", "b", 2, 4), ("u", "c", 3, 5), ("u", "d", 4, 3),
-                  ("v", "a", 1, 1), ("v", "b", 2, 4), ("v", "c", 3, 1), names=names)  # fmt: skip
-    np.testing.assert_allclose(run(events, ITEMS, rating_scale=scale).weights, weights, rtol=1e-6)
 
 
 def test_every_reason_is_given_counted_and_written(run):

@@ -104,6 +104,14 @@ def test_a_bundle_of_an_earlier_version(shop, capfd):
     assert code == 2 and "is of an earlier version" in error and "train it again" in error
 
 
+def test_a_bundle_whose_events_had_weights(shop, capfd):
+    manifest = json.loads((shop / "bundle" / MANIFEST).read_text())
+    manifest["facts"]["preprocess"]["event_weights"] = {"view": 1.0}
+    (shop / "bundle" / MANIFEST).write_text(json.dumps(manifest))
+    code, error = refused(capfd, "refresh", *tables(shop))
+    assert code == 2 and "had event_weights; train it again" in error
+
+
 def test_unknown_items_are_counted_and_said(lamps, capfd):
     shown = command(capfd, "refresh", *tables(lamps))
     assert "Left out: 3 interactions with items that the bundle does not know; give --items" in shown
