@@ -11,7 +11,7 @@ PLACEHOLDER = "{{$"
 
 
 def arguments(
-    interactions: str,
+    interactions: str | None,
     items: str,
     users: str | None,
     settings: RunSettings,
@@ -25,7 +25,7 @@ def arguments(
         UserError: one of them holds what kfp takes for a placeholder.
     """
     given: dict[str, str | int] = {
-        "interactions": interactions,
+        "interactions": interactions or "",
         "items": items,
         "users": users or "",
         **{f"{stage}_settings": getattr(settings, stage).canonical() for stage in STAGES if stage != "fingerprint"},

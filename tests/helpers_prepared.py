@@ -29,7 +29,7 @@ def write_tiny_prepared(
     users: Sequence[Sequence[Event]] | None = None,
     *,
     n_items: int = 30,
-    n_users: int = 60,
+    n_users: int = 120,
     seed: int = 0,
     train_counts: np.ndarray | None = None,
     words: Sequence[str] = (),

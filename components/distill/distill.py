@@ -53,11 +53,17 @@ def distill(
     term = ItemToItem.load(artifact.file("neighbours.safetensors"))
     beside = TrainingData.of(data, student.shape.max_history, NeighbourTerm.of(term, settings.training))
     precision = choose_precision(settings.precision, team.device)
-    run = Run("distill", settings.training, seed, precision, folder, team)
+    untaught = None if artifact.facts.get("epochs", 1) else 0  # an untrained teacher has nothing to teach
+    run = Run("distill", settings.training, seed, precision, folder, team, untaught)
     best = train(student, beside, run, lesson.to(team.device))
     if team.first:
-        facts = {"settings": settings.model_dump(mode="json"), "seed": seed} | best.facts()
-        fitted = Fitted.on_validation(student, data, term, seed)
+        fitted = Fitted.on_validation(student, data, term, seed, best.trained)
+        facts = {
+            "settings": settings.model_dump(mode="json"),
+            "seed": seed,
+            "not_trained": artifact.facts.get("not_trained"),
+        }
+        facts |= best.facts() | ({"counted_alone": fitted.counted_alone(seed).weights()} if best.trained else {})
         written = folder / "bundle" if settings.compression.compresses else Path(output)
         _write(written, fitted, artifact, facts)
         if settings.compression.compresses:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from longtail.components.evaluate.after_refresh import measure_refresh
 from longtail.components.evaluate.decide import champion_of, decide
+from longtail.components.evaluate.dense_part import measure_dense_part
 from longtail.components.evaluate.gate import INCUMBENT, verdict_table
 from longtail.components.evaluate.golden import golden
 from longtail.components.evaluate.incumbent_check import examine
@@ -65,6 +66,8 @@ def evaluate(
         leakage,
         measure_refresh(models.student.bundle, test, settings, seed),
         measure_worth(models.student, test, settings, seed),
+        measure_dense_part(models.student.bundle, test, settings, seed),
+        models.student.bundle.facts.get("not_trained"),
     )
     evaluation = _document(found, settings, seed)
     facts = {"gate_passed": decision.passed, "train_digest": data.train_digest(), "seed": seed}
@@ -90,6 +93,8 @@ class Found:
     leakage: str  # what was checked, as a sentence
     refreshed: dict[str, Any] | None  # group -> what counting the validation events too would bring
     attributes: list[dict[str, Any]]  # what every column of attributes and context is worth
+    dense_part: dict[str, Any] | None  # group -> the counts alone, with what the student has beside them
+    not_trained: str | None  # why
 
 
 def _check_cutoffs(settings: EvaluateSettings, n_items: int) -> None:
@@ -124,6 +129,8 @@ def _document(found: Found, settings: EvaluateSettings, seed: int) -> dict[str, 
         "leakage_check": found.leakage,
         "refreshed": found.refreshed,
         "attributes": found.attributes,
+        "dense_part": found.dense_part,
+        "not_trained": found.not_trained,
         "settings": settings.model_dump(mode="json"),
         "seed": seed,
     }

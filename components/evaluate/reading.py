@@ -159,10 +159,33 @@ def _listed(counts: Mapping[str, str]) -> str:
     return ", ".join(f"{group}: {count} {meaning[group]}" for group, count in counts.items())
 
 
+def about_training(evaluation: Mapping[str, Any]) -> list[str]:
+    """What training brought beside counting, as sentences, and where it is not clearly worth its time."""
+    if why := evaluation.get("not_trained"):
+        return [f"Nothing was trained, as {why}: the model counts and reads."]
+    alone = evaluation.get("dense_part")
+    if not alone:
+        return []
+    leads = {group: difference(alone[group]) for group in (ALL, "tail")}
+    shown = [
+        f"{number(value(lead), signed=True)} ({span(interval(lead), signed=True)}) for {group} users"
+        for group, lead in leads.items()
+        if lead
+    ]
+    sentences = [
+        f"Beside what is counted and read, the trained dense part is worth {' and '.join(shown)} of {HEADLINE.upper()}."
+    ]
+    if all(judged(alone[group]) != "better" for group in leads):
+        sentences.append(
+            "That is not clearly more than nothing: configs/small.yaml leaves it out and takes a fraction of the time."
+        )
+    return sentences
+
+
 def about_refresh(evaluation: Mapping[str, Any]) -> str | None:
     """One sentence: what counting the validation events too brings for the test targets."""
     refreshed = evaluation.get("refreshed")
-    if not refreshed:
+    if not refreshed or not evaluation["data"]["test_users"]:
         return None
     gains = {group: refreshed[group]["minus_student"] for group in (ALL, "tail")}
     shown = [

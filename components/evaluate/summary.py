@@ -9,6 +9,7 @@ from longtail.components.evaluate.reading import (
     about_lists,
     about_refresh,
     about_revealed,
+    about_training,
     about_worth,
     best,
     by_history,
@@ -29,12 +30,17 @@ from longtail.components.evaluate.reading import (
     worth_of,
 )
 
+UNTESTED = (
+    "No user has a test event, so nothing could be measured: the model is there, and nobody knows yet how good it is."
+)
 _FIRST, _OTHER, _WORTH = 18, 13, 38  # width of the columns
 
 
 def segment_table(evaluation: Mapping[str, Any]) -> str:
     """NDCG@10 of every system by real history, revealed history and segment of users; plain text of at most 100 columns."""
     data = evaluation["data"]
+    if not data["test_users"]:
+        return "\n".join([UNTESTED, "", *about_training(evaluation), "Gate: FAILED, as nothing could be judged."])
     history = "histories excluded" if evaluation["exclude_history"] else "histories not excluded"
     lines = [
         f"NDCG@10 over all {data['items']:,} items, {history}; * best; {evaluation['confidence']:.0%} intervals over users.",
@@ -53,6 +59,8 @@ def segment_table(evaluation: Mapping[str, Any]) -> str:
     lines += ["", "The student is, beside each (without a history by NDCG@10 with ties at random)"]
     lines += _verdicts(evaluation)
     lines += ["", *_decision(evaluation["decision"])]
+    if training := about_training(evaluation):
+        lines += ["", *training]
     lines += _worth(evaluation)
     if evaluation["incumbent"]:
         lines += ["", "The incumbent's lists", *(f"  {sentence}" for sentence in about_lists(evaluation["incumbent"]))]

@@ -8,10 +8,12 @@ Files of the artifact:
     tensorboard/               training curves
 """
 
+import logging
 import shutil
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import save_model
@@ -19,8 +21,8 @@ from safetensors.torch import save_model
 from longtail.components.finetune.settings import FinetuneSettings
 from longtail.components.finetune.text_features import Reading, TextFeatures, read_texts
 from longtail.contracts.artifacts import TEACHER, check_place, manifest_digest, write_artifact
-from longtail.contracts.errors import UserError
-from longtail.contracts.prepared import PreparedDataset
+from longtail.contracts.prepared import PreparedDataset, Split
+from longtail.modeling.adaptation_settings import AdaptationSettings
 from longtail.modeling.bundling import Fitted, write_bundle
 from longtail.modeling.checkpoint import run_folder
 from longtail.modeling.device import choose_precision
@@ -31,6 +33,8 @@ from longtail.modeling.training import Run, train
 from longtail.modeling.training_data import TrainingData
 from longtail.neighbours.item_to_item import item_to_item
 from longtail.neighbours.validation_cases import ValidationCases
+
+log = logging.getLogger(__name__)
 
 
 def finetune(
@@ -47,15 +51,14 @@ def finetune(
     adapts the language model and writes the artifact.
 
     Raises:
-        UserError: where the training split is empty, or the language model cannot be loaded.
+        UserError: where the language model cannot be loaded.
     """
     check_place(output, TEACHER)
     data = PreparedDataset(prepared)
-    if not (data.splits == 0).any():
-        raise UserError(
-            f"{prepared}: the training split holds no event, so nothing can be learnt; users need at least three events "
-            "under leave_last_out, or take preprocess.split: global_time"
-        )
+    why = too_few(data, settings)
+    if why:
+        log.warning("%s: nothing is trained; counts and texts are served", why)
+        settings = without_training(settings)
     folder = run_folder(output, checkpoints, settings, seed, [manifest_digest(data.artifact.path)])
     team = form_team(settings.device, settings.shard)
     precision = choose_precision(settings.precision, team.device)
@@ -71,10 +74,30 @@ def finetune(
     beside = TrainingData.of(data, settings.max_history, NeighbourTerm.of(term, settings.training))
     best = train(model, beside, Run("finetune", settings.training, seed, precision, folder, team))
     if reading is not None:
-        facts = {"settings": settings.model_dump(mode="json"), "seed": seed} | best.facts()
-        _write(output, Fitted.on_validation(model, data, term, seed), reading, facts, folder / "tensorboard")
+        facts = {"settings": settings.model_dump(mode="json"), "seed": seed, "not_trained": why} | best.facts()
+        _write(
+            output, Fitted.on_validation(model, data, term, seed, best.trained), reading, facts, folder / "tensorboard"
+        )
         shutil.rmtree(folder)
     team.wait()
+
+
+def too_few(data: PreparedDataset, settings: FinetuneSettings) -> str | None:
+    """Why nothing is trained on this data; None where it is."""
+    found, needed = len(np.unique(data.user_codes[data.splits == Split.VALIDATION])), settings.training.validation_users
+    if found < needed:
+        return f"{found} validation users are fewer than finetune.training.validation_users {needed}"
+    return None if (data.splits == Split.TRAIN).any() else "there is no training event"
+
+
+def without_training(settings: FinetuneSettings) -> FinetuneSettings:
+    """The same, but nothing is adapted and nothing trained."""
+    adaptation = settings.adaptation
+    if adaptation.method not in ("none", "frozen"):
+        adaptation = AdaptationSettings(method="frozen")
+    return settings.model_copy(
+        update={"adaptation": adaptation, "training": settings.training.model_copy(update={"epochs": 0})}
+    )
 
 
 def _shared(reading: Reading | None, team: Team, folder: Path) -> TextFeatures:

@@ -14,6 +14,12 @@ from longtail.neighbours.term_settings import TermSettings
 class TeacherTraining(TrainingSettings):
     """How the teacher is trained."""
 
+    validation_users: int = Field(
+        100,
+        ge=1,
+        description="With fewer, or without training events, nothing is trained and the language model stays as it is: nobody could "
+        "tell whether it helps. Counts and texts are served.",
+    )
     term_after: float = Field(
         0.5,
         ge=0,

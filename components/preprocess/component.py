@@ -48,4 +48,4 @@ def preprocess(
     from longtail.system.channel import reported
 
     with reported():
-        prepare(interactions, items, users or None, prepared.path, from_json(PreprocessSettings, settings))
+        prepare(interactions or None, items, users or None, prepared.path, from_json(PreprocessSettings, settings))

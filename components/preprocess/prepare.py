@@ -12,6 +12,7 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from longtail.components.preprocess import catalogue, contexts, events, matching, profiles, ties, times
 from longtail.components.preprocess.column_sql import LIST
@@ -30,6 +31,7 @@ from longtail.tables.engines import open_engine
 logger = logging.getLogger(__name__)
 
 PROTOCOLS = {"leave_last_out": "leave_last_out (strict)", "global_time": "global_time", "given": "given"}
+FEW_EVENTS = 1000  # fewer may leave a split empty by chance; of so many it is a fault of settings or data
 REMEDIES = {  # where a split stays empty
     "leave_last_out": "each user needs three events to leave one for training, so give users with more events",
     "global_time": "the times are too few or too alike; raise the shares or take split: leave_last_out",
@@ -38,9 +40,15 @@ REMEDIES = {  # where a split stays empty
 
 
 def prepare(
-    interactions: str, items: str, users: str | None, output: str | os.PathLike[str], settings: PreprocessSettings
+    interactions: str | None,
+    items: str,
+    users: str | None,
+    output: str | os.PathLike[str],
+    settings: PreprocessSettings,
 ) -> None:
     """Write the Prepared data set (contracts/prepared.py) of the given tables to the folder ``output``.
+
+    interactions: None for a shop that has none yet; few or none may leave splits empty, which later stages then say.
 
     Raises:
         UserError: naming the file, column, row or key that cannot be used, and the remedy; nothing is written then.
@@ -49,11 +57,23 @@ def prepare(
     target = place_of(output)
     target.parent.mkdir(parents=True, exist_ok=True)
     check_settings(settings)
+    if interactions is None and settings.context:
+        raise UserError(f"context is {list(settings.context)}, but there are no interactions; take it out")
     with (
         tempfile.TemporaryDirectory(prefix=f".{target.name}.work-", dir=target.parent) as scratch,
         open_engine(settings.engine, settings.memory_limit_gb, settings.spark_remote, Path(scratch)) as engine,
     ):
-        _prepare(engine, interactions, items, users, target, settings)
+        _prepare(engine, interactions or _no_events(Path(scratch), settings), items, users, target, settings)
+
+
+def _no_events(folder: Path, settings: PreprocessSettings) -> str:
+    """A table of interactions without rows. ``folder`` holds nothing else of that name."""
+    path = folder / "no-interactions.parquet"
+    ids = {settings.columns.get(name, name): pa.array([], pa.string()) for name in (Columns.USER, Columns.ITEM)}
+    time = {settings.columns.get(Columns.TIMESTAMP, Columns.TIMESTAMP): pa.array([], pa.int64())}
+    split = {settings.columns.get(Columns.SPLIT, Columns.SPLIT): pa.array([], pa.string())}
+    pq.write_table(pa.table(ids | time | (split if settings.split == "given" else {})), path)
+    return str(path)
 
 
 def _prepare(
@@ -157,7 +177,9 @@ def _place(engine: Engine, coded: Frame, settings: PreprocessSettings) -> tuple[
     if settings.split == "global_time":
         merged = engine.keep(merged)
         shares = [1 - settings.test_share - settings.validation_share, 1 - settings.test_share]
-        cuts = engine.percentiles(merged, Columns.TIMESTAMP, [round(share, 9) for share in shares])
+        cuts = [0.0, 0.0]
+        if _count(engine, merged):
+            cuts = engine.percentiles(merged, Columns.TIMESTAMP, [round(share, 9) for share in shares])
     return engine.keep(events.split(merged, settings, cuts)), cuts, rare
 
 
@@ -168,15 +190,16 @@ def _order(
     tied_users = placed.filter(nw.col(Columns.TIED)).select(Columns.USER_CODE).unique()
     tie_facts = ties.facts(parts, _count(engine, tied_users), settings)
     column = settings.columns.get(Columns.TIMESTAMP, Columns.TIMESTAMP)
-    time_facts = times.facts(parts.values(), f"{uri}: column {column!r}")
-    logger.info(
-        "%s: times from %s to %s, finest unit: %s; %d events have another of their user at the same time",
-        uri,
-        times.shown(time_facts["first"]),
-        times.shown(time_facts["last"]),
-        time_facts["resolution"],
-        tie_facts["events"],
-    )
+    time_facts = times.facts([part for part in parts.values() if part["n"]], f"{uri}: column {column!r}")
+    if time_facts["first"] is not None:
+        logger.info(
+            "%s: times from %s to %s, finest unit: %s; %d events have another of their user at the same time",
+            uri,
+            times.shown(time_facts["first"]),
+            times.shown(time_facts["last"]),
+            time_facts["resolution"],
+            tie_facts["events"],
+        )
     doubts = [*time_facts["warnings"], ties.doubt(tie_facts, time_facts["resolution"], uri, settings)]
     for doubt in doubts:
         if doubt:
@@ -198,15 +221,29 @@ def _count(engine: Engine, frame: Frame) -> int:
 def _by_split(
     engine: Engine, placed: Frame, uri: str, settings: PreprocessSettings, lost: str
 ) -> dict[Split, dict[str, int]]:
-    """Of every split the number of events ``n``, those ``tied``, and what ``times.counts`` counts."""
+    """Of every split the number of events ``n``, those ``tied``, and what ``times.counts`` counts.
+
+    Raises:
+        UserError: a split is empty that should not be, as there are events enough for all.
+    """
     tied = nw.col(Columns.TIED).cast(nw.Int64()).sum()
     grouped = placed.group_by(Columns.SPLIT).agg(n=nw.len(), tied=tied, **times.counts())
     rows = {row[Columns.SPLIT]: row for row in engine.collect(grouped).to_pylist()}
-    for split in Split:
-        if split not in rows:
-            remedy = REMEDIES[settings.split]
-            raise UserError(f"{uri}: no event is left for {split.name.lower()}{lost}; {remedy}")
-    return {split: {name: int(value) for name, value in rows[split].items()} for split in Split}
+    events = sum(row["n"] for row in rows.values())
+    empty = [split.name.lower() for split in Split if split not in rows]
+    if empty:
+        what = f"{uri}: no event is left for {' and '.join(empty)}{lost}"
+        by_choice = bool(lost) and (settings.min_rating is not None or settings.min_item_count > 0)
+        if events >= FEW_EVENTS or by_choice or (events and settings.split == "given"):
+            raise UserError(f"{what}; {REMEDIES[settings.split]}")
+        if events:
+            logger.warning(
+                "%s, of %d: what they would teach or judge is missing, and the Decision says so", what, events
+            )
+        else:
+            logger.warning("there are no interactions: the model rests on the items' texts, and nothing can be judged")
+    nothing = dict.fromkeys(("n", "tied", *times.counts()), 0)
+    return {split: {name: int(value) for name, value in rows.get(split, nothing).items()} for split in Split}
 
 
 def _history_lengths(engine: Engine, placed: Frame) -> "np.ndarray[Any, np.dtype[np.int64]]":

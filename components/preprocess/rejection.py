@@ -66,6 +66,8 @@ class Rejection:
             numbered = reading.scan.select(reading.columns, rows=True).filter(nw.col(key).is_null())
             self._add(name, numbered.with_columns(**{REASON: nw.lit(NULL_ID)}), list(reading.columns))
         self.counts |= {f"{name}: {reason}": count for reason, count in reasons.items()}
+        if rows == 0:
+            raise UserError(f"{uri}: has no rows; give a file with rows")
         self._within_limit(uri, rows, reasons)
         kept = table.filter(~nw.col(key).is_null())
         self._ids[name] = kept.select(key)
@@ -89,7 +91,7 @@ class Rejection:
         rows = found.get(None, 0) + sum(reasons.values())
         uri = reading.scan.source.uri
         self._within_limit(uri, rows, reasons)
-        if not found.get(None):
+        if rows and not found.get(None):
             raise UserError(f"{uri}: none of {rows} rows is left ({_listed(reasons)}){self._of_choice()}")
         self.of_interactions = reasons
         self.counts |= reasons
@@ -133,8 +135,7 @@ class Rejection:
         return {row[REASON]: int(row["n"]) for row in found}
 
     def _within_limit(self, uri: str, rows: int, reasons: dict[str, int]) -> None:
-        if rows == 0:
-            raise UserError(f"{uri}: has no rows; give a file with rows")
+        """Tables of ids must have rows; interactions may be none yet."""
         faults = {reason: count for reason, count in reasons.items() if reason not in CHOSEN}
         if not faults:
             self._frames += self._new

@@ -91,7 +91,7 @@ def facts(by_split: dict[Split, dict[str, int]], users: int, settings: Preproces
 
 def doubt(ties: dict[str, Any], finest: str, where: str, settings: PreprocessSettings) -> str | None:
     """A sentence where more than ``max_tied_share`` of a split's targets were drawn."""
-    shares = {name: ties[name]["drawn"] / ties[name]["targets"] for name in ("test", "validation")}
+    shares = {name: ties[name]["drawn"] / max(ties[name]["targets"], 1) for name in ("test", "validation")}
     if max(shares.values()) <= settings.max_tied_share:
         return None
     drawn = " and ".join(

@@ -77,10 +77,12 @@ def counts() -> dict[str, nw.Expr]:
 
 
 def facts(counted: Collection[Mapping[str, int]], where: str) -> dict[str, Any]:
-    """``first``, ``last`` (microseconds), ``resolution`` and ``warnings`` (sentences).
+    """``first``, ``last`` (microseconds; None without events), ``resolution`` and ``warnings`` (sentences).
 
-    counted: of every part of the events its number ``n`` and :func:`counts`; where: file and column.
+    counted: of every part of the events that has any, its number ``n`` and :func:`counts`; where: file and column.
     """
+    if not counted:
+        return {"first": None, "last": None, "resolution": "microsecond", "warnings": []}
     found = {name: sum(part[name] for part in counted) for name in ("n", *counts())}
     found |= {"first": min(part["first"] for part in counted), "last": max(part["last"] for part in counted)}
     events = found["n"]

@@ -14,6 +14,7 @@ from longtail.pipelines.cli.options import (
     Incumbent,
     Interactions,
     Items,
+    MaybeInteractions,
     Seed,
     Set,
     Users,
@@ -58,8 +59,8 @@ def compile_(
 
 def submit(
     host: Host,
-    interactions: Interactions,
     items: Items,
+    interactions: MaybeInteractions = None,
     users: Users = None,
     namespace: Namespace = "kubeflow",
     experiment: Experiment = "longtail",

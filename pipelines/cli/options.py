@@ -39,6 +39,15 @@ Interactions = Annotated[
     str,
     typer.Option(help="Interactions: Parquet, CSV(.gz) or JSON Lines; a path, folder, glob, s3://, gs:// or pvc://."),
 ]
+MaybeInteractions = Annotated[
+    str | None,
+    typer.Option(
+        "--interactions",
+        help="Interactions: Parquet, CSV(.gz) or JSON Lines; a path, folder, glob, s3://, gs:// or pvc://. A shop that has none yet "
+        "leaves this out.",
+        show_default=False,
+    ),
+]
 Items = Annotated[str, typer.Option(help="Items: item_id, and title, attributes or description.")]
 Users = Annotated[str | None, typer.Option(help="Users: user_id and attributes.", show_default=False)]
 Config = Annotated[Path | None, typer.Option(help="YAML file of settings.", show_default=False)]

@@ -17,8 +17,8 @@ from longtail.pipelines.cli.options import (
     Config,
     Format,
     Incumbent,
-    Interactions,
     Items,
+    MaybeInteractions,
     Override,
     Seed,
     Set,
@@ -52,8 +52,8 @@ def demo(
 
 
 def run(
-    interactions: Interactions,
     items: Items,
+    interactions: MaybeInteractions = None,
     users: Users = None,
     config: Config = None,
     overrides: Set = None,

@@ -14,8 +14,8 @@ from longtail.pipelines.cli.options import (
     Config,
     Format,
     Incumbent,
-    Interactions,
     Items,
+    MaybeInteractions,
     Output,
     Override,
     Prepared,
@@ -54,9 +54,9 @@ def demo_data(
 
 
 def preprocess(
-    interactions: Interactions,
     items: Items,
     output: Output,
+    interactions: MaybeInteractions = None,
     users: Users = None,
     config: Config = None,
     overrides: Set = None,

@@ -34,12 +34,12 @@ PIPELINE = "longtail.pipelines.activation:local_pipeline"
 class RunInputs:
     """What a run reads, and the folder it fills.
 
-    champion: a bundle, a registry, or the folder of an earlier run; none takes the registry that deploy publishes to, if any.
+    interactions: None for a shop that has none yet. champion: a bundle, a registry, or the folder of an earlier run; none takes the registry that deploy publishes to, if any.
     image: whose containers run the stages; none runs them as processes. incumbent: a table of another system's lists. override:
     why the champion may be a run whose gate did not pass.
     """
 
-    interactions: str
+    interactions: str | None
     items: str
     users: str | None
     settings: RunSettings
@@ -112,14 +112,18 @@ def _with_whole_paths(settings: RunSettings) -> RunSettings:
 def _arguments(inputs: RunInputs, settings: RunSettings, work: Path) -> dict[str, str | int]:
     champion = champion_of(inputs.champion, settings)
     return arguments(
-        _place(inputs.interactions),
+        _maybe(inputs.interactions),
         _place(inputs.items),
-        None if inputs.users is None else _place(inputs.users),
+        _maybe(inputs.users),
         settings,
         _champion(bundle_of_run(champion, inputs.override), work) if champion else None,
         str(work / "checkpoints"),
-        None if inputs.incumbent is None else _place(inputs.incumbent),
+        _maybe(inputs.incumbent),
     )
+
+
+def _maybe(uri: str | None) -> str | None:
+    return None if uri is None else _place(uri)
 
 
 def _place(uri: str) -> str:

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 from scipy import sparse
 
-from longtail.neighbours.fitting import Fit, Terms, fit_terms
+from longtail.neighbours.counting import FEWEST
+from longtail.neighbours.fitting import USUAL, Fit, Terms, fit_terms
 from longtail.neighbours.item_to_item import ItemToItem, Mixture, OwnPairs
 from longtail.neighbours.traits import no_traits
 from longtail.neighbours.validation_cases import ENOUGH, ValidationCases
@@ -94,7 +95,7 @@ def test_items_that_were_cut_off_do_not_compete_with_the_target() -> None:
     result = fit_terms(
         terms(following, np.zeros(3, np.float32)),
         dense,
-        ValidationCases([np.array([0, 1], dtype=np.int32)] * 5, [np.array([2], dtype=np.int32)] * 5, True),
+        ValidationCases([np.array([0, 1], dtype=np.int32)] * FEWEST, [np.array([2], dtype=np.int32)] * FEWEST, True),
         lambda cut, rows: np.eye(3, dtype=np.float32)[[h[-1] if len(h) else 0 for h in cut]],
         0,
     )
@@ -110,3 +111,22 @@ def test_who_is_asked_for_short_histories():
     clock = replace(drawn, by_clock=True)
     assert [len(drawn.rows_of(bucket)) for bucket in (0, 1, 4, 5, 6)] == [ENOUGH + 4, ENOUGH + 3, 3, 3, 0]
     assert [len(clock.rows_of(bucket)) for bucket in (0, 1, 4, 5, 6)] == [ENOUGH + 4, ENOUGH, 3, 3, 0]
+
+
+def test_few_users_choose_no_weights_and_longer_histories_take_those_of_shorter_ones():
+    """Histories of one item are asked for often enough, longer ones and newcomers are not."""
+    following = (np.arange(N_ITEMS) + 1) % N_ITEMS
+    dense = np.zeros((N_ITEMS, 4), np.float32)
+
+    def fitted(count: int) -> Fit:
+        histories = [np.array([item % N_ITEMS], dtype=np.int32) for item in range(count)]
+        targets = [following[history].astype(np.int32) for history in histories]
+        nothing = lambda cut, rows: np.zeros((len(cut), 4), np.float32)  # noqa: E731
+        cases = ValidationCases(histories, targets, exclude_history=True)
+        return fit_terms(terms(following, np.zeros(N_ITEMS, np.float32)), dense, cases, nothing, seed=0)
+
+    few, enough = fitted(FEWEST - 1), fitted(FEWEST)
+    assert set(few.neighbour_weight[1:].tolist()) == {USUAL.neighbours}
+    assert few.popularity_weight.tolist() == np.float32([1.0, *[USUAL.popularity] * 6]).tolist()
+    assert few.ndcg[1] == 1.0 and few.ndcg[5] is None  # measured all the same, where anybody can be asked
+    assert set(enough.neighbour_weight[1:].tolist()) == {2.0}  # the least weight that puts the target first

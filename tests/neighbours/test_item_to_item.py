@@ -6,7 +6,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from longtail.neighbours import item_to_item as module
-from longtail.neighbours.item_to_item import ItemToItem, Mixture, OwnPairs, _best_mixture, item_to_item
+from longtail.neighbours.counting import FEWEST
+from longtail.neighbours.item_to_item import USUAL, ItemToItem, Mixture, OwnPairs, _best_mixture, item_to_item
 from longtail.neighbours.term_settings import TermSettings
 from longtail.neighbours.validation_cases import ValidationCases
 
@@ -35,7 +36,9 @@ FOLLOWING = unit([[0, 2 * 2**-0.25, 1], [0, 0, 0], [0, 0, 0]])  # 2 and 1 events
 
 def test_what_is_chosen_together_where_order_tells_nothing() -> None:
     """Item 0 is asked for after item 1, which it never follows."""
-    cases = ValidationCases([np.array([1], np.int32)], [np.array([0], np.int32)], exclude_history=True)
+    cases = ValidationCases(
+        [np.array([1], np.int32)] * FEWEST, [np.array([0], np.int32)] * FEWEST, exclude_history=True
+    )
     term = term_of(cases, lexical=False)
     assert np.allclose(term.neighbours.toarray(), TOGETHER, atol=1e-6)
     assert not term.own.following_row.any()
@@ -44,7 +47,9 @@ def test_what_is_chosen_together_where_order_tells_nothing() -> None:
 def test_what_comes_after_where_order_tells() -> None:
     """After item 1 item 2 never comes, but it was chosen beside 0 as 1 was: only order knows that 0 is not asked for."""
     sequences = [np.array(row, np.int32) for row in ([0, 1, 2], [0, 1, 2])]
-    cases = ValidationCases([np.array([1], np.int32)], [np.array([2], np.int32)], exclude_history=True)
+    cases = ValidationCases(
+        [np.array([1], np.int32)] * FEWEST, [np.array([2], np.int32)] * FEWEST, exclude_history=True
+    )
     settings = TermSettings(lexical=False)
     term = item_to_item(sequences, ["", "", ""], NO_TEXT, settings, cases, 0)
     assert np.allclose(term.neighbours.toarray(), unit([[0, 1, 0.8], [0, 0, 1], [0, 0, 0]]), atol=1e-6)
@@ -87,7 +92,7 @@ def test_the_decay_by_which_the_target_is_first(older: float, newest: float, wan
     """Two earlier items speak for item 3, the newest one for item 4."""
     votes = np.zeros((5, 5), np.float32)
     votes[[0, 1], 3], votes[2, 4] = older, newest
-    cases = ValidationCases([np.array([0, 1, 2], np.int32)] * 3, [np.array([wanted], np.int32)] * 3, True)
+    cases = ValidationCases([np.array([0, 1, 2], np.int32)] * FEWEST, [np.array([wanted], np.int32)] * FEWEST, True)
     parts = [sparse.csr_array(votes), *[sparse.csr_array((5, 5), dtype=np.float32)] * 3]
     shares = (1.0, 0.0, 0.0, 0.0)
     assert _best_mixture(parts, [shares], 5, cases, 0) == (shares, decay)
@@ -99,15 +104,23 @@ def test_the_mixture_is_chosen_as_its_rows_are_kept() -> None:
     seconds[[0, 1], [3, 3]], seconds[[0, 1], [2, 2]] = 0.9, 0.4
     first[0, 2] = 1.0
     parts = [sparse.csr_array(seconds), sparse.csr_array(first), *[sparse.csr_array((20, 20), dtype=np.float32)] * 2]
-    cases = ValidationCases([np.array([0], np.int32), np.array([1], np.int32)], [np.array([2], np.int32)] * 2, True)
+    asked = [np.array([0], np.int32), np.array([1], np.int32)] * FEWEST
+    cases = ValidationCases(asked, [np.array([2], np.int32)] * len(asked), True)
     mixtures = [(1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0)]
     assert _best_mixture(parts, mixtures, 20, cases, 0)[0] == mixtures[0]
     assert _best_mixture(parts, mixtures, 1, cases, 0)[0] == mixtures[1]
 
 
-def test_users_without_history_choose_nothing() -> None:
-    nothing = ValidationCases([np.zeros(0, np.int32)], [np.array([1], np.int32)], True)
-    assert term_of(nothing, lexical=False).decay == term_of(NOBODY, lexical=False).decay == module.DECAYS[0]
+def test_few_users_and_those_without_history_choose_nothing() -> None:
+    """Theirs are the usual shares, where these are possible; all of them want what came together, whatever the order."""
+    asked = [[np.array([1], np.int32)] * (FEWEST - 1), [np.zeros(0, np.int32)] * FEWEST, []]
+    for histories in asked:
+        cases = ValidationCases(histories, [np.array([0], np.int32)] * len(histories), True)
+        mixture = term_of(cases, lexical=False).mixture
+        assert (mixture.shares, mixture.decay) == (
+            (0.0, 1.0, 0.0, 0.0),
+            USUAL[1],
+        )  # no likeness is there to have the rest
 
 
 def test_own_pairs_by_hand() -> None:

@@ -5,6 +5,7 @@ import pytest
 from helpers_prepared import write_tiny_prepared
 
 from longtail.contracts.prepared import PreparedDataset, Split
+from longtail.neighbours.counting import FEWEST
 from longtail.neighbours.recency import DAY, choose_half_life, recent_counts
 from longtail.neighbours.validation_cases import ValidationCases
 
@@ -25,10 +26,10 @@ def test_an_event_counts_half_for_every_half_life_before_the_last_training_event
 
 
 def fashion(rule, path):
-    """Item 0 was chosen by thirty users long ago, item 1 by ten lately; all that ten newcomers want is item 1."""
+    """Item 0 was chosen by thirty users long ago, item 1 by ten lately; all that the newcomers want is item 1."""
     old = [[(0, day * DAY, TRAIN)] for day in range(30)]
     new = [[(1, (1000 + day) * DAY, TRAIN)] for day in range(10)]
-    come = [[(1, 1011 * DAY, VALIDATION), (2, 1020 * DAY, TEST)] for _ in range(10)]
+    come = [[(1, 1011 * DAY, VALIDATION), (2, 1020 * DAY, TEST)] for _ in range(FEWEST)]
     return data(path, [*old, *new, *come], rule)
 
 

@@ -9,7 +9,7 @@ Files:
 
 Facts in the manifest: ``protocol``, ``split`` (rule and cut-offs), ``segment_rule``, ``counts``, ``rejected`` (reason ->
 count), ``numeric_names``, ``user_attributes`` and ``context`` (sorted ``name=value`` vocabularies), ``repeats``, ``settings``, and
-    times   ``first``, ``last`` (microseconds), ``resolution`` (day, second, microsecond), ``warnings`` (sentences)
+    times   ``first``, ``last`` (microseconds; None where there are no events), ``resolution`` (day, second, microsecond), ``warnings`` (sentences)
     ties    how much of the order is not known. ``order`` (hash, file) and ``seed`` say how it was made; ``events`` with, and
             ``users`` of, another event at the same time; for ``validation`` and ``test`` the ``targets`` (events), those
             ``tied``, and those ``drawn``: which event became the target was chance (leave_last_out, order hash)
@@ -119,8 +119,8 @@ class PreparedDataset:
 
     @property
     def until(self) -> int:
-        """Time of the latest event, seconds since 1970."""
-        return int(self.timestamps.max()) // 1_000_000
+        """Time of the latest event, seconds since 1970; 0 where there is none."""
+        return int(self.timestamps.max(initial=0)) // 1_000_000
 
     @cached_property
     def _starts(self) -> NDArray[np.int64]:
@@ -152,14 +152,14 @@ class PreparedDataset:
         """Users of a split with targets that may be recommended to them, and how many targets lie in an excluded history.
 
         Raises:
-            UserError: nobody is left.
+            UserError: there are targets, but none that is new to its user.
         """
         if not self.exclude_history:
             return self.targets(split), 0
         pairs = self.user_codes.astype(np.int64) * len(self.item_ids) + self.item_codes
         known = np.isin(pairs, pairs[self.splits < split])
         targets = self._targets(split, known)
-        if not len(targets):
+        if not len(targets) and (self.splits == split).any():
             raise UserError(
                 f"{self.artifact.path}: no {split.name.lower()} user has a target that is new to them, so nothing can be measured"
             )

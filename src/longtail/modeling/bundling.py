@@ -17,7 +17,7 @@ from longtail.modeling.sequence_model import SequenceModel
 from longtail.modeling.sequences import Sequences, query_vectors
 from longtail.modeling.training_data import attribute_codes
 from longtail.neighbours.counting import log_popularity
-from longtail.neighbours.fitting import Fit, Terms, fit_terms, newcomers
+from longtail.neighbours.fitting import Encode, Fit, Terms, fit_terms, newcomers
 from longtail.neighbours.item_to_item import ItemToItem
 from longtail.neighbours.recency import choose_half_life, recent_counts
 from longtail.neighbours.traits import fit_traits, no_traits, vocabulary
@@ -41,15 +41,11 @@ class Fitted:
     fit: Fit
 
     @classmethod
-    def on_validation(cls, model: SequenceModel, prepared: PreparedDataset, term: ItemToItem, seed: int) -> "Fitted":
-        """Weights of the counted terms beside this model's dense scores."""
-        targets, attributes = prepared.targets(Split.VALIDATION), attribute_codes(prepared)
-
-        def encode(histories: list[NDArray[np.int32]], rows: NDArray[np.intp]) -> NDArray[np.float32]:
-            users = [attributes[targets.users[row]] for row in rows]
-            return query_vectors(model, Sequences(histories, users, model.shape.max_history)).cpu().numpy()
-
-        items = model.item_vectors().detach().cpu().numpy()
+    def on_validation(
+        cls, model: SequenceModel, prepared: PreparedDataset, term: ItemToItem, seed: int, trained: bool
+    ) -> "Fitted":
+        """Weights of the counted terms beside this model's dense scores; these have none where it was not trained."""
+        encode, items = _dense(model, prepared) if trained else _no_dense(prepared)
         cases = ValidationCases.of(prepared)
         half_life = choose_half_life(prepared, cases)
         popularity = log_popularity(recent_counts(prepared, half_life))
@@ -57,7 +53,32 @@ class Fitted:
         if vocabulary(prepared):
             traits = fit_traits(prepared, newcomers(cases, items, popularity, encode, seed))
         terms = Terms(term, popularity, traits)
-        return cls(model, prepared, terms, half_life, fit_terms(terms, items, cases, encode, seed))
+        fit = fit_terms(terms, items, cases, encode, seed)
+        return cls(model, prepared, terms, half_life, fit if trained else fit.without_dense())
+
+    def counted_alone(self, seed: int) -> Fit:
+        """The weights that validation would give the counted terms without the dense part."""
+        encode, items = _no_dense(self.prepared)
+        return fit_terms(self.terms, items, ValidationCases.of(self.prepared), encode, seed).without_dense()
+
+
+def _dense(model: SequenceModel, prepared: PreparedDataset) -> tuple[Encode, NDArray[np.float32]]:
+    """Query vectors of validation users, and the items' vectors [items, dim]."""
+    targets, attributes = prepared.targets(Split.VALIDATION), attribute_codes(prepared)
+
+    def encode(histories: list[NDArray[np.int32]], rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        users = [attributes[targets.users[row]] for row in rows]
+        return query_vectors(model, Sequences(histories, users, model.shape.max_history)).cpu().numpy()
+
+    return encode, model.item_vectors().detach().cpu().numpy()
+
+
+def _no_dense(prepared: PreparedDataset) -> tuple[Encode, NDArray[np.float32]]:
+    """The same where nothing is known: every dense score is 0."""
+    return (
+        lambda histories, _: np.zeros((len(histories), 1), dtype=np.float32),
+        np.zeros((len(prepared.item_ids), 1), dtype=np.float32),
+    )
 
 
 def text_projection(model: SequenceModel, n_numbers: int) -> NDArray[np.float32]:
@@ -88,6 +109,7 @@ def write_bundle(
         prepared.train_digest(),
         validation_ndcg_by_history=fitted.fit.ndcg,
         sparse_term=asdict(term.mixture),
+        has_dense_part=bool(fitted.fit.dense_weight.any()),
         popularity_half_life=fitted.half_life,
         trait_columns=fitted.terms.traits.weights,
         preprocess=prepared.facts["settings"],

@@ -61,6 +61,11 @@ class Best:
     ndcg: float
     epochs: int
 
+    @property
+    def trained(self) -> bool:
+        """Whether anything was learnt, so that dense scores mean something."""
+        return self.epochs > 0
+
     def facts(self) -> dict[str, float | int]:
         """As manifests hold it."""
         return {"validation_ndcg": self.ndcg, "epochs": self.epochs}
@@ -82,7 +87,7 @@ def train(model: SequenceModel, data: TrainingData, run: Run, lesson: Lesson | N
     progress = trainer.resume()
     writer = SummaryWriter(str(run.folder / "tensorboard")) if run.team.first else None  # type: ignore[no-untyped-call]
     with checkpointed(trainer.learner.encoder.blocks, settings.block_checkpointing):
-        for epoch in range(progress.epoch, run.epochs or settings.epochs):
+        for epoch in range(progress.epoch, settings.epochs if run.epochs is None else run.epochs):
             if run.epochs is None and progress.since_best >= settings.patience and run.has_term(epoch):
                 log.info("no better epoch since %d epochs: stopping", progress.since_best)
                 break

@@ -15,7 +15,11 @@ class TrainingSettings(Settings):
     heads: int = Field(4, ge=1, description="Attention heads a block; dim must be a multiple.")
     dropout: float = Field(0.5, ge=0, lt=1, description="Dropout on inputs and in blocks.")
     temperature: float = Field(0.07, gt=0, description="Temperature of the cosine scores.")
-    epochs: int = Field(8, ge=1, description="Passes over the training sequences at most.")
+    epochs: int = Field(
+        8,
+        ge=0,
+        description="Passes over the training sequences at most; 0 trains no dense part, and counts alone are served.",
+    )
     epoch_steps: int = Field(
         100, ge=1, description="Batches of an epoch at least: small data are passed over several times in one."
     )

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longtail.metrics.ranking import ndcg, rank_targets
+from longtail.neighbours.counting import FEWEST
 from longtail.neighbours.item_to_item import ItemToItem
 from longtail.neighbours.traits import Newcomers, TraitTerm
 from longtail.neighbours.validation_cases import CUT_BELOW, ValidationCases
@@ -50,6 +51,13 @@ class Fit:
     trait_weight: NDArray[np.float32]
     ndcg: list[float | None]
 
+    def weights(self) -> dict[str, list[float]]:
+        """As manifests hold them: name of the tensor -> weight of each length of history."""
+        return {name: value.tolist() for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+
+    def without_dense(self) -> "Fit":
+        return replace(self, dense_weight=np.zeros_like(self.dense_weight))
+
 
 @dataclass(frozen=True)
 class _Case:
@@ -71,12 +79,17 @@ class _Weights:
     traits: float = 0.0
 
 
+USUAL_OF_NEWCOMERS = _Weights(popularity=1.0)  # where validation users are too few to choose
+USUAL = _Weights(neighbours=14.0, popularity=0.1)
+
 Encode = Callable[[list[NDArray[np.int32]], NDArray[np.intp]], NDArray[np.float32]]
 
 
 def fit_terms(terms: Terms, item_matrix: NDArray[np.float32], cases: ValidationCases, encode: Encode, seed: int) -> Fit:
     """Choose the weights that give the best validation NDCG@10, one after the other: of the sparse term beside the dense scores, then
     of popularity beside both, and so on.
+
+    Lengths of histories that fewer than ``FEWEST`` users have take the weights of the next shorter ones, or the usual ones.
 
     encode: (histories, rows of the users) -> query vectors [n, dim].
     """
@@ -92,7 +105,13 @@ def fit_terms(terms: Terms, item_matrix: NDArray[np.float32], cases: ValidationC
             gains[bucket] = evaluator.ndcg(case, tried[bucket])
         best = _best(_smoothed(gains))
         chosen = [replace(one, **{name: GRIDS[name][place]}) for one, place in zip(chosen, best)]
-    reached = [float(gains[bucket, best[bucket]]) if bucket in by_bucket else None for bucket in range(LENGTH_BUCKETS)]
+    for bucket in range(LENGTH_BUCKETS):
+        if bucket not in by_bucket or len(by_bucket[bucket].targets) < FEWEST:
+            chosen[bucket] = (USUAL_OF_NEWCOMERS, USUAL)[bucket] if bucket < 2 else chosen[bucket - 1]
+    reached = [
+        float(evaluator.ndcg(by_bucket[bucket], [one])[0]) if bucket in by_bucket else None
+        for bucket, one in enumerate(chosen)
+    ]
     dense, neighbours, popularity, traits = (
         np.array([getattr(one, field.name) for one in chosen], np.float32) for field in fields(_Weights)
     )
@@ -157,14 +176,8 @@ def _smoothed(gains: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _best(gains: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Place of the best weight of each bucket; a bucket without validation users takes that of the next shorter histories."""
-    chosen = np.zeros(len(gains), np.intp)
-    for bucket, row in enumerate(gains):
-        if not np.isnan(row).any():
-            chosen[bucket] = row.argmax()
-        elif bucket > 1:
-            chosen[bucket] = chosen[bucket - 1]
-    return chosen
+    """Place of the best weight of each bucket; the first where there are no users."""
+    return np.where(np.isnan(gains).any(axis=1), 0, np.nan_to_num(gains).argmax(axis=1))
 
 
 @dataclass(frozen=True)

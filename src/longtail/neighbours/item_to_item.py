@@ -12,6 +12,7 @@ from scipy import sparse
 
 from longtail.metrics.ranking import ndcg, rank_targets
 from longtail.neighbours.counting import (
+    FEWEST,
     FOLLOWING_DECAY,
     FOLLOWING_STEPS,
     cosine_cooccurrence,
@@ -31,6 +32,7 @@ DECAYS = (0.5, 0.7, 0.85, 0.95)
 ALIKE_SHARES = (0.2, 0.4, 0.5, 0.6, 0.7, 0.8)
 TEXT_SHARES = (0.0, 0.3, 0.5)
 FOLLOWING_SHARES = (0.0, 1.0)  # what comes after, or what comes beside in any order
+USUAL = (0.0, 0.5, 0.25, 0.25), 0.85  # shares and decay where validation users are too few to choose
 SAMPLE = 3000  # validation users at most
 CHUNK = 500
 
@@ -226,9 +228,13 @@ def _best_mixture(
 ) -> tuple[tuple[float, ...], float]:
     """The mixture of the parts and the decay with the greatest validation NDCG@10, of the term as it is kept.
 
-    What is cut off matters: whole rows tie where rows of ``count`` entries differ clearly (docs/quality.md).
+    Fewer than ``FEWEST`` users do not choose: of the mixtures the one nearest to ``USUAL`` is taken. What is cut off matters: whole
+    rows tie where rows of ``count`` entries differ clearly (docs/quality.md).
     """
     known = np.array([row for row, history in enumerate(cases.histories) if len(history)], dtype=np.int64)
+    if len(known) < FEWEST:
+        usual = np.array(USUAL[0])
+        return min(mixtures, key=lambda shares: float(np.abs(shares - usual).sum())), USUAL[1]
     known = np.sort(np.random.default_rng(seed).permutation(known)[:SAMPLE])
     asked, wanted = [cases.histories[row] for row in known], [cases.targets[row][:1] for row in known]
     excluded = asked if cases.exclude_history else []

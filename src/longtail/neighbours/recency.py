@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from longtail.contracts.prepared import PreparedDataset, Split
 from longtail.metrics.ranking import ndcg, rank_targets
+from longtail.neighbours.counting import FEWEST
 from longtail.neighbours.validation_cases import ValidationCases
 
 DAY = 86_400_000_000  # microseconds
@@ -25,12 +26,13 @@ def recent_counts(prepared: PreparedDataset, half_life: float | None) -> NDArray
 
 
 def choose_half_life(prepared: PreparedDataset, cases: ValidationCases) -> float | None:
-    """The half-life in days whose counts rank best what the validation users chose first; None where age says nothing.
+    """The half-life in days whose counts rank best what the validation users chose first; None where age says nothing, or
+    they are too few to tell.
 
     Where each user's own last events are held back, these lie at all times, and the age of an event at the end of the data
     says nothing of what it was when they chose.
     """
-    if not prepared.by_clock:
+    if not prepared.by_clock or len(cases.targets) < FEWEST:
         return None
     gains = [ndcg_of_counts(recent_counts(prepared, half_life), cases) for half_life in HALF_LIVES]
     return HALF_LIVES[int(np.argmax(gains))]

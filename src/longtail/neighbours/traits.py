@@ -17,6 +17,7 @@ from scipy import sparse
 
 from longtail.contracts.attributes import column_of
 from longtail.contracts.prepared import PreparedDataset, Split, Targets
+from longtail.neighbours.counting import FEWEST
 from longtail.scoring.rows import SparseRows
 
 log = logging.getLogger(__name__)
@@ -131,11 +132,14 @@ class TraitTerm:
 def fit_traits(prepared: PreparedDataset, newcomers: Newcomers) -> TraitTerm:
     """Weigh the columns of traits by the likelihood of what newcomers chose (a conditional logit, McFadden 1974).
 
-    A column whose weight is not ``SURE`` standard errors above 0 is left out, the least sure first.
+    A column whose weight is not ``SURE`` standard errors above 0 is left out, the least sure first; all are where the newcomers are
+    too few to tell.
     """
     names = vocabulary(prepared)
     columns = columns_of(names)
     plain = TraitTerm.counted(prepared, names)
+    if len(newcomers.first) < FEWEST:
+        return plain.weighed(dict.fromkeys(columns, 0.0))
     left, found = columns, _fit(plain, columns, newcomers)
     while doubtful := {column: sure for column, sure in found.sure(left).items() if sure <= SURE}:
         worst = min(doubtful, key=doubtful.__getitem__)

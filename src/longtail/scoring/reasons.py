@@ -32,10 +32,14 @@ class Reasons:
         "similar" is said only of items that are nearer to the item of the history than ``NEAR`` of all pairs of items are to
         each other; what "matches" and "near" an interest is ``relevance``'s to say.
         """
-        causes, similar, otherwise = self._causes(query, items), self._nearest(query, items), self._otherwise(query)
+        causes, similar, otherwise = (
+            self._causes(query, items),
+            self._nearest(query, items),
+            self._otherwise(query, items),
+        )
         reasons = []
-        for cause, (asked, matches), near, trait in zip(
-            causes, self._asked_for(query, items), similar, self._traits(query, items)
+        for cause, (asked, matches), near, trait, other in zip(
+            causes, self._asked_for(query, items), similar, self._traits(query, items), otherwise
         ):
             if matches:
                 reasons.append(asked)
@@ -44,7 +48,7 @@ class Reasons:
             elif near is not None:
                 reasons.append(f"similar to {self._name(near)}")
             elif asked or trait is None:
-                reasons.append(asked or otherwise)
+                reasons.append(asked or other)
             else:
                 reasons.append(f"often chosen with {trait}")
         return reasons
@@ -53,12 +57,12 @@ class Reasons:
         """Whether the catalogue holds nothing that quite fits what was asked for in words."""
         return bool(query.interests) and float(self._scorer.relevance(query.interests).direct.max()) < NOTHING
 
-    def _otherwise(self, query: Query) -> str:
+    def _otherwise(self, query: Query, items: NDArray[np.intp]) -> list[str]:
         if len(query.history):
-            return "fits your history as a whole"
-        if any(name in self._scorer.attributes and not is_missing(name) for name in query.attributes):
-            return "chosen by newcomers like you"
-        return "popular with newcomers"
+            return ["fits your history as a whole"] * len(items)
+        known = any(name in self._scorer.attributes and not is_missing(name) for name in query.attributes)
+        chosen = "chosen by newcomers like you" if known else "popular with newcomers"
+        return [chosen if count else "nobody has chosen it yet" for count in self._bundle.train_counts[items]]
 
     def _causes(self, query: Query, items: NDArray[np.intp]) -> Causes:
         """The item of the history from which the sparse term gives each item most; among equals the latest."""
@@ -73,7 +77,7 @@ class Reasons:
 
     def _nearest(self, query: Query, items: NDArray[np.intp]) -> Causes:
         """The item of the history that is most like each item, where they are alike; among equals the latest."""
-        if not len(query.history):
+        if not len(query.history) or not self._bundle.tensors.dense_weight.any():  # vectors that nothing was learnt of
             return [None] * len(items)
         matrix = self._bundle.tensors.item_matrix
         recent = self._scorer.recent(query.history)[::-1]

@@ -110,8 +110,11 @@ class Scorer:
         """What users choose; a stated interest counts as an item known by its text alone. ``[queries, items]``"""
         tensors = self.bundle.tensors
         buckets = buckets_of(queries)
-        scores = products(self.encode(queries), tensors.item_matrix)
-        scores *= tensors.dense_weight[buckets, None]
+        if tensors.dense_weight[buckets].any():
+            scores = products(self.encode(queries), tensors.item_matrix)
+            scores *= tensors.dense_weight[buckets, None]
+        else:
+            scores = np.zeros((len(queries), len(self.bundle.item_ids)), dtype=np.float32)
         scores += tensors.popularity_weight[buckets, None] * tensors.log_popularity
         for row, query in enumerate(queries):
             known = self.traits_of(query)
@@ -150,7 +153,8 @@ class Scorer:
 
     def _neighbours_of_text(self, interest: str) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
         """The row that the sparse matrix would hold for a stated interest, with the share of words given to its vector."""
-        columns, values = self._likeness.nearest(self._likeness.adapted(self._interest(interest))[0], self._row_length)
+        asked = self._interest(interest)
+        columns, values = self._likeness.nearest(self._likeness.adapted(asked)[0], self._row_length)
         return columns, self._likeness.shares.sum() * values / max(float(np.linalg.norm(values)), 1e-9)
 
     def _neighbour_terms(self, history: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:

@@ -130,7 +130,7 @@ def test_revealed_histories_are_the_same_users_and_only_what_is_shown_is_exclude
 
 def test_worth_of_every_attribute_is_written(case):
     found = [(entry["column"], entry["group"], entry["users"]) for entry in case.result["attributes"]]
-    assert found == [("gender", "k=0", 60), ("gender", "all", 60)]  # fewer than gate_min_users are cold
+    assert found == [("gender", "k=0", 120), ("gender", "all", 120)]  # fewer than gate_min_users are cold
     assert "What attributes are worth" in case.artifact.file("report.html").read_text()
 
 

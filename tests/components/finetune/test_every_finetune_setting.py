@@ -67,6 +67,7 @@ CHANGES: dict[str, tuple[dict[str, Any], Any]] = {  # setting -> the others besi
     "adaptation.mlm_share": ({"adaptation.mlm_steps": 2}, 0.5),
     **{f"training.{name}": ({}, value) for name, value in TRAINING.items()},
     "training.term_weight": ({"training.term_after": 0}, 1.0),
+    "training.validation_users": ({}, 1000),
     "training.patience": (
         {"training.learning_rate": 1e-4, "training.epochs": 12, "training.patience": 1},
         11,

@@ -25,6 +25,9 @@ def with_values(table: list[dict[str, Any]], **values: Any) -> list[dict[str, An
     return [row | values for row in table]
 
 
+MANY = [{"user_id": f"u{n}", "item_id": "a", "timestamp": n} for n in range(1000)]  # of users who come once
+
+
 @pytest.mark.parametrize(
     ("tables", "settings", "message"),
     [
@@ -72,9 +75,13 @@ def with_values(table: list[dict[str, Any]], **values: Any) -> list[dict[str, An
             {},
             "items.parquet: 1 of 4 rows cannot be used (null id: 1)",
         ),
-        ({"interactions": pa.table({"user_id": [], "item_id": [], "timestamp": []})}, {}, "has no rows"),
         ({"items": pa.table({"item_id": []})}, {}, "has no rows"),
-        ({}, {"split": "global_time", "test_share": 0.01}, "no event is left for validation; the times"),
+        ({"interactions": MANY}, {}, "no event is left for train and validation; each user needs three events"),
+        (
+            {"interactions": with_values(MANY, timestamp=5)},
+            {"split": "global_time"},
+            "no event is left for validation and test; the times",
+        ),
     ],
 )
 def test_one_message_and_nothing_left(run, tmp_path: Path, tables, settings, message):
@@ -87,7 +94,6 @@ def test_one_message_and_nothing_left(run, tmp_path: Path, tables, settings, mes
     ("name", "content", "message"),
     [
         ("events.csv", b"", "events.csv: is empty"),
-        ("events.csv", b"user_id,item_id,timestamp\n", "events.csv: has no rows"),
         (
             "events.csv",
             b"user_id,item_id,timestamp\nu,a,1,what,is,this\n",

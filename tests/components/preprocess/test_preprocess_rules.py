@@ -4,10 +4,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-import pytest
 from helpers_ties import drawn_order
 
-from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import Split
 
 ITEMS = [{"item_id": name, "title": name.upper()} for name in "abcd"]
@@ -206,8 +204,19 @@ def test_same_input_gives_the_same_bytes(run, tmp_path):
         assert one.artifact.file(f"{name}.parquet").read_bytes() == other.artifact.file(f"{name}.parquet").read_bytes()
 
 
-def test_one_user_with_three_events_works_and_with_two_says_why(run, tmp_path):
+def test_few_events_may_leave_a_split_empty_which_is_said(run, tmp_path, caplog):
     assert len(run(rows(("u", "a", 1), ("u", "b", 2), ("u", "c", 3)), ITEMS).train_sequences()) == 1
-    with pytest.raises(UserError, match="no event is left for train; each user needs three events"):
-        run(rows(("u", "a", 1), ("u", "b", 2)), ITEMS, output=tmp_path / "two")
-    assert not (tmp_path / "two").exists()
+    two = run(rows(("u", "a", 1), ("u", "b", 2)), ITEMS, output=tmp_path / "two")
+    assert two.splits.tolist() == [Split.VALIDATION, Split.TEST]
+    assert "no event is left for train, of 2: what they would teach or judge is missing" in caplog.text
+    assert two.facts["counts"] == {
+        "rows": 2,
+        "train": 0,
+        "validation": 1,
+        "test": 1,
+        "events": 2,
+        "merged_repeats": 0,
+        "events_of_rare_items": 0,
+        "users": 1,
+        "items": len(ITEMS),
+    }
