@@ -1,5 +1,6 @@
 """Stage 3: trains the student on labels and on the teacher's scores, and writes the Student bundle."""
 
+import copy
 import shutil
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from longtail.modeling.teacher_and_student import load_teacher, new_student
 from longtail.modeling.training import Run, train
 from longtail.modeling.training_data import TrainingData
 from longtail.neighbours.item_to_item import ItemToItem
-from longtail.scoring.bundle import TEXT_ENCODER, copy_files
+from longtail.neighbours.usual import Usual
+from longtail.scoring.bundle import TEXT_ENCODER, copy_files, load_bundle
 from longtail.scoring.compression_loss import compress
 
 
@@ -32,6 +34,8 @@ def distill(
     checkpoints: str | Path | None = None,
 ) -> None:
     """Write the Student bundle to ``output``; of several processes (``modeling.parallel``) the first does.
+
+    The student of a teacher that was not trained is a copy of it.
 
     ``checkpoints``: folder where a killed run finds its progress again, as in finetune.
 
@@ -47,23 +51,26 @@ def distill(
     inputs = [manifest_digest(data.artifact.path), manifest_digest(artifact.path), *(other for _, other in others)]
     folder = run_folder(output, checkpoints, settings, seed, inputs)
     torch.manual_seed(seed)
-    student = new_student(taught, settings.training, settings.start_from_teacher).to(team.device)
+    teaches = artifact.facts.get("epochs", 1) > 0
+    student = new_student(taught, settings.training, settings.start_from_teacher) if teaches else copy.deepcopy(taught)
+    student.to(team.device)
     teachers = [Teacher(model) for model in (taught, *(model for model, _ in others))]
     lesson = Lesson(teachers, settings, student.shape.dim)
     term = ItemToItem.load(artifact.file("neighbours.safetensors"))
     beside = TrainingData.of(data, student.shape.max_history, NeighbourTerm.of(term, settings.training))
     precision = choose_precision(settings.precision, team.device)
-    untaught = None if artifact.facts.get("epochs", 1) else 0  # an untrained teacher has nothing to teach
-    run = Run("distill", settings.training, seed, precision, folder, team, untaught)
+    run = Run("distill", settings.training, seed, precision, folder, team, None if teaches else 0)
     best = train(student, beside, run, lesson.to(team.device))
     if team.first:
-        fitted = Fitted.on_validation(student, data, term, seed, best.trained)
+        scorer = load_bundle(artifact.file("scorer"))
+        knows = best.trained or bool(scorer.facts.get("has_dense_part"))
+        fitted = Fitted.on_validation(student, data, term, seed, knows, Usual.of(scorer))
         facts = {
             "settings": settings.model_dump(mode="json"),
             "seed": seed,
             "not_trained": artifact.facts.get("not_trained"),
         }
-        facts |= best.facts() | ({"counted_alone": fitted.counted_alone(seed).weights()} if best.trained else {})
+        facts |= best.facts() | ({"counted_alone": fitted.counted_alone(seed).weights()} if knows else {})
         written = folder / "bundle" if settings.compression.compresses else Path(output)
         _write(written, fitted, artifact, facts)
         if settings.compression.compresses:

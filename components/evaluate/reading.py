@@ -161,9 +161,9 @@ def _listed(counts: Mapping[str, str]) -> str:
 
 def about_training(evaluation: Mapping[str, Any]) -> list[str]:
     """What training brought beside counting, as sentences, and where it is not clearly worth its time."""
-    if why := evaluation.get("not_trained"):
-        return [f"Nothing was trained, as {why}: the model counts and reads."]
-    alone = evaluation.get("dense_part")
+    alone, why = evaluation.get("dense_part"), evaluation.get("not_trained")
+    if why and not alone:
+        return [f"Nothing was trained on these events, as {why}."]
     if not alone:
         return []
     leads = {group: difference(alone[group]) for group in (ALL, "tail")}
@@ -172,9 +172,8 @@ def about_training(evaluation: Mapping[str, Any]) -> list[str]:
         for group, lead in leads.items()
         if lead
     ]
-    sentences = [
-        f"Beside what is counted and read, the trained dense part is worth {' and '.join(shown)} of {HEADLINE.upper()}."
-    ]
+    origin = f"the dense part, which was trained elsewhere as {why}," if why else "the trained dense part"
+    sentences = [f"Beside what is counted and read, {origin} is worth {' and '.join(shown)} of {HEADLINE.upper()}."]
     if all(judged(alone[group]) != "better" for group in leads):
         sentences.append(
             "That is not clearly more than nothing: configs/small.yaml leaves it out and takes a fraction of the time."

@@ -5,6 +5,7 @@ Files of the artifact:
     model.safetensors          weights of the sequence model: how distill asks it for soft labels
     text_vectors.safetensors   frozen [items, text_dim] unit rows; features [items, feature_dim], the model's inputs
     neighbours.safetensors     the sparse term (neighbours.item_to_item), the student's too
+    adapted_layers.safetensors of the language model, for a teacher of another catalogue (finetune.start_from)
     tensorboard/               training curves
 """
 
@@ -18,6 +19,7 @@ import torch
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import save_model
 
+from longtail.components.finetune.elsewhere import Elsewhere, save_layers
 from longtail.components.finetune.settings import FinetuneSettings
 from longtail.components.finetune.text_features import Reading, TextFeatures, read_texts
 from longtail.contracts.artifacts import TEACHER, check_place, manifest_digest, write_artifact
@@ -32,6 +34,7 @@ from longtail.modeling.sequence_model import SequenceModel, Shape
 from longtail.modeling.training import Run, train
 from longtail.modeling.training_data import TrainingData
 from longtail.neighbours.item_to_item import item_to_item
+from longtail.neighbours.usual import USUAL
 from longtail.neighbours.validation_cases import ValidationCases
 
 log = logging.getLogger(__name__)
@@ -55,29 +58,34 @@ def finetune(
     """
     check_place(output, TEACHER)
     data = PreparedDataset(prepared)
+    elsewhere = Elsewhere.of(settings)
     why = too_few(data, settings)
     if why:
-        log.warning("%s: nothing is trained; counts and texts are served", why)
+        known = f"what {settings.start_from} learnt" if elsewhere else "counts and texts"
+        log.warning("%s: nothing is trained; %s is served", why, known)
         settings = without_training(settings)
     folder = run_folder(output, checkpoints, settings, seed, [manifest_digest(data.artifact.path)])
     team = form_team(settings.device, settings.shard)
     precision = choose_precision(settings.precision, team.device)
     reading = None
     if team.first:
-        reading = read_texts(data, settings, seed, team.device, precision is torch.bfloat16, folder)
+        reading = read_texts(data, settings, seed, team.device, precision is torch.bfloat16, folder, elsewhere)
     features = _shared(reading, team, folder)
     cases = ValidationCases.of(data)
-    term = item_to_item(data.train_sequences(), data.item_texts, features.adapted, settings, cases, seed)
+    usual = elsewhere.usual if elsewhere else USUAL
+    term = item_to_item(data.train_sequences(), data.item_texts, features.adapted, settings, cases, seed, usual)
     torch.manual_seed(seed)
     shape, n_attributes = Shape.of(settings.training, settings.max_history), len(data.facts["user_attributes"])
-    model = SequenceModel(shape, torch.from_numpy(features.values), features.text_dim, n_attributes).to(team.device)
+    model = SequenceModel(shape, torch.from_numpy(features.values), features.text_dim, n_attributes)
+    if elsewhere is not None:
+        elsewhere.put_model(model, data.facts["user_attributes"])
+    model.to(team.device)
     beside = TrainingData.of(data, settings.max_history, NeighbourTerm.of(term, settings.training))
     best = train(model, beside, Run("finetune", settings.training, seed, precision, folder, team))
     if reading is not None:
         facts = {"settings": settings.model_dump(mode="json"), "seed": seed, "not_trained": why} | best.facts()
-        _write(
-            output, Fitted.on_validation(model, data, term, seed, best.trained), reading, facts, folder / "tensorboard"
-        )
+        fitted = Fitted.on_validation(model, data, term, seed, best.trained or elsewhere is not None, usual)
+        _write(output, fitted, reading, settings.adaptation.method, facts, folder / "tensorboard")
         shutil.rmtree(folder)
     team.wait()
 
@@ -93,7 +101,9 @@ def too_few(data: PreparedDataset, settings: FinetuneSettings) -> str | None:
 def without_training(settings: FinetuneSettings) -> FinetuneSettings:
     """The same, but nothing is adapted and nothing trained."""
     adaptation = settings.adaptation
-    if adaptation.method not in ("none", "frozen"):
+    if settings.start_from is not None:  # what was adapted there is taken as it is
+        adaptation = adaptation.model_copy(update={"steps": 0, "mlm_steps": 0})
+    elif adaptation.method not in ("none", "frozen"):
         adaptation = AdaptationSettings(method="frozen")
     return settings.model_copy(
         update={"adaptation": adaptation, "training": settings.training.model_copy(update={"epochs": 0})}
@@ -109,8 +119,10 @@ def _shared(reading: Reading | None, team: Team, folder: Path) -> TextFeatures:
     return reading.features if reading is not None else TextFeatures.load(path)
 
 
-def _write(output: str | Path, fitted: Fitted, reading: Reading, facts: dict[str, object], curves: Path) -> None:
-    """Write the Teacher. facts: of the run; curves: the folder of TensorBoard's files."""
+def _write(
+    output: str | Path, fitted: Fitted, reading: Reading, method: str, facts: dict[str, object], curves: Path
+) -> None:
+    """Write the Teacher. method: of the adaptation; facts: of the run; curves: the folder of TensorBoard's files."""
     features, model = reading.features, fitted.model
     known = {
         "train_digest": fitted.prepared.train_digest(),
@@ -123,5 +135,6 @@ def _write(output: str | Path, fitted: Fitted, reading: Reading, facts: dict[str
         save_model(model, str(partial / "model.safetensors"))
         save_arrays({"frozen": reading.frozen, "features": features.values}, partial / "text_vectors.safetensors")
         fitted.terms.item_to_item.save(partial / "neighbours.safetensors")
+        save_layers(reading.upper, method, partial)
         shutil.copytree(curves, partial / "tensorboard")
         write_bundle(partial / "scorer", fitted, reading.export, reading.language_model.max_tokens, role="teacher")

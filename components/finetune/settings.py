@@ -55,6 +55,11 @@ class FinetuneSettings(MachineSettings, TermSettings):
         description="Main directions of the words' TF-IDF in an item's vector; 0 leaves words to the neighbours.",
     )
     max_history: int = Field(50, ge=1, description="Latest items of a history that are read.")
+    start_from: Annotated[str, Place()] | None = Field(
+        None,
+        description="A Teacher of another catalogue to start from: what it knows that is not about its items. Its language model and "
+        "sizes must be those set here.",
+    )
     adaptation: AdaptationSettings = AdaptationSettings()
     training: TeacherTraining = TeacherTraining()
 

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
+from longtail.components.finetune.elsewhere import Elsewhere
 from longtail.components.finetune.settings import FinetuneSettings
 from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset
@@ -70,18 +71,24 @@ class Reading:
 
 
 def read_texts(
-    data: PreparedDataset, settings: FinetuneSettings, seed: int, device: torch.device, bf16: bool, folder: Path
+    data: PreparedDataset,
+    settings: FinetuneSettings,
+    seed: int,
+    device: torch.device,
+    bf16: bool,
+    folder: Path,
+    elsewhere: Elsewhere | None = None,
 ) -> Reading:
     """Read all texts, adapt the language model to what users choose together, and read them again.
 
-    ``folder``: where a killed adaptation finds its progress.
+    ``folder``: where a killed adaptation finds its progress. ``elsewhere``: whose adapted layers it starts from.
 
     Raises:
         UserError: where the language model cannot be loaded, or has fewer layers than are to be kept or adapted.
     """
     language_model = load_language_model(settings.language_model, settings.pooling, settings.max_tokens)
     keep_lowest_layers(language_model, settings.language_model_layers)
-    frozen, vectors, upper = text_vectors(language_model, data, settings, seed, device, bf16, folder)
+    frozen, vectors, upper = text_vectors(language_model, data, settings, seed, device, bf16, folder, elsewhere)
     words = lexical_vectors(data.item_texts, settings.lexical_dim if settings.lexical else 0, seed)
     values = np.concatenate([vectors, words, NUMERIC_SCALE * data.numeric], axis=1).astype(np.float32)
     features = TextFeatures(values, vectors.shape[1], min(vectors.shape[1], frozen.shape[1]))
@@ -96,6 +103,7 @@ def text_vectors(
     device: torch.device,
     bf16: bool,
     folder: Path,
+    elsewhere: Elsewhere | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], UpperLayers | None]:
     """Frozen text vectors [items, d], those that the model reads [items, text_dim], and the adapted layers.
 
@@ -117,6 +125,8 @@ def text_vectors(
     parts, upper = [frozen], None
     if adaptation.method != "frozen":
         upper = UpperLayers(language_model, first).to(device)
+        if elsewhere is not None:
+            elsewhere.put_layers(upper)
         if adaptation.mlm_steps:
             pretrain(language_model, upper, data.item_texts, adaptation, seed, bf16, folder)
         wordings = Wordings.of(data, language_model, adaptation)

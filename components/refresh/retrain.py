@@ -76,6 +76,12 @@ def _check(data: PreparedDataset, teacher: Artifact, bundle: Bundle) -> None:
             raise UserError(f"{path}: did not learn from the training events of {data.artifact.path}; train it on them")
         if "epochs" not in facts:
             raise UserError(f"{path}: is of an earlier version and does not say for how many epochs; train it again")
+    for known, what in (
+        (teacher.facts["settings"].get("start_from"), "the teacher started from another one (finetune.start_from)"),
+        (not teacher.facts["epochs"], "nothing was trained on this data"),
+    ):
+        if known:
+            raise UserError(f"refresh.mode retrain trains again as before, and {what}; take refresh.mode refresh")
     if bundle.facts["settings"]["extra_teachers"]:
         raise UserError(
             "refresh.mode retrain trains one teacher, and the student had further ones (distill.extra_teachers); take "

@@ -72,7 +72,7 @@ def test_nothing_is_trained_and_that_is_said(shop: dict[str, Any]) -> None:
     users = shop["events"] // 5
     why = f"{users} validation users are fewer than finetune.training.validation_users 100"
     assert evaluation["not_trained"] == why
-    assert f"Nothing was trained, as {why}: the model counts and reads." in segment_table(evaluation)
+    assert f"Nothing was trained on these events, as {why}." in segment_table(evaluation)
     page = render_report(evaluation)
     assert why in page and ("There is no user to measure on." in page) == (users == 0)
     facts = Recommender.load(shop["bundle"]).bundle.facts

@@ -41,7 +41,10 @@ def test_every_way_to_write_a_small_number_is_that_number(tmp_path, written):
             r"finetune\.training\.learning_rate: .*valid number.*\(given: '1e-5x'\)",
         ),
         ("deploy: {min_replicas: 5}", r"min_replicas 5 is above max_replicas 3; raise the latter"),
-        ("finetune: {training: {epochs: -1}}", r"finetune\.training\.epochs: .*greater than or equal to 0 \(given: -1\)"),
+        (
+            "finetune: {training: {epochs: -1}}",
+            r"finetune\.training\.epochs: .*greater than or equal to 0 \(given: -1\)",
+        ),
         ("finetune: {training: {epochs: 1.5}}", r"finetune\.training\.epochs: .*integer.*\(given: 1\.5\)"),
         ("finetune: {training: {dim: 30, heads: 4}}", r"dim 30 is not a multiple of heads 4; take dim 28"),
         ("preprocess: {event_weights: {view: 1}}", r"'preprocess\.event_weights' is now 'preprocess\.events'"),

@@ -21,6 +21,7 @@ from longtail.neighbours.fitting import Encode, Fit, Terms, fit_terms, newcomers
 from longtail.neighbours.item_to_item import ItemToItem
 from longtail.neighbours.recency import choose_half_life, recent_counts
 from longtail.neighbours.traits import fit_traits, no_traits, vocabulary
+from longtail.neighbours.usual import USUAL, Usual
 from longtail.neighbours.validation_cases import ValidationCases
 from longtail.scoring.bundle import LIKENESS, Tensors, bundle_facts, write_tables
 
@@ -42,10 +43,19 @@ class Fitted:
 
     @classmethod
     def on_validation(
-        cls, model: SequenceModel, prepared: PreparedDataset, term: ItemToItem, seed: int, trained: bool
+        cls,
+        model: SequenceModel,
+        prepared: PreparedDataset,
+        term: ItemToItem,
+        seed: int,
+        knows: bool,
+        usual: Usual = USUAL,
     ) -> "Fitted":
-        """Weights of the counted terms beside this model's dense scores; these have none where it was not trained."""
-        encode, items = _dense(model, prepared) if trained else _no_dense(prepared)
+        """Weights of the counted terms beside this model's dense scores; these have none where it ``knows`` nothing.
+
+        usual: what is taken where validation users are too few to choose.
+        """
+        encode, items = _dense(model, prepared) if knows else _no_dense(prepared)
         cases = ValidationCases.of(prepared)
         half_life = choose_half_life(prepared, cases)
         popularity = log_popularity(recent_counts(prepared, half_life))
@@ -53,8 +63,8 @@ class Fitted:
         if vocabulary(prepared):
             traits = fit_traits(prepared, newcomers(cases, items, popularity, encode, seed))
         terms = Terms(term, popularity, traits)
-        fit = fit_terms(terms, items, cases, encode, seed)
-        return cls(model, prepared, terms, half_life, fit if trained else fit.without_dense())
+        fit = fit_terms(terms, items, cases, encode, seed, usual)
+        return cls(model, prepared, terms, half_life, fit if knows else fit.without_dense())
 
     def counted_alone(self, seed: int) -> Fit:
         """The weights that validation would give the counted terms without the dense part."""

@@ -9,7 +9,6 @@ from scipy import sparse
 from longtail.scoring.rows import SparseRows, sharp_cosines
 
 FOLLOWING_DECAY = 0.8  # of a pair's count, for each item between the two
-FEWEST = 100  # validation users by whom anything is chosen; fewer take what is usual
 FOLLOWING_STEPS = 20  # pairs further apart than this are not counted
 FOLLOWING_POWER = 0.25  # followers that are chosen often count (number of events) ** -power
 SCORES_AT_ONCE = 20_000_000  # 80 MB

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longtail.metrics.ranking import ndcg, rank_targets
-from longtail.neighbours.counting import FEWEST
 from longtail.neighbours.item_to_item import ItemToItem
 from longtail.neighbours.traits import Newcomers, TraitTerm
+from longtail.neighbours.usual import FEWEST, USUAL, Usual, Weights
 from longtail.neighbours.validation_cases import CUT_BELOW, ValidationCases
 from longtail.scoring.bundle import LENGTH_BUCKETS, LENGTH_EDGES
 
@@ -71,21 +71,17 @@ class _Case:
     traits: list[NDArray[np.int64]]
 
 
-@dataclass(frozen=True)
-class _Weights:
-    dense: float = 1.0
-    neighbours: float = 0.0
-    popularity: float = 0.0
-    traits: float = 0.0
-
-
-USUAL_OF_NEWCOMERS = _Weights(popularity=1.0)  # where validation users are too few to choose
-USUAL = _Weights(neighbours=14.0, popularity=0.1)
-
 Encode = Callable[[list[NDArray[np.int32]], NDArray[np.intp]], NDArray[np.float32]]
 
 
-def fit_terms(terms: Terms, item_matrix: NDArray[np.float32], cases: ValidationCases, encode: Encode, seed: int) -> Fit:
+def fit_terms(
+    terms: Terms,
+    item_matrix: NDArray[np.float32],
+    cases: ValidationCases,
+    encode: Encode,
+    seed: int,
+    usual: Usual = USUAL,
+) -> Fit:
     """Choose the weights that give the best validation NDCG@10, one after the other: of the sparse term beside the dense scores, then
     of popularity beside both, and so on.
 
@@ -95,7 +91,7 @@ def fit_terms(terms: Terms, item_matrix: NDArray[np.float32], cases: ValidationC
     """
     by_bucket = _by_bucket(cases, encode, seed)
     evaluator = _Evaluator(terms, item_matrix, cases.exclude_history)
-    chosen = [_Weights()] * LENGTH_BUCKETS
+    chosen = [Weights()] * LENGTH_BUCKETS
     for name in ORDER_WITH_TRAITS if terms.traits.names else ORDER:
         tried = [[replace(one, **{name: weight}) for weight in GRIDS[name]] for one in chosen]
         if name == "neighbours":
@@ -105,15 +101,18 @@ def fit_terms(terms: Terms, item_matrix: NDArray[np.float32], cases: ValidationC
             gains[bucket] = evaluator.ndcg(case, tried[bucket])
         best = _best(_smoothed(gains))
         chosen = [replace(one, **{name: GRIDS[name][place]}) for one, place in zip(chosen, best)]
+    enough = False  # whether a shorter history has said what to take for longer ones
     for bucket in range(LENGTH_BUCKETS):
         if bucket not in by_bucket or len(by_bucket[bucket].targets) < FEWEST:
-            chosen[bucket] = (USUAL_OF_NEWCOMERS, USUAL)[bucket] if bucket < 2 else chosen[bucket - 1]
+            chosen[bucket] = chosen[bucket - 1] if bucket > 1 and enough else usual.weights[bucket]
+        else:
+            enough = bucket > 0
     reached = [
         float(evaluator.ndcg(by_bucket[bucket], [one])[0]) if bucket in by_bucket else None
         for bucket, one in enumerate(chosen)
     ]
     dense, neighbours, popularity, traits = (
-        np.array([getattr(one, field.name) for one in chosen], np.float32) for field in fields(_Weights)
+        np.array([getattr(one, field.name) for one in chosen], np.float32) for field in fields(Weights)
     )
     edges = LENGTH_EDGES.tolist()
     log.info("weights of dense scores by history length: %s", dense.tolist())
@@ -186,7 +185,7 @@ class _Evaluator:
     item_matrix: NDArray[np.float32]
     exclude_history: bool
 
-    def ndcg(self, case: _Case, tried: Sequence[_Weights]) -> NDArray[np.float64]:
+    def ndcg(self, case: _Case, tried: Sequence[Weights]) -> NDArray[np.float64]:
         """Validation NDCG@10 with each of the weights. ``[tried]``"""
         gains = np.zeros(len(tried))
         terms = self.terms

@@ -12,7 +12,6 @@ from scipy import sparse
 
 from longtail.metrics.ranking import ndcg, rank_targets
 from longtail.neighbours.counting import (
-    FEWEST,
     FOLLOWING_DECAY,
     FOLLOWING_STEPS,
     cosine_cooccurrence,
@@ -21,6 +20,7 @@ from longtail.neighbours.counting import (
     vector_similarity,
 )
 from longtail.neighbours.term_settings import TermSettings
+from longtail.neighbours.usual import FEWEST, USUAL, Usual
 from longtail.neighbours.validation_cases import ValidationCases
 from longtail.neighbours.words import tfidf_similarity
 from longtail.scoring.bundle import sparse_arrays, sparse_matrix
@@ -32,7 +32,6 @@ DECAYS = (0.5, 0.7, 0.85, 0.95)
 ALIKE_SHARES = (0.2, 0.4, 0.5, 0.6, 0.7, 0.8)
 TEXT_SHARES = (0.0, 0.3, 0.5)
 FOLLOWING_SHARES = (0.0, 1.0)  # what comes after, or what comes beside in any order
-USUAL = (0.0, 0.5, 0.25, 0.25), 0.85  # shares and decay where validation users are too few to choose
 SAMPLE = 3000  # validation users at most
 CHUNK = 500
 
@@ -147,10 +146,11 @@ def item_to_item(
     settings: TermSettings,
     cases: ValidationCases,
     seed: int,
+    usual: Usual = USUAL,
 ) -> ItemToItem:
     """Items chosen together, items chosen afterwards, likeness of words and of text vectors, rows of length 1 each, mixed.
 
-    Validation chooses shares and decay, for the term alone.
+    Validation chooses shares and decay, for the term alone; fewer than ``FEWEST`` users with a history leave it at what is usual.
 
     Args:
         sequences: training items of each user.
@@ -159,7 +159,10 @@ def item_to_item(
     has_text, rounded = vectors.shape[1] > 0, stored(vectors)
     used = (settings.cooccurrence, settings.cooccurrence, settings.lexical, has_text)
     parts = _Parts.of(sequences, texts, rounded, used, settings.neighbours)
-    chosen, decay = _best_mixture(parts.unit(), _mixtures(settings, has_text), settings.neighbours, cases, seed)
+    mixtures = _mixtures(settings, has_text)
+    chosen, decay = _usual_mixture(mixtures, usual)
+    if _count_known(cases) >= FEWEST:
+        chosen, decay = _best_mixture(parts.unit(), mixtures, settings.neighbours, cases, seed)
     shares = tuple(share if wanted else 0.0 for share, wanted in zip(chosen, used))
     return _mixed(parts, sequences, rounded, Mixture(shares, decay, settings.neighbours))
 
@@ -219,6 +222,16 @@ def _own_pairs(items: NDArray[np.int32], parts: _Parts, shares: Sequence[float])
     )
 
 
+def _count_known(cases: ValidationCases) -> int:
+    """Validation users with a history."""
+    return sum(len(history) > 0 for history in cases.histories)
+
+
+def _usual_mixture(mixtures: Sequence[tuple[float, ...]], usual: Usual) -> tuple[tuple[float, ...], float]:
+    """The mixture that is nearest to the usual shares."""
+    return min(mixtures, key=lambda shares: float(np.abs(np.subtract(shares, usual.shares)).sum())), usual.decay
+
+
 def _best_mixture(
     parts: Sequence[SparseRows],
     mixtures: Sequence[tuple[float, ...]],
@@ -228,13 +241,9 @@ def _best_mixture(
 ) -> tuple[tuple[float, ...], float]:
     """The mixture of the parts and the decay with the greatest validation NDCG@10, of the term as it is kept.
 
-    Fewer than ``FEWEST`` users do not choose: of the mixtures the one nearest to ``USUAL`` is taken. What is cut off matters: whole
-    rows tie where rows of ``count`` entries differ clearly (docs/quality.md).
+    What is cut off matters: whole rows tie where rows of ``count`` entries differ clearly (docs/quality.md).
     """
     known = np.array([row for row, history in enumerate(cases.histories) if len(history)], dtype=np.int64)
-    if len(known) < FEWEST:
-        usual = np.array(USUAL[0])
-        return min(mixtures, key=lambda shares: float(np.abs(shares - usual).sum())), USUAL[1]
     known = np.sort(np.random.default_rng(seed).permutation(known)[:SAMPLE])
     asked, wanted = [cases.histories[row] for row in known], [cases.targets[row][:1] for row in known]
     excluded = asked if cases.exclude_history else []

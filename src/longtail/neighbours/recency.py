@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from longtail.contracts.prepared import PreparedDataset, Split
 from longtail.metrics.ranking import ndcg, rank_targets
-from longtail.neighbours.counting import FEWEST
+from longtail.neighbours.usual import FEWEST
 from longtail.neighbours.validation_cases import ValidationCases
 
 DAY = 86_400_000_000  # microseconds

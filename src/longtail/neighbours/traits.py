@@ -17,7 +17,7 @@ from scipy import sparse
 
 from longtail.contracts.attributes import column_of
 from longtail.contracts.prepared import PreparedDataset, Split, Targets
-from longtail.neighbours.counting import FEWEST
+from longtail.neighbours.usual import FEWEST
 from longtail.scoring.rows import SparseRows
 
 log = logging.getLogger(__name__)
