@@ -1,11 +1,13 @@
 """The quality benchmark: teacher, student, floors and ablations, over several seeds, per segment and revealed history.
 
-    python benchmarks/quality.py --dataset FOLDER --seeds 3 --work quality-work --output quality-benchmark.json
+    python benchmarks/quality.py --dataset FOLDER ... --seeds 3 --work quality-work --output quality-benchmark.json
 
-FOLDER holds interactions.* and items.* (and users.*) that `longtail run` reads. Every stage of every configuration and
+Each FOLDER holds interactions.* and items.* (and users.*) that `longtail run` reads; what data sets of some names need beside the
+defaults is in quality_datasets.py. Every stage of every configuration and
 seed is kept in the work folder: a stopped benchmark goes on, a second one trains nothing. All training and all validation
 figures come first; the test targets are looked at once a configuration, at the end. Rankings are over the whole catalogue
-without the items of the history; ties count against the system. Prints Markdown tables and writes JSON beside them.
+without the items of the history; ties count against the system. Prints Markdown, a summary and one page a data set, and writes it
+with the JSON of each after every data set.
 """
 
 import argparse
@@ -22,8 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from quality_configurations import CONFIGURATIONS, lacking, settings_of
+from quality_datasets import SETTINGS
 from quality_stages import Done, Stages, digest_of, longtail, open_stages
-from quality_tables import NDCG, RECALL, figures, markdown, read_values
+from quality_tables import NDCG, RECALL, figures, markdown, read_values, summary
 
 from longtail.contracts.errors import EXIT_CODE, UserError
 from longtail.pipelines.run_settings import RunSettings, load_settings
@@ -142,7 +145,7 @@ def versions() -> dict[str, str]:
 
 def parse_arguments(given: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dataset", type=Path, required=True)
+    parser.add_argument("--dataset", type=Path, nargs="+", required=True, metavar="FOLDER")
     parser.add_argument("--seeds", type=int, default=3, help="0, 1, … of every configuration")
     parser.add_argument("--profile", choices=["cpu", "gpu"], default="cpu", help="cpu: the defaults")
     parser.add_argument("--work", type=Path, default=Path("runs/quality"), help="folder of the finished stages")
@@ -155,17 +158,17 @@ def parse_arguments(given: list[str] | None) -> argparse.Namespace:
     return arguments
 
 
-def benchmark(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Run what is not there yet; returns the report."""
+def benchmark(arguments: argparse.Namespace, dataset: Path) -> dict[str, Any]:
+    """Run what is not there yet of one data set; returns its report."""
     profile = None if arguments.profile == "cpu" else HERE / "profiles" / f"{arguments.profile}.yaml"
-    base = load_settings(profile, arguments.set)
+    base = load_settings(profile, [*SETTINGS.get(dataset.resolve().name, []), *arguments.set])
     wanted = arguments.only or list(CONFIGURATIONS)
     skipped = {name: missing for name in wanted if (missing := lacking(CONFIGURATIONS[name]))}
     if arguments.only and skipped:
         raise UserError(f"--only: needs settings that this version lacks: {skipped}")
     chosen = {name: settings_of(name, base) for name in wanted if name not in skipped}
     with open_stages(arguments.work) as stages:
-        prepared = prepare(stages, arguments.dataset, base)
+        prepared = prepare(stages, dataset, base)
         trained = {
             name: [train(stages, prepared, settings, seed) for seed in range(arguments.seeds)]
             for name, settings in chosen.items()
@@ -182,7 +185,7 @@ def benchmark(arguments: argparse.Namespace) -> dict[str, Any]:
         "date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "machine": machine(),
         "versions": versions(),
-        "dataset": {"name": arguments.dataset.name, "counts": manifest["counts"], "digest": prepared.key},
+        "dataset": {"name": dataset.resolve().name, "counts": manifest["counts"], "digest": prepared.key},
         "protocol": f"{manifest['protocol']}, whole catalogue, history "
         f"{'not excluded' if manifest['repeats'] == 'keep' else 'excluded'}, ties count against the system",
         "test": facts,
@@ -231,15 +234,29 @@ def page(report: dict[str, Any]) -> str:
 def main(given: list[str] | None = None) -> int:
     try:
         arguments = parse_arguments(given)
-        report = benchmark(arguments)
+        for dataset in arguments.dataset:  # all of them, before hours of work
+            tables_of(dataset)
+        reports: list[dict[str, Any]] = []
+        for dataset in arguments.dataset:
+            reports.append(benchmark(arguments, dataset))
+            text = write(reports, arguments.output)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_CODE
-    arguments.output.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
-    text = page(report)
-    arguments.output.with_suffix(".md").write_text(text)
     print(f"\n{text}\nWrote {arguments.output} and {arguments.output.with_suffix('.md')}")
     return 0
+
+
+def write(reports: list[dict[str, Any]], output: Path) -> str:
+    """Write the reports, and return their pages in Markdown, below a summary where there are several."""
+    output.write_text(json.dumps(reports, indent=1, allow_nan=False) + "\n")
+    parts = [page(report) for report in reports]
+    if len(reports) > 1:
+        by_name = {report["dataset"]["name"]: report["figures"]["test"][NDCG] for report in reports}
+        parts = [f"### NDCG@10 of the student, and of the strongest other system\n\n{summary(by_name)}\n", *parts]
+    text = "\n".join(parts)
+    output.with_suffix(".md").write_text(text)
+    return text
 
 
 if __name__ == "__main__":

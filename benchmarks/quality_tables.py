@@ -101,6 +101,26 @@ def markdown(test: Mapping[str, Any], validation: Mapping[str, Any], recall: Map
     return "\n\n".join(f"### {title}\n\n{body}" for title, body in sections.items() if body)
 
 
+def summary(by_dataset: Mapping[str, Mapping[str, Any]]) -> str:
+    """A row for each data set and group of users: the student beside the strongest system that is none of ours.
+
+    by_dataset: name -> ``figures`` of NDCG@10 of the test targets. The difference is paired; its interval is over users.
+    """
+    rows = []
+    for name, found in by_dataset.items():
+        floors = [system for system in found if ":" not in system]
+        for column in found[STUDENT]:
+            rival = max(floors, key=lambda system: found[system][column]["mean"])
+            less, high, low = (-value for value in found[rival][column]["minus"][STUDENT])
+            verdict = "better" if low > 0 else "worse" if high < 0 else "unclear"
+            student, other = found[STUDENT][column], found[rival][column]
+            difference = f"{number(less, signed=True)} ({span((low, high), signed=True)})"
+            rows.append(
+                [name, column, f"{student['users']:,}", _mean(student), f"{rival} {_mean(other)}", difference, verdict]
+            )
+    return _lines(["data set", "users", "count", "student", "strongest other", "difference", "the student is"], rows)
+
+
 def _means(found: Mapping[str, Any], columns: Sequence[str], validation: Mapping[str, Any] | None = None) -> str:
     if not columns:
         return "No user has a history that long."

@@ -61,8 +61,8 @@ def finetune(
     elsewhere = Elsewhere.of(settings)
     why = too_few(data, settings)
     if why:
-        beside = f", beside what {settings.start_from} learnt" if elsewhere else ""
-        log.warning("%s: nothing is trained; counts and texts are served%s", why, beside)
+        also = f", beside what {settings.start_from} learnt" if elsewhere else ""
+        log.warning("%s: nothing is trained; counts and texts are served%s", why, also)
         settings = without_training(settings)
     folder = run_folder(output, checkpoints, settings, seed, [manifest_digest(data.artifact.path)])
     team = form_team(settings.device, settings.shard)

@@ -90,6 +90,22 @@ def test_tables_hold_the_figures(module, values):
     assert "| full: student | 100.0% " in text and "| users | 120 | 80 | 40 |" in text
 
 
+def test_the_summary_compares_with_the_strongest_other_system(module, values):
+    tables = module("quality_tables")
+    text = tables.summary({"one": tables.figures(values, samples=200), "two": tables.figures(values, samples=200)})
+    rows = [line.split(" | ") for line in text.splitlines()[2:]]
+    assert [row[1] for row in rows] == ["all", "tail", "head", "k=0"] * 2
+    assert rows[1][:5] == ["| one", "tail", "80", ".4500 ± .2121", "cf_tfidf_text .1000"]
+    assert rows[1][5].startswith("+.3500 (+.3") and rows[1][6] == "better |"
+    assert rows[2][4] == "popularity .3000"
+    assert rows[3][4] == "popularity .5000" and rows[3][6] == "unclear |"
+
+
+def test_what_the_data_sets_need_are_settings_that_there_are(module):
+    for name, needed in module("quality_datasets").SETTINGS.items():
+        assert load_settings(None, needed), name
+
+
 def test_configurations_drop_what_they_leave_without_effect(module):
     configurations = module("quality_configurations")
     base = load_settings(
@@ -157,6 +173,8 @@ def untrained(module, tmp_path, monkeypatch):
     monkeypatch.setattr(quality, "train", train)
     prepared = stages.Done("prepared", tmp_path / "prepared", measured)
     monkeypatch.setattr(quality, "prepare", lambda *_: prepared)
+    (tmp_path / "interactions.parquet").touch()
+    (tmp_path / "items.parquet").touch()
     where = {"dataset": tmp_path, "work": tmp_path / "work", "output": tmp_path / "out.json"}
     return quality, [str(part) for name, path in where.items() for part in (f"--{name}", path)]
 
@@ -166,7 +184,7 @@ def test_figures_agree_with_a_plain_evaluation(untrained, tmp_path):
     """Every system's figures are those of evaluate; the derived students are what their names say."""
     quality, where = untrained
     assert quality.main([*where, "--seeds", "2", "--only", "full", "without_finetuning", "without_distillation"]) == 0
-    report = json.loads((tmp_path / "out.json").read_text())
+    (report,) = json.loads((tmp_path / "out.json").read_text())
     found = report["figures"]["test"]["ndcg@10"]
     assert set(found) == {
         *(f"full: {name}" for name in ("student", "teacher", *quality.DERIVED)),
@@ -201,12 +219,24 @@ def test_validation_comes_before_test_and_is_of_other_targets(untrained, tmp_pat
     assert quality.main([*where, "--seeds", "1", "--only", "full"]) == 0
     lines = [line.split()[1] for line in capfd.readouterr().out.splitlines() if line.endswith("…")]
     assert lines == ["validation", "validation", "test", "test"]
-    report = json.loads((tmp_path / "out.json").read_text())
+    (report,) = json.loads((tmp_path / "out.json").read_text())
     validation, test = (report["figures"][split]["ndcg@10"]["full: student"]["all"] for split in quality.SPLITS)
     assert validation["users"] != test["users"] and validation["mean"] != test["mean"]
     text = (tmp_path / "out.md").read_text()
     assert "history excluded" in text and "validation, all" in text and "| full: finetune | 1 | 0.5 |" in text
     assert report["machine"]["cores"] >= 1 and report["test"]["ease_l2"] in (10.0, 50.0, 200.0, 1000.0)
+
+
+@pytest.mark.slow
+def test_several_data_sets_are_one_page_each_below_a_summary(untrained, tmp_path):
+    quality, where = untrained
+    again = where[:2] + [where[1]] + where[2:]
+    assert quality.main([*again, "--seeds", "1", "--only", "full"]) == 0
+    one, other = json.loads((tmp_path / "out.json").read_text())
+    assert one["figures"] == other["figures"]
+    text = (tmp_path / "out.md").read_text()
+    assert text.startswith("### NDCG@10 of the student, and of the strongest other system")
+    assert text.count("### Stages, each seed") == 2
 
 
 @pytest.mark.slow
@@ -233,7 +263,7 @@ def test_a_killed_benchmark_goes_on_and_a_finished_one_trains_nothing(module, ti
     quality = module("quality")
     assert quality.main(given) == 0
     assert all(path.stat().st_mtime_ns == before for path, before in done.items())
-    report = json.loads((tmp_path / "out.json").read_text())
+    (report,) = json.loads((tmp_path / "out.json").read_text())
     found = report["figures"]["test"]["ndcg@10"]
     assert {"full: student", "full: teacher", "popularity"} <= set(found)
     assert [run["resumed"] for run in report["stages"]["full: distill"]] == [True]
@@ -243,4 +273,4 @@ def test_a_killed_benchmark_goes_on_and_a_finished_one_trains_nothing(module, ti
 
     monkeypatch.setattr(module("quality_stages").Stages, "_measure", nothing)
     assert quality.main(given) == 0
-    assert json.loads((tmp_path / "out.json").read_text())["figures"] == report["figures"]
+    assert json.loads((tmp_path / "out.json").read_text())[0]["figures"] == report["figures"]
