@@ -176,7 +176,8 @@ def about_training(evaluation: Mapping[str, Any]) -> list[str]:
     sentences = [f"Beside what is counted and read, {origin} is worth {' and '.join(shown)} of {HEADLINE.upper()}."]
     if all(judged(alone[group]) != "better" for group in leads):
         sentences.append(
-            "That is not clearly more than nothing: configs/small.yaml leaves it out and takes a fraction of the time."
+            "That is not clearly more than nothing: finetune.training.epochs 0 with finetune.adaptation.method frozen leaves it out "
+            "(configs/small.yaml) and takes a fraction of the time."
         )
     return sentences
 

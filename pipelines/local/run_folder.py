@@ -1,8 +1,8 @@
 """The results in a run's folder: one folder ``results`` that is replaced in one step, and links to what lies in it.
 
-    results/                        bundle/, measured-bundle/, prepared/, evaluation.json, per_user.parquet, report.html and, where the
-                                    gate passed, servingruntime.yaml and inferenceservice.yaml: all of one run, whenever one looks.
-                                    bundle/ is what is served; measured-bundle/ what evaluate saw, before it was refreshed
+    results/                        bundle/, measured-bundle/, teacher/, prepared/, evaluation.json, per_user.parquet, report.html and,
+                                    where the gate passed, servingruntime.yaml and inferenceservice.yaml: all of one run, whenever one
+                                    looks. bundle/ is what is served; measured-bundle/ what evaluate saw, before it was refreshed
     bundle, report.html, …          relative links into ``results``: short names, which always mean the same run
     run.log                         of the latest run, also of a failed one
     .work/                          the tasks' own folders, kfp's cache and the checkpoints of killed runs
@@ -24,7 +24,12 @@ from longtail.contracts.errors import UserError
 from longtail.contracts.folders import check_new_folder, new_folder, place_of
 
 log = logging.getLogger(__name__)
-ARTIFACTS = {"prepared": "prepared", "bundle": "bundle", "measured-bundle": "measured"}  # name -> the pipeline's output
+ARTIFACTS = {  # name -> the pipeline's output
+    "prepared": "prepared",
+    "teacher": "teacher",
+    "bundle": "bundle",
+    "measured-bundle": "measured",
+}
 EVALUATION_FILES = ("decision.json", "evaluation.json", "per_user.parquet", "report.html")
 MANIFEST_FILES = ("servingruntime.yaml", "inferenceservice.yaml")
 NAMES = (*ARTIFACTS, *EVALUATION_FILES, *MANIFEST_FILES)

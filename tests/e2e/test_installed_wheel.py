@@ -98,7 +98,7 @@ def test_whole_run_from_inside_a_foreign_repository(installed, foreign, tiny_enc
     assert ended.returncode == 0, ended.stderr + (log.read_text()[-3000:] if log.exists() else "")
     shown = {path.name for path in (foreign / "out").iterdir() if path.name != ".work"}
     assert shown == {
-        "results", "bundle", "measured-bundle", "prepared", "decision.json", "evaluation.json", "per_user.parquet",
+        "results", "bundle", "measured-bundle", "teacher", "prepared", "decision.json", "evaluation.json", "per_user.parquet",
         "report.html",
         "servingruntime.yaml", "inferenceservice.yaml", "run.log",
     }  # fmt: skip

@@ -241,7 +241,7 @@ def _best_mixture(
 ) -> tuple[tuple[float, ...], float]:
     """The mixture of the parts and the decay with the greatest validation NDCG@10, of the term as it is kept.
 
-    What is cut off matters: whole rows tie where rows of ``count`` entries differ clearly (docs/quality.md).
+    What is cut off matters: whole rows tie where rows of ``count`` entries differ clearly (docs/quality-appendix.md).
     """
     known = np.array([row for row, history in enumerate(cases.histories) if len(history)], dtype=np.int64)
     known = np.sort(np.random.default_rng(seed).permutation(known)[:SAMPLE])

@@ -71,7 +71,10 @@ def test_where_it_is_not_clearly_worth_anything_the_way_without_it_is_named(case
     low, high = case.result["dense_part"]["all"]["student_minus"]["ndcg@10_interval"]
     assert low < 0 < high
     assert said[0].startswith("Beside what is counted and read, the trained dense part is worth ")
-    assert "configs/small.yaml leaves it out" in said[1]
+    assert (
+        "finetune.training.epochs 0 with finetune.adaptation.method frozen leaves it out (configs/small.yaml)"
+        in said[1]
+    )
     assert all(sentence in segment_table(case.result) for sentence in said)
 
 

@@ -23,6 +23,7 @@ RESULTS = {
     "report.html",
     "bundle",
     "measured-bundle",
+    "teacher",
     "prepared",
     "results",
     "run.log",
