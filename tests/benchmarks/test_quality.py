@@ -230,7 +230,7 @@ def test_validation_comes_before_test_and_is_of_other_targets(untrained, tmp_pat
 @pytest.mark.slow
 def test_several_data_sets_are_one_page_each_below_a_summary(untrained, tmp_path):
     quality, where = untrained
-    again = where[:2] + [where[1]] + where[2:]
+    again = [*where[:2], where[1], *where[2:]]
     assert quality.main([*again, "--seeds", "1", "--only", "full"]) == 0
     one, other = json.loads((tmp_path / "out.json").read_text())
     assert one["figures"] == other["figures"]
