@@ -60,6 +60,7 @@ def write_tiny_prepared(
         "counts": {"events": len(rows), "users": len(users), "items": n_items},
         "rejected": {"interactions: user_id is empty": 2},
         "numeric_names": [],
+        "images": None,
         "user_attributes": ["gender=F", "gender=M"],
         "context": sorted({name for context in contexts for name in context}),
         "repeats": "merge",

@@ -52,6 +52,11 @@ class ColumnSql:
         text = self.text(column)
         return f"case when {text} like '[%]' then {text} else replace({text}, '|', chr(31)) end"
 
+    def written(self, column: str) -> str:
+        """A text as it is, a list as it is written: ``[0.1, 0.2]``."""
+        value = self._quote(column) if self.scan.kinds[column] == "list" else self.scalar(column)
+        return f"nullif(trim(cast({value} as string)), '')"
+
     def scalar(self, column: str) -> str:
         kind: Kind = self.scan.kinds[column]
         if kind in ("list", "other"):

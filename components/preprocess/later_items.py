@@ -42,7 +42,8 @@ def read_new_items(uri: str, settings: PreprocessSettings, known: Collection[str
         numbers = sorted({*reading.numbers, *all_alike(engine, reading)[0]})
         unused = sorted({*reading.maybe, *reading.unused} - set(numbers))
         faults = [] if reading.scan.faults is None else engine.collect(reading.scan.faults).to_pylist()
-        frame = rewritten(engine, engine.keep(reading.scan.select(reading.columns, rows=True)), REWRITES)
+        columns = {name: sql for name, sql in reading.columns.items() if name != Columns.IMAGE}
+        frame = rewritten(engine, engine.keep(reading.scan.select(columns, rows=True)), REWRITES)
         table = engine.collect(
             frame.select(
                 ROW,
@@ -62,7 +63,12 @@ def read_new_items(uri: str, settings: PreprocessSettings, known: Collection[str
     _refuse(uri, _repeated(rows), "occurs more than once; give one row for each item")
     without = [row for row in rows if not row[Columns.TEXT]]
     _refuse(uri, without, "has no title, attributes or description, so nothing is known of it; leave it out")
-    for names, why in ((numbers, "a new item gets the catalogue's mean for numbers"), (unused, "nothing reads them")):
+    pictures = [Columns.IMAGE] if Columns.IMAGE in reading.columns else []
+    for names, why in (
+        (numbers, "a new item gets the catalogue's mean for numbers"),
+        (pictures, "a new item is known by its text, as those without a picture are"),
+        (unused, "nothing reads them"),
+    ):
         if names:
             log.warning("%s: columns %s are ignored: %s", uri, ", ".join(names), why)
     return table.drop_columns([ROW])

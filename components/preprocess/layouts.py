@@ -154,6 +154,8 @@ def _items(sql: ColumnSql, names: Mapping[str, str], settings: PreprocessSetting
         Columns.ATTRIBUTES: sql.joined(names[Columns.ATTRIBUTES]) if Columns.ATTRIBUTES in names else null,
         Columns.DESCRIPTION: text.get(Columns.DESCRIPTION, null),
     }
+    if Columns.IMAGE in names:
+        columns[Columns.IMAGE] = sql.written(names[Columns.IMAGE])
     kinds = sql.scan.kinds
     if settings.format == "movielens":
         return _movielens_items(sql, columns)

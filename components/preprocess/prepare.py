@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from longtail.components.preprocess import catalogue, contexts, events, matching, profiles, ties, times
+from longtail.components.preprocess import catalogue, contexts, events, images, matching, profiles, ties, times
 from longtail.components.preprocess.column_sql import LIST
 from longtail.components.preprocess.layouts import Reading, check_effects, check_mapping, check_settings, open_table
 from longtail.components.preprocess.rejection import Rejection
@@ -88,6 +88,7 @@ def _prepare(
     item_rows, numeric = catalogue.read_items(engine, readings["items"])
     item_rows = rejection.of_ids(readings["items"], item_rows, "items", Columns.ITEM)
     item_codes = _codes(engine, item_rows.select(Columns.ITEM), Columns.ITEM_CODE, ties.ITEM_SALT, seed)
+    pictures = images.read_images(engine, readings["items"], item_rows, item_codes)
 
     raw = readings["interactions"].scan.select(readings["interactions"].columns, rows=settings.ties == "file")
     user_ids = raw.select(Columns.USER).filter(~nw.col(Columns.USER).is_null()).unique()
@@ -117,6 +118,7 @@ def _prepare(
         },
         "rejected": rejection.counts,
         "numeric_names": numeric,
+        "images": pictures.facts,
         "user_attributes": _vocabulary(engine, user_rows, Columns.ATTRIBUTES),
         "context": _vocabulary(engine, placed, Columns.CONTEXT),
         "left_out_user_attributes": {} if people is None else people.left_out,
@@ -133,6 +135,7 @@ def _prepare(
         engine.write(profiles.user_table(user_codes, people), folder / "users.parquet", [Columns.USER_CODE])
         engine.write(events.table(placed), folder / "events.parquet", [Columns.USER_CODE, Columns.POSITION])
         rejection.write(folder / "rejected.parquet")
+        pictures.put_into(folder)
 
 
 def _readings(engine: Engine, tables: dict[Table, str | None], settings: PreprocessSettings) -> dict[Table, Reading]:

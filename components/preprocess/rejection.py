@@ -114,7 +114,7 @@ class Rejection:
         shown = [
             nw.concat_str(nw.lit(f"{name}="), nw.col(name).cast(nw.String()).str.replace_all(LIST, "|", literal=True))
             for name in columns
-            if name != Columns.DESCRIPTION
+            if name not in (Columns.DESCRIPTION, Columns.IMAGE)
         ]
         self._new.append(
             rows.select(

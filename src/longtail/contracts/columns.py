@@ -13,7 +13,7 @@ class Columns:
     TITLE = "title"
     DESCRIPTION = "description"
     ATTRIBUTES = "attributes"  # list[str]
-    IMAGE = "image"
+    IMAGE = "image"  # optional: the address of a picture, or a vector of one; the same in the Prepared data set
 
     # Prepared data set
     USER_CODE = "user_code"  # int32, rank of user_id in sorted order

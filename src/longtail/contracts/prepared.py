@@ -6,10 +6,14 @@ Files:
     events.parquet   user_code, position, item_code, timestamp (microseconds since 1970), split, tied, context (list of
                      ``name=value``); sorted by user_code, position
     rejected.parquet table, row, reason, content
+    images.parquet   item_code, image; sorted by item_code. Only of items that have one, and only where there are some: an address
+                     (text), or a vector (list of float32, all of one length)
 
 Facts in the manifest: ``protocol``, ``split`` (rule and cut-offs), ``segment_rule``, ``counts``, ``rejected`` (reason ->
 count), ``numeric_names``, ``user_attributes`` and ``context`` (sorted ``name=value`` vocabularies), ``repeats``, ``settings``, and
-    times   ``first``, ``last`` (microseconds; None where there are no events), ``resolution`` (day, second, microsecond), ``warnings`` (sentences)
+    images  None, or ``kind`` (addresses, vectors), ``items`` (how many have one) and ``width`` (of the vectors, else None)
+    times   ``first``, ``last`` (microseconds; None where there are no events), ``resolution`` (day, second, microsecond), ``warnings``
+            (sentences)
     ties    how much of the order is not known. ``order`` (hash, file) and ``seed`` say how it was made; ``events`` with, and
             ``users`` of, another event at the same time; for ``validation`` and ``test`` the ``targets`` (events), those
             ``tied``, and those ``drawn``: which event became the target was chance (leave_last_out, order hash)
@@ -32,6 +36,9 @@ from longtail.contracts.artifacts import PREPARED, Artifact, read_artifact
 from longtail.contracts.columns import Columns
 from longtail.contracts.errors import UserError
 from longtail.contracts.segments import SegmentRule
+
+
+IMAGES = "images.parquet"
 
 
 class Split(IntEnum):
@@ -70,6 +77,15 @@ class Targets:
     @property
     def history_lengths(self) -> NDArray[np.int64]:
         return np.array([len(history) for history in self.histories], dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Images:
+    """Of the items ``codes`` [n] int32, ascending: the addresses of their pictures, or vectors [n, width]."""
+
+    codes: NDArray[np.int32]
+    addresses: list[str] | None
+    vectors: NDArray[np.float32] | None
 
 
 class PreparedDataset:
@@ -126,6 +142,16 @@ class PreparedDataset:
     def _starts(self) -> NDArray[np.int64]:
         """Events of user u are rows ``_starts[u]:_starts[u + 1]``."""
         return np.searchsorted(self.user_codes, np.arange(len(self.user_ids) + 1))
+
+    def images(self) -> Images | None:
+        """Pictures of items, or vectors of what they look or sound like; None where no item has one. Read from the file."""
+        if self.facts["images"] is None:
+            return None
+        table = pq.read_table(self.artifact.file(IMAGES))
+        codes, given = table.column(Columns.ITEM_CODE).to_numpy(), table.column(Columns.IMAGE).combine_chunks()
+        if self.facts["images"]["kind"] == "addresses":
+            return Images(codes, given.to_pylist(), None)
+        return Images(codes, None, given.flatten().to_numpy().reshape(len(codes), self.facts["images"]["width"]))
 
     def history(self, user_code: int, before: Split) -> NDArray[np.int32]:
         """Item codes of the user's events of lower splits, oldest first."""
