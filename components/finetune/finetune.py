@@ -76,7 +76,9 @@ def finetune(
     term = item_to_item(data.train_sequences(), data.item_texts, features.adapted, settings, cases, seed, usual)
     torch.manual_seed(seed)
     shape, n_attributes = Shape.of(settings.training, settings.max_history), len(data.facts["user_attributes"])
-    model = SequenceModel(shape, torch.from_numpy(features.values), features.text_dim, n_attributes)
+    model = SequenceModel(
+        shape, torch.from_numpy(features.values), features.text_dim, n_attributes, features.image_dim
+    )
     if elsewhere is not None:
         elsewhere.put_model(model, data.facts["user_attributes"])
     model.to(team.device)
@@ -127,6 +129,7 @@ def _write(
     known = {
         "train_digest": fitted.prepared.train_digest(),
         "text_dim": features.text_dim,
+        "image_dim": features.image_dim,
         "user_attributes": len(fitted.prepared.facts["user_attributes"]),
         "shape": asdict(model.shape),
         "validation_ndcg_by_history": fitted.fit.ndcg,

@@ -49,6 +49,11 @@ class FinetuneSettings(MachineSettings, TermSettings):
     language_model_layers: int = Field(
         0, ge=0, description="Lowest layers of the language model that are kept; 0 keeps all."
     )
+    image_model: Annotated[str, Place()] | None = Field(
+        None,
+        description="Vision encoder that reads the pictures of the column `image`: a Hugging Face id, or a local folder. Needed "
+        "where that column holds addresses, refused elsewhere.",
+    )
     lexical_dim: int = Field(
         256,
         ge=0,

@@ -1,4 +1,4 @@
-"""What is known of items before anybody chose them: vectors of their texts, as they are and adapted, words, and numbers."""
+"""What is known of items before anybody chose them: vectors of their texts, as they are and adapted, pictures, words, numbers."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset
 from longtail.modeling.adaptation import PlainTexts, adapt, adapted_vectors
 from longtail.modeling.export import export_text_encoder
+from longtail.modeling.images import image_vectors
 from longtail.modeling.language_model import LanguageModel, UpperLayers, encode_texts, load_language_model
 from longtail.modeling.techniques.layer_pruning import keep_lowest_layers
 from longtail.modeling.techniques.masked_language import pretrain
@@ -27,15 +28,16 @@ NUMERIC_SCALE = 0.1  # standardised numbers beside text vectors whose numbers ar
 
 @dataclass(frozen=True)
 class TextFeatures:
-    """Inputs of the sequence model: text vectors, words, numbers. values [items, feature_dim]
+    """Inputs of the sequence model: text vectors, pictures, words, numbers. values [items, feature_dim]
 
     The first ``text_dim`` columns are the text vectors, the last ``adapted_dim`` of these those of the adapted layers (of
-    the language model as it is, where nothing is adapted).
+    the language model as it is, where nothing is adapted). The next ``image_dim`` are the pictures.
     """
 
     values: NDArray[np.float32]
     text_dim: int
     adapted_dim: int
+    image_dim: int
 
     @property
     def adapted(self) -> NDArray[np.float32]:
@@ -43,7 +45,7 @@ class TextFeatures:
         return self.values[:, self.text_dim - self.adapted_dim : self.text_dim]
 
     def save(self, path: Path) -> None:
-        save_file({"features": self.values, "dims": np.array([self.text_dim, self.adapted_dim])}, path)
+        save_file({"features": self.values, "dims": np.array([self.text_dim, self.adapted_dim, self.image_dim])}, path)
 
     @classmethod
     def load(cls, path: Path) -> "TextFeatures":
@@ -53,7 +55,7 @@ class TextFeatures:
 
 @dataclass(frozen=True)
 class Reading:
-    """The catalogue's texts as a language model reads them.
+    """The catalogue's texts as a language model reads them, and its pictures.
 
     frozen [items, dim]: unit rows of the language model as it is; upper: its adapted layers, if any.
     """
@@ -79,19 +81,21 @@ def read_texts(
     folder: Path,
     elsewhere: Elsewhere | None = None,
 ) -> Reading:
-    """Read all texts, adapt the language model to what users choose together, and read them again.
+    """Read all pictures and texts, adapt the language model to what users choose together, and read the texts again.
 
     ``folder``: where a killed adaptation finds its progress. ``elsewhere``: whose adapted layers it starts from.
 
     Raises:
-        UserError: where the language model cannot be loaded, or has fewer layers than are to be kept or adapted.
+        UserError: where the language model cannot be loaded, or has fewer layers than are to be kept or adapted; where pictures
+            cannot be read.
     """
+    pictures = image_vectors(data, settings.image_model, device, bf16)
     language_model = load_language_model(settings.language_model, settings.pooling, settings.max_tokens)
     keep_lowest_layers(language_model, settings.language_model_layers)
     frozen, vectors, upper = text_vectors(language_model, data, settings, seed, device, bf16, folder, elsewhere)
     words = lexical_vectors(data.item_texts, settings.lexical_dim if settings.lexical else 0, seed)
-    values = np.concatenate([vectors, words, NUMERIC_SCALE * data.numeric], axis=1).astype(np.float32)
-    features = TextFeatures(values, vectors.shape[1], min(vectors.shape[1], frozen.shape[1]))
+    values = np.concatenate([vectors, pictures, words, NUMERIC_SCALE * data.numeric], axis=1).astype(np.float32)
+    features = TextFeatures(values, vectors.shape[1], min(vectors.shape[1], frozen.shape[1]), pictures.shape[1])
     return Reading(features, frozen, language_model, upper)
 
 

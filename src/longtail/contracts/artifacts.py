@@ -27,7 +27,7 @@ class Format:
 
 OURS = "longtail/"
 PREPARED = Format("longtail/prepared", 4)
-TEACHER = Format("longtail/teacher", 6)
+TEACHER = Format("longtail/teacher", 7)
 BUNDLE = Format("longtail/bundle", 4)
 EVALUATION = Format("longtail/evaluation", 2)
 DEPLOYMENT = Format("longtail/deployment", 1)

@@ -94,8 +94,8 @@ def _no_dense(prepared: PreparedDataset) -> tuple[Encode, NDArray[np.float32]]:
 def text_projection(model: SequenceModel, n_numbers: int) -> NDArray[np.float32]:
     """From text vectors to what an item's vector takes from its text. ``[text_dim, dim]``
 
-    The features are text vectors, words, and ``n_numbers`` numbers. A text that comes later has no word vector of its own:
-    what words add is guessed from the text vector, by ridge regression over the catalogue.
+    The features are text vectors, pictures, words, and ``n_numbers`` numbers. A text that comes later has no picture and no word
+    vector of its own: what these add is guessed from the text vector, by ridge regression over the catalogue.
     """
     known: torch.Tensor = model.features  # type: ignore[assignment]
     features, weight = _array(known), _array(model.project.weight).T  # [items, features], [features, dim]

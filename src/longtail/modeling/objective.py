@@ -43,7 +43,7 @@ class Objective(nn.Module):
         model = self.model
         device = model.start.device
         histories, valid = batch.histories.to(device), batch.valid.to(device)
-        vectors = model.item_vectors()
+        vectors = model.item_vectors(self._unseen_pictures())
         starts = model.starts(batch.attributes.to(device), batch.offsets.to(device))
         inputs = model.inputs(vectors, histories, starts)
         if batch.hidden is not None:
@@ -66,6 +66,13 @@ class Objective(nn.Module):
         chosen.scatter_add_(1, histories, valid.float() / valid.sum(dim=1, keepdim=True).clamp(min=1))
         first = cross_entropy(chosen, queries[:, 0] @ vectors.T)
         return shares[0] * loss + shares[1] * START_WEIGHT * first, inputs
+
+    def _unseen_pictures(self) -> Tensor | None:
+        """Items whose pictures this batch does without, so that items without one are known, too. ``[items]``"""
+        share = self.settings.image_dropout
+        if not (self.model.image_dim and share):
+            return None
+        return torch.rand(len(self.model.ids.weight), device=self.model.start.device) < share
 
     def _label_rows(self, logits: Tensor, histories: Tensor, valid: Tensor) -> Tensor:
         """Cross-entropy at every position: the label is the next item, unless a technique spreads it. ``[positions]``"""

@@ -90,17 +90,20 @@ class SequenceEncoder(nn.Module):
 
 
 class SequenceModel(nn.Module):
-    """Item vector = unit(id vector + projected features); features are text vectors and numbers, fixed.
+    """Item vector = unit(id vector + projected features); features are text vectors, pictures and numbers, fixed.
 
     Args:
-        features: [items, feature_dim]; the first ``text_dim`` columns are the text vector.
+        features: [items, feature_dim]; the first ``text_dim`` columns are the text vector, the next ``image_dim`` the picture's.
         text_dim: width of the text vector.
         n_attributes: size of the vocabulary of user attributes.
+        image_dim: width of the picture's vector; 0 where there are no pictures.
     """
 
-    def __init__(self, shape: Shape, features: Tensor, text_dim: int, n_attributes: int) -> None:
+    def __init__(
+        self, shape: Shape, features: Tensor, text_dim: int, n_attributes: int, image_dim: int = 0
+    ) -> None:
         super().__init__()
-        self.shape, self.text_dim = shape, text_dim
+        self.shape, self.text_dim, self.image_dim = shape, text_dim, image_dim
         self.register_buffer("features", features, persistent=False)
         self.ids = nn.Embedding(len(features), shape.dim)
         nn.init.normal_(self.ids.weight, std=0.02)
@@ -110,10 +113,15 @@ class SequenceModel(nn.Module):
         nn.init.normal_(self.attributes.weight, std=0.02)
         self.encoder = SequenceEncoder(shape)
 
-    def item_vectors(self) -> Tensor:
-        """Unit rows. ``[items, dim]``"""
+    def item_vectors(self, unseen: Tensor | None = None) -> Tensor:
+        """Unit rows. ``[items, dim]``; unseen [items]: whose pictures are left out, as if they had none."""
         features: Tensor = self.features  # type: ignore[assignment]
-        return F.normalize(self.ids.weight + self.project(features).float(), dim=-1)
+        projected = self.project(features)
+        if unseen is not None:
+            columns = slice(self.text_dim, self.text_dim + self.image_dim)
+            pictures = F.linear(features[:, columns], self.project.weight[:, columns])
+            projected = projected - pictures * unseen[:, None]
+        return F.normalize(self.ids.weight + projected.float(), dim=-1)
 
     def starts(self, attributes: Tensor, offsets: Tensor) -> Tensor:
         """First input of each sequence, from flat attribute codes and each user's offset. ``[batch, dim]``"""

@@ -13,8 +13,9 @@ def new_teacher(artifact: Artifact) -> SequenceModel:
     """A model of the teacher's shape and features, with random weights."""
     shape = Shape(**artifact.facts["shape"])
     features = load_file(artifact.file("text_vectors.safetensors"))["features"]
+    facts = artifact.facts
     return SequenceModel(
-        shape, torch.from_numpy(features), artifact.facts["text_dim"], artifact.facts["user_attributes"]
+        shape, torch.from_numpy(features), facts["text_dim"], facts["user_attributes"], facts["image_dim"]
     )
 
 
@@ -29,7 +30,7 @@ def new_student(teacher: SequenceModel, settings: TrainingSettings, starts_from_
     """A student that reads the same features as its teacher, and starts from it where that is wanted and dim is the same."""
     shape = Shape.of(settings, teacher.shape.max_history)
     features: torch.Tensor = teacher.features.cpu()  # type: ignore[operator, assignment]
-    student = SequenceModel(shape, features, teacher.text_dim, teacher.attributes.num_embeddings)
+    student = SequenceModel(shape, features, teacher.text_dim, teacher.attributes.num_embeddings, teacher.image_dim)
     if starts_from_teacher and shape.dim == teacher.shape.dim:
         start_from_teacher(student, teacher)
     return student

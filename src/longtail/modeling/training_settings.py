@@ -14,6 +14,12 @@ class TrainingSettings(Settings):
     blocks: int = Field(2, ge=1, description="Transformer blocks of the sequence encoder.")
     heads: int = Field(4, ge=1, description="Attention heads a block; dim must be a multiple.")
     dropout: float = Field(0.5, ge=0, lt=1, description="Dropout on inputs and in blocks.")
+    image_dropout: float = Field(
+        0.2,
+        ge=0,
+        lt=1,
+        description="Share of the items whose pictures a batch does without, so that items without one are known, too.",
+    )
     temperature: float = Field(0.07, gt=0, description="Temperature of the cosine scores.")
     epochs: int = Field(
         8,
