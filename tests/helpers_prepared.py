@@ -34,11 +34,12 @@ def write_tiny_prepared(
     train_counts: np.ndarray | None = None,
     words: Sequence[str] = (),
     contexts: Sequence[Sequence[str]] = (),
+    images: Sequence[Any] | None = None,
     **facts: Any,
 ) -> Path:
     """Write it from each user's events, oldest first (without them: random ones, every tenth user is cold).
 
-    contexts: of every event, one user after the other, ``name=value`` each. words: what texts and attributes are made of, so that a tiny language model can read them; none: other words.
+    contexts: of every event, one user after the other, ``name=value`` each. images: of every item, a vector, an address or None. words: what texts and attributes are made of, so that a tiny language model can read them; none: other words.
     """
     rng = np.random.default_rng(seed)
     if users is None:
@@ -60,7 +61,7 @@ def write_tiny_prepared(
         "counts": {"events": len(rows), "users": len(users), "items": n_items},
         "rejected": {"interactions: user_id is empty": 2},
         "numeric_names": [],
-        "images": None,
+        "images": _image_facts(images),
         "user_attributes": ["gender=F", "gender=M"],
         "context": sorted({name for context in contexts for name in context}),
         "repeats": "merge",
@@ -82,6 +83,11 @@ def write_tiny_prepared(
             "train_count": counts.astype(np.int64) if train_counts is None else train_counts,
         }
         pq.write_table(pa.table(items), folder / "items.parquet")
+        if images is not None:
+            codes = np.array([code for code, image in enumerate(images) if image is not None], dtype=np.int32)
+            given = [image for image in images if image is not None]
+            type_ = pa.string() if isinstance(given[0], str) else pa.list_(pa.float32())
+            pq.write_table(pa.table({"item_code": codes, "image": pa.array(given, type_)}), folder / "images.parquet")
         people = {
             "user_code": np.arange(len(users), dtype=np.int32),
             "user_id": [f"u{user:03d}" for user in range(len(users))],
@@ -95,6 +101,20 @@ def write_tiny_prepared(
         more["context"] = pa.array(list(contexts) or [None] * len(rows), pa.list_(pa.string()))
         pq.write_table(pa.table(events | more), folder / "events.parquet")
     return path
+
+
+def _image_facts(images: Sequence[Any] | None) -> dict[str, Any] | None:
+    if images is None:
+        return None
+    given = [image for image in images if image is not None]
+    width = None if isinstance(given[0], str) else len(given[0])
+    return {"kind": "vectors" if width else "addresses", "items": len(given), "width": width}
+
+
+def tiny_images(n_items: int = 30, width: int = 6) -> list[list[float] | None]:
+    """Random vectors; every sixth item has none."""
+    rng = np.random.default_rng(5)
+    return [None if code % 6 == 5 else rng.normal(size=width).astype(np.float32).tolist() for code in range(n_items)]
 
 
 def _texts(n_items: int, words: Sequence[str]) -> tuple[list[str], list[list[str]]]:

@@ -22,6 +22,7 @@ TRAINING_CHANGES: dict[str, Any] = {  # setting -> its changed value
     "blocks": 2,
     "heads": 4,
     "dropout": 0.1,
+    "image_dropout": 0.6,
     "temperature": 0.1,
     "epochs": 3,
     "epoch_steps": 9,

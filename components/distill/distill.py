@@ -14,6 +14,7 @@ from longtail.modeling.bundling import Fitted, write_bundle
 from longtail.modeling.checkpoint import run_folder
 from longtail.modeling.device import choose_precision
 from longtail.modeling.distillation import Lesson, Teacher
+from longtail.modeling.images import check_dropout
 from longtail.modeling.neighbour_term import NeighbourTerm
 from longtail.modeling.parallel import form_team
 from longtail.modeling.teacher_and_student import load_teacher, new_student
@@ -44,6 +45,7 @@ def distill(
     """
     check_place(output, BUNDLE)
     data = PreparedDataset(prepared)
+    check_dropout(data, settings.training, "distill")
     artifact = read_teacher(teacher, data)
     team = form_team(settings.device)
     taught = load_teacher(artifact, team.device)

@@ -28,6 +28,7 @@ from longtail.modeling.adaptation_settings import AdaptationSettings
 from longtail.modeling.bundling import Fitted, write_bundle
 from longtail.modeling.checkpoint import run_folder
 from longtail.modeling.device import choose_precision
+from longtail.modeling.images import check_dropout
 from longtail.modeling.neighbour_term import NeighbourTerm
 from longtail.modeling.parallel import Team, form_team
 from longtail.modeling.sequence_model import SequenceModel, Shape
@@ -58,6 +59,7 @@ def finetune(
     """
     check_place(output, TEACHER)
     data = PreparedDataset(prepared)
+    check_dropout(data, settings.training, "finetune")
     elsewhere = Elsewhere.of(settings)
     why = too_few(data, settings)
     if why:

@@ -5,6 +5,7 @@ from helpers_ring import make_model
 
 from longtail.modeling.losses import cross_entropy
 from longtail.modeling.objective import START_WEIGHT, Objective
+from longtail.modeling.sequence_model import SequenceModel, Shape
 from longtail.modeling.sequences import Batch, Sequences
 from longtail.modeling.training_settings import TrainingSettings
 
@@ -110,3 +111,22 @@ def test_cross_entropy_with_weights() -> None:
     by_row = torch.tensor([np.log(2), np.log(1 + np.exp(3.0))], dtype=torch.float32)
     found = cross_entropy(p, logits, torch.tensor([0.5, 1.5]))
     assert found.item() == pytest.approx(((0.5 * by_row[0] + 1.5 * by_row[1]) / 2).item(), abs=1e-5)
+
+
+def test_pictures_are_hidden_in_the_given_share_of_items(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    model = SequenceModel(Shape(8, 1, 2, 10, 0.0, 0.1), torch.randn(2000, 5), 2, 0, 3)
+    asked, vectors = [], model.item_vectors
+    monkeypatch.setattr(model, "item_vectors", lambda unseen: asked.append(unseen) or vectors(unseen))
+    for share in (0.3, 0.0):
+        Objective(model, TrainingSettings(image_dropout=share))(make_batch())
+    assert asked[0].float().mean() == pytest.approx(0.3, abs=0.05)
+    assert asked[1] is None
+
+
+def test_without_pictures_no_chance_is_spent() -> None:
+    """A data set without pictures trains to the last bit as it did before there were any."""
+    objective = Objective(make_model(dropout=0.0), TrainingSettings(image_dropout=0.3)).train()
+    before = torch.random.get_rng_state()
+    objective(make_batch())
+    assert torch.equal(torch.random.get_rng_state(), before)

@@ -20,6 +20,20 @@ def make_model(n_items: int = 12, n_attributes: int = 3) -> SequenceModel:
     return model
 
 
+def test_an_item_whose_picture_is_unseen_is_as_one_without() -> None:
+    torch.manual_seed(0)
+    features = torch.randn(4, 7)  # 2 of text, 3 of the picture, 2 of words
+    model = SequenceModel(SHAPE, features, 2, 0, 3).eval()
+    blank = features.clone()
+    blank[[1, 3], 2:5] = 0
+    found = model.item_vectors(torch.tensor([False, True, False, True]))
+    whole = model.item_vectors()
+    model.features = blank
+    assert torch.allclose(found, model.item_vectors(), atol=1e-6)
+    assert torch.equal(found[[0, 2]], whole[[0, 2]])
+    assert not torch.allclose(found[1], whole[1], atol=1e-2)
+
+
 def test_a_query_never_depends_on_later_items() -> None:
     model = make_model()
     vectors = model.item_vectors()

@@ -16,6 +16,7 @@ from transformers import AutoImageProcessor, AutoModel
 
 from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import Images, PreparedDataset
+from longtail.modeling.training_settings import TrainingSettings
 from longtail.tables.sources import open_file, reaching
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,19 @@ def check_settings(data: PreparedDataset, image_model: str | None) -> None:
     if kind != "addresses" and image_model is not None:
         what = "vectors in the column image, which are taken as they are" if kind else "no column image"
         raise UserError(f"finetune.image_model: is {image_model!r}, but the items have {what}; take the setting out")
+
+
+def check_dropout(data: PreparedDataset, training: TrainingSettings, stage: str) -> None:
+    """Refuse a share of hidden pictures where there are none. stage: whose settings these are.
+
+    Raises:
+        UserError: naming the setting.
+    """
+    default = TrainingSettings.model_fields["image_dropout"].default
+    if data.facts["images"] is None and training.image_dropout != default:
+        raise UserError(
+            f"{stage}.training.image_dropout: is {training.image_dropout:g}, but no item has a picture; take it out"
+        )
 
 
 def image_vectors(data: PreparedDataset, image_model: str | None, device: torch.device, bf16: bool) -> NDArray[np.float32]:

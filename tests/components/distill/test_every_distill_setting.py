@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers_prepared import write_tiny_prepared
+from helpers_prepared import tiny_images, write_tiny_prepared
 from helpers_settings import SMALL, TRAINING_CHANGES, digests, noted_checkpoints, settings_with
 
 from longtail.components.distill.distill import distill
@@ -58,7 +58,7 @@ class Run:
 
     def __init__(self, folder: Path, language_model: Path) -> None:
         self.prepared, self.teacher, self.other = folder / "prepared", folder / "teacher", folder / "other"
-        write_tiny_prepared(self.prepared)
+        write_tiny_prepared(self.prepared, images=tiny_images())
         frozen = {"language_model": str(language_model), "neighbours": 8, "adaptation.method": "frozen"}
         for seed, teacher in enumerate((self.teacher, self.other)):
             finetune(self.prepared, teacher, settings_with(FinetuneSettings, SMALL, frozen), seed)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from helpers_language_model import WORDS
-from helpers_prepared import write_tiny_prepared
+from helpers_prepared import tiny_images, write_tiny_prepared
 from helpers_settings import SMALL, TRAINING_CHANGES, digests, noted_checkpoints, settings_with
 from transformers import AutoTokenizer
 
@@ -78,7 +78,11 @@ OF_MEMORY = {  # computes again what it does not keep: the same teacher, but for
     "adaptation.gradient_checkpointing": True,
     "training.block_checkpointing": True,
 }
-REFUSED = {"shard": (True, "this is one process"), "device": ("cuda", "torch sees no CUDA device here")}
+REFUSED = {
+    "image_model": ("some/encoder", "the items have vectors in the column image"),
+    "shard": (True, "this is one process"),
+    "device": ("cuda", "torch sees no CUDA device here"),
+}
 OF_A_FILE = ("language_model", "adaptation.paraphrases")
 
 
@@ -94,7 +98,7 @@ class Run:
         tokenizer = AutoTokenizer.from_pretrained(self.language_model)
         tokenizer.mask_token = "soft"  # the tiny tokenizer has none of its own
         tokenizer.save_pretrained(self.language_model)
-        self.prepared = write_tiny_prepared(folder / "prepared", words=WORDS)
+        self.prepared = write_tiny_prepared(folder / "prepared", words=WORDS, images=tiny_images())
         self.outputs = (folder / f"teacher{number}" for number in itertools.count())
 
     def __call__(self, *changes: dict[str, Any]) -> dict[str, str]:
