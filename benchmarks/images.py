@@ -106,7 +106,9 @@ def _measured(
                 (student, lambda: distill(prepared, teacher, student, settings.distill, seed)),  # noqa: B023
             ):
                 if not (output / MANIFEST).is_file():
-                    print(f"{time.strftime('%H:%M:%S')} {arm}, seed {seed}: {output.name} …", file=sys.stderr, flush=True)
+                    print(
+                        f"{time.strftime('%H:%M:%S')} {arm}, seed {seed}: {output.name} …", file=sys.stderr, flush=True
+                    )
                     stage()
             data = PreparedDataset(prepared)
             targets, _ = data.measurable_targets(on)

@@ -75,9 +75,7 @@ def test_without_images_there_are_no_columns(tmp_path: Path) -> None:
     assert image_vectors(data, None, CPU, False).shape == (12, 0)
 
 
-def test_pictures_are_read_by_the_encoder(
-    tmp_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pictures_are_read_by_the_encoder(tmp_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Item 1 has none; in batches of two, the vectors are the means of the last states, computed here by the model itself."""
     monkeypatch.setattr(module, "BATCH", 2)
     first, *rest = pictures_in(tmp_path)
@@ -131,7 +129,15 @@ def test_pictures_that_cannot_be_read_are_named_together(tmp_path: Path, encoder
     data = prepared_with(tmp_path, [good, cut, wrong, str(tmp_path / "none.png")])
     with pytest.raises(UserError) as error:
         image_vectors(data, str(encoder), CPU, False)
-    for word in ("item 'i001'", cut, "item 'i002'", wrong, "item 'i003'", "none.png: no such file", "leave their column"):
+    for word in (
+        "item 'i001'",
+        cut,
+        "item 'i002'",
+        wrong,
+        "item 'i003'",
+        "none.png: no such file",
+        "leave their column",
+    ):
         assert word in str(error.value)
 
 
@@ -140,13 +146,13 @@ def test_a_bucket_that_is_out_of_reach_is_not_asked_for_every_picture(tmp_path: 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "BATCH", 2)
         patch.setattr(module, "MOST_FAULTS", 4)
-        with pytest.raises(UserError, match="3.png|1 more"):
+        with pytest.raises(UserError, match=r"3\.png|1 more"):
             image_vectors(data, str(encoder), CPU, False)
 
 
 def test_a_picture_too_large_to_be_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    with pytest.raises(UserError, match="0.png: is no picture that can be read"):
+    with pytest.raises(UserError, match=r"0\.png: is no picture that can be read"):
         read_picture(pictures_in(tmp_path)[0])
 
 

@@ -37,7 +37,6 @@ from longtail.contracts.columns import Columns
 from longtail.contracts.errors import UserError
 from longtail.contracts.segments import SegmentRule
 
-
 IMAGES = "images.parquet"
 
 

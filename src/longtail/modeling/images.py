@@ -63,7 +63,9 @@ def check_dropout(data: PreparedDataset, training: TrainingSettings, stage: str)
         )
 
 
-def image_vectors(data: PreparedDataset, image_model: str | None, device: torch.device, bf16: bool) -> NDArray[np.float32]:
+def image_vectors(
+    data: PreparedDataset, image_model: str | None, device: torch.device, bf16: bool
+) -> NDArray[np.float32]:
     """Unit rows of the pictures, zeros for items without one; no columns where no item has one. ``[items, width]``
 
     Raises:

@@ -99,9 +99,7 @@ class SequenceModel(nn.Module):
         image_dim: width of the picture's vector; 0 where there are no pictures.
     """
 
-    def __init__(
-        self, shape: Shape, features: Tensor, text_dim: int, n_attributes: int, image_dim: int = 0
-    ) -> None:
+    def __init__(self, shape: Shape, features: Tensor, text_dim: int, n_attributes: int, image_dim: int = 0) -> None:
         super().__init__()
         self.shape, self.text_dim, self.image_dim = shape, text_dim, image_dim
         self.register_buffer("features", features, persistent=False)

@@ -19,6 +19,7 @@ LIBRARIES = (
     "transformers",
     "peft",
     "tokenizers",
+    "pillow",
     "onnxruntime",
     "onnx",
     "scikit-learn",

@@ -41,7 +41,9 @@ def check_vectors(prepared: Any) -> None:
     assert prepared.facts["images"] == {"kind": "vectors", "items": 3, "width": 3}
 
 
-@pytest.mark.parametrize("type_", [pa.list_(pa.float32()), pa.list_(pa.float64()), pa.large_list(pa.float32())], ids=str)
+@pytest.mark.parametrize(
+    "type_", [pa.list_(pa.float32()), pa.list_(pa.float64()), pa.large_list(pa.float32())], ids=str
+)
 def test_vectors_of_parquet_lists(run, type_: pa.DataType):
     table = pa.Table.from_pylist(rows(VECTORS))
     table = table.set_column(2, "image", pa.array(list(VECTORS.values()), type_))
@@ -138,7 +140,9 @@ def test_a_text_in_brackets_must_be_a_list_of_numbers(run, text: str):
 
 
 def test_addresses_and_vectors_do_not_mix(run):
-    with pytest.raises(UserError, match=r"holds addresses, but that of item 'i3' is '\[1, 2\]'; give addresses for all"):
+    with pytest.raises(
+        UserError, match=r"holds addresses, but that of item 'i3' is '\[1, 2\]'; give addresses for all"
+    ):
         run(EVENTS, rows(ADDRESSES | {"i3": "[1, 2]"}))
     with pytest.raises(UserError, match="holds vectors, but that of item 'i3' is 's3://shop"):
         run(EVENTS, rows(ADDRESSES | {"i1": "[1, 2]", "i2": "[1, 3]"}))
