@@ -14,9 +14,9 @@ from longtail.modeling.bundling import Fitted, write_bundle
 from longtail.modeling.checkpoint import run_folder
 from longtail.modeling.device import choose_precision
 from longtail.modeling.distillation import Lesson, Teacher
-from longtail.modeling.images import check_dropout
 from longtail.modeling.neighbour_term import NeighbourTerm
 from longtail.modeling.parallel import form_team
+from longtail.modeling.pictures import check_dropout
 from longtail.modeling.teacher_and_student import load_teacher, new_student
 from longtail.modeling.training import Run, train
 from longtail.modeling.training_data import TrainingData

@@ -28,9 +28,9 @@ from longtail.modeling.adaptation_settings import AdaptationSettings
 from longtail.modeling.bundling import Fitted, write_bundle
 from longtail.modeling.checkpoint import run_folder
 from longtail.modeling.device import choose_precision
-from longtail.modeling.images import check_dropout
 from longtail.modeling.neighbour_term import NeighbourTerm
 from longtail.modeling.parallel import Team, form_team
+from longtail.modeling.pictures import check_dropout
 from longtail.modeling.sequence_model import SequenceModel, Shape
 from longtail.modeling.training import Run, train
 from longtail.modeling.training_data import TrainingData

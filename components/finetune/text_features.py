@@ -14,8 +14,8 @@ from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset
 from longtail.modeling.adaptation import PlainTexts, adapt, adapted_vectors
 from longtail.modeling.export import export_text_encoder
-from longtail.modeling.images import image_vectors
 from longtail.modeling.language_model import LanguageModel, UpperLayers, encode_texts, load_language_model
+from longtail.modeling.pictures import image_vectors
 from longtail.modeling.techniques.layer_pruning import keep_lowest_layers
 from longtail.modeling.techniques.masked_language import pretrain
 from longtail.modeling.techniques.text_augmentation import AlteredTexts, Wordings

@@ -13,8 +13,8 @@ from transformers import CLIPConfig, CLIPModel, ResNetConfig, ResNetModel, ViTCo
 
 from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset
-from longtail.modeling import images as module
-from longtail.modeling.images import (
+from longtail.modeling import pictures as module
+from longtail.modeling.pictures import (
     check_dropout,
     encode_pictures,
     image_vectors,

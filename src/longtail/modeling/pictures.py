@@ -1,6 +1,7 @@
 """What items look like: vectors of their pictures by a vision encoder, or vectors that were given, as inputs of the model."""
 
-import logging
+import io
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,6 @@ from longtail.contracts.prepared import Images, PreparedDataset
 from longtail.modeling.training_settings import TrainingSettings
 from longtail.tables.sources import open_file, reaching
 
-log = logging.getLogger(__name__)
 BATCH = 32
 SHOWN, MOST_FAULTS = 3, 20  # pictures that cannot be read: named in the message, and before reading ends
 
@@ -32,7 +32,7 @@ class VisionEncoder:
     processor: Any
 
 
-def check_settings(data: PreparedDataset, image_model: str | None) -> None:
+def check_pictures(data: PreparedDataset, image_model: str | None) -> None:
     """Refuse, before any work, pictures that nobody can read, and an encoder without pictures.
 
     Raises:
@@ -71,7 +71,7 @@ def image_vectors(
     Raises:
         UserError: the encoder cannot be loaded, or pictures cannot be read.
     """
-    check_settings(data, image_model)
+    check_pictures(data, image_model)
     images = data.images()
     if images is None:
         return np.zeros((len(data.item_ids), 0), np.float32)
@@ -130,8 +130,8 @@ def _read(
     vectors, faults = [], []
     with tqdm(total=len(ids), desc="pictures", unit="picture", disable=None) as bar:
         for begin in range(0, len(ids), BATCH):
-            pictures = []
-            for item, address in list(zip(ids, images.addresses))[begin : begin + BATCH]:
+            pictures, rows = [], slice(begin, begin + BATCH)
+            for item, address in zip(ids[rows], images.addresses[rows]):
                 try:
                     pictures.append(read_picture(address))
                 except UserError as error:
@@ -142,7 +142,7 @@ def _read(
                 vectors.append(encode_pictures(encoder, pictures, device, bf16))
             bar.update(len(pictures))
     if faults:
-        more = f" (and {len(faults) - SHOWN} more, or further)" if len(faults) > SHOWN else ""
+        more = f" (and {len(faults) - SHOWN} more)" if len(faults) > SHOWN else ""
         raise UserError(
             f"pictures cannot be read: {'; '.join(faults[:SHOWN])}{more}; mend them, or leave their column image empty"
         )
@@ -161,10 +161,12 @@ def read_picture(address: str) -> Image.Image:
     Raises:
         UserError: naming the address that cannot be read, or holds no picture.
     """
+    with reaching(address), open_file(address) as stream:
+        content = stream.read()
     try:
-        with reaching(address), open_file(address) as stream, Image.open(stream) as picture:
+        with Image.open(io.BytesIO(content)) as picture:
             return picture.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError) as error:
         raise UserError(f"{address}: is no picture that can be read ({error})") from None
 
 
