@@ -1,7 +1,7 @@
 """What a teacher of another catalogue knows that is not about its items, for a model of this one to start from.
 
 Taken over: the adapted layers of the language model, the projection of texts, the sequence encoder with its start token, attributes
-of the same name, and what validation chose there. Not taken: ids, words (their directions are the catalogue's own) and numbers.
+of the same name, and what validation chose there. Not taken: ids, pictures, words (their directions are the catalogue's own) and numbers.
 """
 
 import logging

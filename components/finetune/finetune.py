@@ -69,23 +69,21 @@ def finetune(
     folder = run_folder(output, checkpoints, settings, seed, [manifest_digest(data.artifact.path)])
     team = form_team(settings.device, settings.shard)
     precision = choose_precision(settings.precision, team.device)
-    reading = None
+    run, reading = Run("finetune", settings.training, seed, precision, folder, team), None
     if team.first:
-        reading = read_texts(data, settings, seed, team.device, precision is torch.bfloat16, folder, elsewhere)
+        reading = read_texts(data, settings, run, elsewhere)
     features = _shared(reading, team, folder)
     cases = ValidationCases.of(data)
     usual = elsewhere.usual if elsewhere else USUAL
     term = item_to_item(data.train_sequences(), data.item_texts, features.adapted, settings, cases, seed, usual)
     torch.manual_seed(seed)
     shape, n_attributes = Shape.of(settings.training, settings.max_history), len(data.facts["user_attributes"])
-    model = SequenceModel(
-        shape, torch.from_numpy(features.values), features.text_dim, n_attributes, features.image_dim
-    )
+    model = SequenceModel(shape, torch.from_numpy(features.values), features.text_dim, n_attributes, features.image_dim)
     if elsewhere is not None:
         elsewhere.put_model(model, data.facts["user_attributes"])
     model.to(team.device)
     beside = TrainingData.of(data, settings.max_history, NeighbourTerm.of(term, settings.training))
-    best = train(model, beside, Run("finetune", settings.training, seed, precision, folder, team))
+    best = train(model, beside, run)
     if reading is not None:
         facts = {"settings": settings.model_dump(mode="json"), "seed": seed, "not_trained": why} | best.facts()
         fitted = Fitted.on_validation(model, data, term, seed, best.trained or elsewhere is not None, usual)

@@ -19,6 +19,7 @@ from longtail.modeling.pictures import image_vectors
 from longtail.modeling.techniques.layer_pruning import keep_lowest_layers
 from longtail.modeling.techniques.masked_language import pretrain
 from longtail.modeling.techniques.text_augmentation import AlteredTexts, Wordings
+from longtail.modeling.training import Run
 from longtail.neighbours.words import lexical_vectors
 from longtail.scoring.bundle import TEXT_VECTORS
 from longtail.scoring.relevance import save_text_vectors
@@ -73,27 +74,21 @@ class Reading:
 
 
 def read_texts(
-    data: PreparedDataset,
-    settings: FinetuneSettings,
-    seed: int,
-    device: torch.device,
-    bf16: bool,
-    folder: Path,
-    elsewhere: Elsewhere | None = None,
+    data: PreparedDataset, settings: FinetuneSettings, run: Run, elsewhere: Elsewhere | None = None
 ) -> Reading:
     """Read all pictures and texts, adapt the language model to what users choose together, and read the texts again.
 
-    ``folder``: where a killed adaptation finds its progress. ``elsewhere``: whose adapted layers it starts from.
+    ``run``: in whose folder a killed adaptation finds its progress. ``elsewhere``: whose adapted layers it starts from.
 
     Raises:
         UserError: where the language model cannot be loaded, or has fewer layers than are to be kept or adapted; where pictures
             cannot be read.
     """
-    pictures = image_vectors(data, settings.image_model, device, bf16)
+    pictures = image_vectors(data, settings.image_model, run.team.device, run.precision is torch.bfloat16)
     language_model = load_language_model(settings.language_model, settings.pooling, settings.max_tokens)
     keep_lowest_layers(language_model, settings.language_model_layers)
-    frozen, vectors, upper = text_vectors(language_model, data, settings, seed, device, bf16, folder, elsewhere)
-    words = lexical_vectors(data.item_texts, settings.lexical_dim if settings.lexical else 0, seed)
+    frozen, vectors, upper = text_vectors(language_model, data, settings, run, elsewhere)
+    words = lexical_vectors(data.item_texts, settings.lexical_dim if settings.lexical else 0, run.seed)
     values = np.concatenate([vectors, pictures, words, NUMERIC_SCALE * data.numeric], axis=1).astype(np.float32)
     features = TextFeatures(values, vectors.shape[1], min(vectors.shape[1], frozen.shape[1]), pictures.shape[1])
     return Reading(features, frozen, language_model, upper)
@@ -103,10 +98,7 @@ def text_vectors(
     language_model: LanguageModel,
     data: PreparedDataset,
     settings: FinetuneSettings,
-    seed: int,
-    device: torch.device,
-    bf16: bool,
-    folder: Path,
+    run: Run,
     elsewhere: Elsewhere | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], UpperLayers | None]:
     """Frozen text vectors [items, d], those that the model reads [items, text_dim], and the adapted layers.
@@ -114,6 +106,7 @@ def text_vectors(
     Raises:
         UserError: where there are fewer layers than are to be adapted, or vectors are not finite.
     """
+    device, bf16, folder, seed = run.team.device, run.precision is torch.bfloat16, run.folder, run.seed
     adaptation, layers = settings.adaptation, len(language_model.layers)
     if adaptation.layers > layers:
         raise UserError(

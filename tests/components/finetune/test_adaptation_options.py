@@ -13,6 +13,8 @@ from longtail.components.finetune.settings import FinetuneSettings
 from longtail.components.finetune.text_features import text_vectors
 from longtail.contracts.prepared import PreparedDataset
 from longtail.modeling.language_model import load_language_model
+from longtail.modeling.parallel import form_team
+from longtail.modeling.training import Run
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +27,9 @@ def test_options_act_on_the_adapted_vectors_alone(tiny_decoder: Path, tmp_path: 
         small = {"steps": 2, "batch": 8}
         chosen = FinetuneSettings.model_validate({"language_model": str(tiny_decoder), "adaptation": small | settings})
         model = load_language_model(chosen.language_model, "auto", 16)
-        frozen, features, _ = text_vectors(model, data, chosen, 1, torch.device("cpu"), False, tmp_path / name)
+        frozen, features, _ = text_vectors(
+            model, data, chosen, Run("finetune", chosen.training, 1, torch.float32, tmp_path / name, form_team("cpu"))
+        )
         return frozen, features[:, 32:64]
 
     frozen, plain = vectors("plain")
