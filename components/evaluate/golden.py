@@ -1,4 +1,7 @@
-"""Golden answers: what the student must say to some test users; deploy compares the served answers with them."""
+"""Golden answers: what the student must say to some test users; deploy compares the served answers with them.
+
+Where nobody tests, it is asked for a visitor of whom nothing is known, and for one item each of some that there are.
+"""
 
 from typing import Any
 
@@ -29,4 +32,6 @@ def golden(
     if not (segments == SEGMENTS[0]).any():
         first = zip(targets.users[:GOLDEN_PER_SEGMENT], targets.contexts)
         asked = [Asked(attributes=data.user_attributes[user], context=context) for user, context in first] + asked
+    if not asked:
+        asked = [Asked(), *(Asked([item]) for item in data.item_ids[:GOLDEN_PER_SEGMENT])]
     return expected_answers(student, asked)

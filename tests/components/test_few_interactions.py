@@ -10,6 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from helpers_language_model import WORDS
 
+from longtail.components.deploy.deploy import deploy
+from longtail.components.deploy.settings import DeploySettings
 from longtail.components.distill.distill import distill
 from longtail.components.distill.settings import DistillSettings
 from longtail.components.evaluate.evaluate import evaluate
@@ -22,6 +24,7 @@ from longtail.components.preprocess.prepare import prepare
 from longtail.components.preprocess.settings import PreprocessSettings
 from longtail.components.refresh.refresh import refresh
 from longtail.components.refresh.settings import RefreshSettings
+from longtail.contracts.errors import UserError
 from longtail.scoring.recommender import Recommender
 
 pytestmark = pytest.mark.slow
@@ -108,3 +111,15 @@ def test_popular_is_said_only_of_what_somebody_chose(shop: dict[str, Any]) -> No
         assert item.reason == ("popular with newcomers" if counts[item.item_id] else "nobody has chosen it yet")
     if not shop["events"]:
         assert not any(counts.values())
+
+
+def test_what_nobody_could_judge_is_deployed_at_somebodys_word_alone(shop: dict[str, Any], tmp_path: Path) -> None:
+    golden = json.loads((shop["evaluation"] / "golden.json").read_text())
+    assert golden and all(user["expected"] for user in golden)
+    if not shop["events"]:
+        assert [user["history"] for user in golden] == [[], ["i00"], ["i01"], ["i02"], ["i03"]]
+    given = (str(shop["bundle"]), str(shop["evaluation"]), str(tmp_path / "service"), DeploySettings())
+    with pytest.raises(UserError, match="the gate did not pass"):
+        deploy(*given)
+    deploy(*given, override="the first week of a shop")
+    assert json.loads((tmp_path / "service" / "smoke.json").read_text())["golden_users"] == len(golden)
