@@ -54,6 +54,9 @@ def judge(columns: Columns, settings: EvaluateSettings, has_attributes: bool, re
         if why_not:
             skipped.append(f"Not asked, {_spelled(rule)}: {why_not}.")
             continue
+        if entries and not entries["student"]["users"]:
+            findings.append(_of_nobody(rule))
+            continue
         findings += [_finding(rule, rival, entries, settings, reach) for rival in rivals]
     return Judged(tuple(findings), tuple(skipped))
 
@@ -150,6 +153,14 @@ def _finding(
         verdict=verdict,
         passed=passed,
         sentence=sentence,
+    )
+
+
+def _of_nobody(rule: Rule) -> Finding:
+    """Of a rule that nobody can be asked for, against whichever rival."""
+    sentence = f"{_who(rule, 0)}nobody could be asked, so nothing is shown. {_remedy(rule)}"
+    return Finding(
+        _asks(rule), rule.than, rule.among, rule.metric, 0, None, None, 0.0, "too few users", False, sentence
     )
 
 

@@ -30,6 +30,9 @@ LABELS = {
 }
 NO_RIVAL = ("student", "teacher")  # whom the student need not beat
 _NO_BASELINE = (*NO_RIVAL, "champion", "incumbent")
+UNTESTED = (
+    "No user has a test event, so nothing could be measured: the model is there, and nobody knows yet how good it is."
+)
 
 
 def ordered(systems: Iterable[str]) -> list[str]:

@@ -86,6 +86,7 @@ def render_report(evaluation: Mapping[str, Any]) -> str:
         doubts=doubts(evaluation["decision"]),
         about_lists=about_lists,
         about_training=about_training(evaluation),
+        untested=reading.UNTESTED,
         worth=worth_of(evaluation),
         about_worth=about_worth(evaluation),
         settings=json.dumps(evaluation["settings"], indent=2, sort_keys=True),

@@ -5,6 +5,7 @@ from typing import Any
 
 from longtail.components.evaluate.reading import (
     NONE,
+    UNTESTED,
     Columns,
     about_lists,
     about_refresh,
@@ -30,9 +31,6 @@ from longtail.components.evaluate.reading import (
     worth_of,
 )
 
-UNTESTED = (
-    "No user has a test event, so nothing could be measured: the model is there, and nobody knows yet how good it is."
-)
 _FIRST, _OTHER, _WORTH = 18, 13, 38  # width of the columns
 
 
@@ -40,7 +38,7 @@ def segment_table(evaluation: Mapping[str, Any]) -> str:
     """NDCG@10 of every system by real history, revealed history and segment of users; plain text of at most 100 columns."""
     data = evaluation["data"]
     if not data["test_users"]:
-        return "\n".join([UNTESTED, "", *about_training(evaluation), "Gate: FAILED, as nothing could be judged."])
+        return "\n".join([UNTESTED, *about_training(evaluation), "", *_decision(evaluation["decision"])])
     history = "histories excluded" if evaluation["exclude_history"] else "histories not excluded"
     lines = [
         f"NDCG@10 over all {data['items']:,} items, {history}; * best; {evaluation['confidence']:.0%} intervals over users.",
