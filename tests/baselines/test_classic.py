@@ -17,6 +17,7 @@ from longtail.baselines.classic import (
 )
 from longtail.contracts.prepared import PreparedDataset, Split
 from longtail.neighbours.traits import TraitTerm, base_of, lifts
+from longtail.neighbours.usual import FEWEST
 from longtail.scoring.query import Query
 from longtail.scoring.rows import standardised
 
@@ -151,7 +152,7 @@ def test_newcomers_are_ranked_by_what_is_known_of_them(prepared, tmp_path):
     assert "naive_bayes" in found and "recent_popularity" not in found  # there are attributes, and no common clock
     day = 86_400_000_000
     users = [[(0, 0, Split.TRAIN)], [(0, 0, Split.TRAIN)], [(1, 99 * day, Split.TRAIN)]]
-    users += [[(1, 100 * day, Split.VALIDATION), (2, 110 * day, Split.TEST)]]
+    users += [[(1, 100 * day, Split.VALIDATION), (2, 110 * day, Split.TEST)]] * FEWEST
     facts = {"split": {"rule": "global_time"}, "user_attributes": []}
     clock = PreparedDataset(write_tiny_prepared(tmp_path / "clock", users, n_items=4, **facts))
     found = baselines(clock, np.zeros((4, 2), np.float32))
