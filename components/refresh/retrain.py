@@ -97,7 +97,11 @@ def _compression(bundle: Bundle) -> CompressionSettings:
 
 
 def _settings(stage: str, facts: Mapping[str, Any]) -> TrainingSettings:
-    return parse(TrainingSettings, facts["settings"]["training"], f"settings of {stage}")
+    """What teacher and student are both trained by; a stage's own settings are not asked again."""
+    given = {
+        name: value for name, value in facts["settings"]["training"].items() if name in TrainingSettings.model_fields
+    }
+    return parse(TrainingSettings, given, f"settings of {stage}")
 
 
 @dataclass(frozen=True)

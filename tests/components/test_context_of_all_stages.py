@@ -26,11 +26,11 @@ OCCASIONS = {"occasion=party": range(10), "occasion=work": range(10, 20)}
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Path:
-    """300 users who come once each, for a party or for work, and choose among ten items; the last hundred validate and test."""
+    """600 users who come once each, for a party or for work, and choose among ten items; the last 200 validate and test."""
     folder, rng = tmp_path_factory.mktemp("run"), np.random.default_rng(0)
-    occasions = [list(OCCASIONS)[int(rng.integers(2))] for _ in range(300)]
+    occasions = [list(OCCASIONS)[int(rng.integers(2))] for _ in range(600)]
     users = [
-        [(int(rng.choice(OCCASIONS[occasion])), number * DAY, Split((number >= 200) + (number >= 250)))]
+        [(int(rng.choice(OCCASIONS[occasion])), number * DAY, Split((number >= 400) + (number >= 500)))]
         for number, occasion in enumerate(occasions)
     ]
     clock = {"protocol": "global_time", "split": {"rule": "global_time"}}

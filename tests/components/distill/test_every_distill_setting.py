@@ -28,7 +28,7 @@ CHANGES: dict[str, tuple[dict[str, Any], Any]] = {  # setting -> the others besi
     "alignment_weight": ({}, 1.0),
     **{f"training.{name}": ({}, value) for name, value in TRAINING.items()},
     "training.patience": (
-        {"start_from_teacher": False, "training.learning_rate": 3e-2, "training.epochs": 12, "training.patience": 1},
+        {"start_from_teacher": False, "training.learning_rate": 2e-1, "training.epochs": 12, "training.patience": 1},
         11,
     ),
     "training.future_decay": ({"training.future_items": 3}, 1.0),
