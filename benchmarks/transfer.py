@@ -29,7 +29,7 @@ from longtail.contracts.errors import EXIT_CODE, UserError
 from longtail.contracts.prepared import PreparedDataset
 from longtail.metrics.ranking import ndcg, rank_targets
 from longtail.metrics.significance import mean_intervals
-from longtail.pipelines.run_settings import load_settings
+from longtail.pipelines.run_settings import RunSettings, load_settings
 from longtail.scoring.bundle import load_bundle
 from longtail.scoring.query import Query
 from longtail.scoring.scorer import Scorer
@@ -75,7 +75,7 @@ def write_events(histories: list[list[str]], path: Path) -> None:
     pq.write_table(pa.table({"user_id": users, "item_id": items, "timestamp": places}), path)
 
 
-def train(folder: Path, items: Path, histories: list[list[str]], source: str | None, seed: int) -> Path:
+def train(folder: Path, items: Path, histories: list[list[str]], settings: RunSettings, seed: int) -> Path:
     """The student of a shop with these events; kept where it is there."""
     bundle = folder / "bundle"
     if bundle.is_dir():
@@ -83,14 +83,8 @@ def train(folder: Path, items: Path, histories: list[list[str]], source: str | N
     folder.mkdir(parents=True, exist_ok=True)
     if histories:
         write_events(histories, folder / "events.parquet")
-    settings = load_settings(None, [f"finetune.start_from={source}"] if source else [])
-    prepare(
-        str(folder / "events.parquet") if histories else None,
-        str(items),
-        None,
-        folder / "prepared",
-        settings.preprocess,
-    )
+    interactions = str(folder / "events.parquet") if histories else None
+    prepare(interactions, str(items), None, folder / "prepared", settings.preprocess)
     finetune(folder / "prepared", folder / "teacher", settings.finetune, seed)
     distill(folder / "prepared", folder / "teacher", bundle, settings.distill, seed)
     return bundle
@@ -140,14 +134,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--dataset", required=True, type=Path)
     parser.add_argument("--events", type=int, nargs="+", default=[0, 100, 1000, 10000])
     parser.add_argument(
-        "--set", dest="settings", action="append", default=[], help="settings of preprocess for the data set"
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="STAGE.KEY=VALUE",
+        help="of preprocess: for the data set; of finetune and distill: for the shop",
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work", required=True, type=Path)
     parser.add_argument("--output", required=True, type=Path)
     given = parser.parse_args(arguments)
     given.work.mkdir(parents=True, exist_ok=True)
-    held, makers = draw_shop(given.dataset, max(given.events), given.settings, given.work, given.seed)
+    reading = [setting for setting in given.settings if setting.startswith("preprocess.")]
+    training = [setting for setting in given.settings if setting not in reading]
+    held, makers = draw_shop(given.dataset, max(given.events), reading, given.work, given.seed)
     items = given.work / "items.parquet"
     print(f"{given.dataset.name}: {pq.read_metadata(items).num_rows:,} items, {len(held):,} held-out users\n")
     print("| events | alone | from the source | difference | starting from it |\n|---|---|---|---|---|")
@@ -155,9 +156,11 @@ def main(arguments: list[str] | None = None) -> int:
     for events in given.events:
         histories = first_events(makers, events)
         found, seconds = [], []
-        for name, source in (("alone", None), ("started", given.source)):
+        for name, more in (("alone", []), ("started", [f"finetune.start_from={given.source}"])):
             began = time.monotonic()
-            bundle = train(given.work / f"{name}-{events}", items, histories, source, given.seed)
+            bundle = train(
+                given.work / f"{name}-{events}", items, histories, load_settings(None, [*training, *more]), given.seed
+            )
             seconds.append(round(time.monotonic() - began, 1))
             found.append(found_by(bundle, held))
         rows.append(row_of(sum(map(len, histories)), *found, seconds))
