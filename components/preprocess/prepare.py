@@ -63,7 +63,8 @@ def prepare(
         tempfile.TemporaryDirectory(prefix=f".{target.name}.work-", dir=target.parent) as scratch,
         open_engine(settings.engine, settings.memory_limit_gb, settings.spark_remote, Path(scratch)) as engine,
     ):
-        _prepare(engine, interactions or _no_events(Path(scratch), settings), items, users, target, settings)
+        events_uri = _no_events(Path(scratch), settings) if interactions is None else interactions
+        _prepare(engine, events_uri, items, users, target, settings)
 
 
 def _no_events(folder: Path, settings: PreprocessSettings) -> str:
@@ -235,7 +236,7 @@ def _by_split(
     events = sum(row["n"] for row in rows.values())
     empty = [split.name.lower() for split in Split if split not in rows]
     if empty:
-        what = f"{uri}: no event is left for {' and '.join(empty)}{lost}"
+        what = f"{uri}: no event is left for {', '.join(empty)}{lost}"
         by_choice = bool(lost) and (settings.min_rating is not None or settings.min_item_count > 0)
         if events >= FEW_EVENTS or by_choice or (events and settings.split == "given"):
             raise UserError(f"{what}; {REMEDIES[settings.split]}")

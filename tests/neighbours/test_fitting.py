@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 from scipy import sparse
 
-from longtail.neighbours.counting import FEWEST
-from longtail.neighbours.fitting import USUAL, Fit, Terms, fit_terms
+from longtail.neighbours.fitting import Fit, Terms, fit_terms
 from longtail.neighbours.item_to_item import ItemToItem, Mixture, OwnPairs
 from longtail.neighbours.traits import no_traits
+from longtail.neighbours.usual import FEWEST, USUAL
 from longtail.neighbours.validation_cases import ENOUGH, ValidationCases
 from longtail.scoring.likeness import Likeness
 
@@ -126,7 +126,7 @@ def test_few_users_choose_no_weights_and_longer_histories_take_those_of_shorter_
         return fit_terms(terms(following, np.zeros(N_ITEMS, np.float32)), dense, cases, nothing, seed=0)
 
     few, enough = fitted(FEWEST - 1), fitted(FEWEST)
-    assert set(few.neighbour_weight[1:].tolist()) == {USUAL.neighbours}
-    assert few.popularity_weight.tolist() == np.float32([1.0, *[USUAL.popularity] * 6]).tolist()
+    assert set(few.neighbour_weight[1:].tolist()) == {USUAL.weights[1].neighbours}
+    assert few.popularity_weight.tolist() == np.float32([1.0, *[USUAL.weights[1].popularity] * 6]).tolist()
     assert few.ndcg[1] == 1.0 and few.ndcg[5] is None  # measured all the same, where anybody can be asked
     assert set(enough.neighbour_weight[1:].tolist()) == {2.0}  # the least weight that puts the target first

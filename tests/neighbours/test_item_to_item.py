@@ -6,9 +6,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from longtail.neighbours import item_to_item as module
-from longtail.neighbours.counting import FEWEST
-from longtail.neighbours.item_to_item import USUAL, ItemToItem, Mixture, OwnPairs, _best_mixture, item_to_item
+from longtail.neighbours.item_to_item import ItemToItem, Mixture, OwnPairs, _best_mixture, item_to_item
 from longtail.neighbours.term_settings import TermSettings
+from longtail.neighbours.usual import FEWEST, USUAL
 from longtail.neighbours.validation_cases import ValidationCases
 
 SEQUENCES = [np.array(row, np.int32) for row in ([0, 1], [0, 1], [0, 2])]
@@ -119,7 +119,7 @@ def test_few_users_and_those_without_history_choose_nothing() -> None:
         mixture = term_of(cases, lexical=False).mixture
         assert (mixture.shares, mixture.decay) == (
             (0.0, 1.0, 0.0, 0.0),
-            USUAL[1],
+            USUAL.decay,
         )  # no likeness is there to have the rest
 
 

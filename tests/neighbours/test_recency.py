@@ -5,8 +5,8 @@ import pytest
 from helpers_prepared import write_tiny_prepared
 
 from longtail.contracts.prepared import PreparedDataset, Split
-from longtail.neighbours.counting import FEWEST
 from longtail.neighbours.recency import DAY, choose_half_life, recent_counts
+from longtail.neighbours.usual import FEWEST
 from longtail.neighbours.validation_cases import ValidationCases
 
 TRAIN, VALIDATION, TEST = Split

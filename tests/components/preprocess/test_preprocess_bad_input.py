@@ -76,11 +76,11 @@ MANY = [{"user_id": f"u{n}", "item_id": "a", "timestamp": n} for n in range(1000
             "items.parquet: 1 of 4 rows cannot be used (null id: 1)",
         ),
         ({"items": pa.table({"item_id": []})}, {}, "has no rows"),
-        ({"interactions": MANY}, {}, "no event is left for train and validation; each user needs three events"),
+        ({"interactions": MANY}, {}, "no event is left for train, validation; each user needs three events"),
         (
             {"interactions": with_values(MANY, timestamp=5)},
             {"split": "global_time"},
-            "no event is left for validation and test; the times",
+            "; the times are too few or too alike",
         ),
     ],
 )
@@ -152,11 +152,11 @@ def test_a_failed_run_leaves_the_former_result(run, tmp_path: Path):
         ),
         (
             {"min_rating": 4},
-            "no event is left for train (left out before: rating below min_rating: 2); each user needs three events",
+            "no event is left for train, validation (left out before: rating below min_rating: 2); each user needs three",
         ),
         (
             {"min_item_count": 7},
-            "no event is left for train (left out before: of items below min_item_count 7: 3); each user needs",
+            "no event is left for train, validation, test (left out before: of items below min_item_count 7: 3); each user",
         ),
         ({"encoding": "latin-1"}, "encoding is latin-1, but no table is a text file; take it out"),
         ({"quotes": False}, "quotes is False, but no table is a CSV file; take it out"),

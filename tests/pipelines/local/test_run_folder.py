@@ -165,9 +165,14 @@ def test_pruning_killed_at_any_step_leaves_whole_tasks_or_none(out):
     for _ in killed_at_each_step(lambda: local._prune(out / ".work", kept.outputs), outdated):
         for name in ("old", "kept"):
             for artifact in (out / f".work/tasks/{name}").glob("*/*/*"):
-                whole = {"bundle": 2, "measured": 2, "prepared": 2, "evaluation": len(EVALUATION_FILES), "deploy": 2}[
-                    artifact.parent.name
-                ]
+                whole = {
+                    "teacher": 2,
+                    "bundle": 2,
+                    "measured": 2,
+                    "prepared": 2,
+                    "evaluation": len(EVALUATION_FILES),
+                    "deploy": 2,
+                }[artifact.parent.name]
                 assert len([path for path in artifact.rglob("*") if path.is_file()]) == whole
     assert not (out / ".work/tasks/old").exists()
     assert not (out / ".work/removed").exists()

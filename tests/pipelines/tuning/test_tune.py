@@ -20,7 +20,7 @@ from longtail.pipelines.tuning.tune import Tuning, tune
 
 SPACE = "distill.training.learning_rate: {low: 1e-4, high: 1e-1, log: true}\ndistill.soft_label_weight: {choices: [0.0, 1.0]}\n"
 USERS = [
-    leave_last_out([(user * 7 + step * (1 + user % 3)) % 30 for step in range(3 + user % 6)]) for user in range(40)
+    leave_last_out([(user * 7 + step * (1 + user % 3)) % 30 for step in range(3 + user % 6)]) for user in range(160)
 ]
 
 
