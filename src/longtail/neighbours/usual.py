@@ -25,7 +25,7 @@ class Usual:
     decay: float = 0.85
     weights: tuple[Weights, ...] = (
         Weights(popularity=1.0),
-        *[Weights(neighbours=14.0, popularity=0.1)] * (LENGTH_BUCKETS - 1),
+        *[Weights(neighbours=14.0)] * (LENGTH_BUCKETS - 1),  # of few events, one more makes an item far too popular
     )
 
     @classmethod
