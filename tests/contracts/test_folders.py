@@ -1,5 +1,6 @@
 """Folders are put in place in one step, whatever happens in between."""
 
+import errno
 import os
 import re
 import threading
@@ -103,6 +104,21 @@ def test_a_folder_that_somebody_removed_stays_removed(tmp_path, way):
     (tmp_path / "place").rename(tmp_path / "elsewhere")
     put_back(tmp_path / "place")
     assert not (tmp_path / "place").exists()
+
+
+def test_a_folder_that_others_put_back_and_moved_away_meanwhile_is_put_back_again(tmp_path, monkeypatch):
+    write(tmp_path / ".place.old-1", "old")
+    moved, calls = Path.rename, []
+
+    def late(self: Path, target: Path) -> Path:
+        calls.append(target)
+        if len(calls) == 1:  # at that moment there was a folder, a moment later there is none
+            raise OSError(errno.ENOTEMPTY, "Directory not empty")
+        return moved(self, target)
+
+    monkeypatch.setattr(Path, "rename", late)
+    put_back(tmp_path / "place")
+    assert content(tmp_path / "place") == {"old"}
 
 
 def test_an_older_folder_that_was_replaced_long_ago_is_not_put_back_some_day(tmp_path, way):

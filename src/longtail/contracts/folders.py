@@ -148,10 +148,10 @@ def put_back(path: AnyPath) -> None:
             return
         try:
             asides[-1].rename(missing)
-        except FileNotFoundError:  # others are at work here
-            put_back(place)
-            return
         except OSError as error:
+            if error.errno in (errno.ENOENT, *NOT_EMPTY):  # others are at work here, and may have moved it away again
+                put_back(place)
+                return
             if not os.path.lexists(missing):  # else somebody else was first
                 raise UserError(
                     f"{missing}: its replacement was cut off, and {asides[-1]} cannot be moved back "
