@@ -45,8 +45,8 @@ def distill(
     """
     check_place(output, BUNDLE)
     data = PreparedDataset(prepared)
-    check_dropout(data, settings.training, "distill")
     artifact = read_teacher(teacher, data)
+    check_dropout(artifact.facts["image_dim"] > 0, settings.training, "distill")
     team = form_team(settings.device)
     taught = load_teacher(artifact, team.device)
     others = list(extra_teachers(settings.extra_teachers, data, team.device))

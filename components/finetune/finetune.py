@@ -30,7 +30,7 @@ from longtail.modeling.checkpoint import run_folder
 from longtail.modeling.device import choose_precision
 from longtail.modeling.neighbour_term import NeighbourTerm
 from longtail.modeling.parallel import Team, form_team
-from longtail.modeling.pictures import check_dropout
+from longtail.modeling.pictures import check_dropout, has_pictures
 from longtail.modeling.sequence_model import SequenceModel, Shape
 from longtail.modeling.training import Run, train
 from longtail.modeling.training_data import TrainingData
@@ -59,7 +59,7 @@ def finetune(
     """
     check_place(output, TEACHER)
     data = PreparedDataset(prepared)
-    check_dropout(data, settings.training, "finetune")
+    check_dropout(has_pictures(data, settings.image_model), settings.training, "finetune")
     elsewhere = Elsewhere.of(settings)
     why = too_few(data, settings)
     if why:

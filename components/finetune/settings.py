@@ -51,8 +51,8 @@ class FinetuneSettings(MachineSettings, TermSettings):
     )
     image_model: Annotated[str, Place()] | None = Field(
         None,
-        description="Vision encoder that reads the pictures of the column `image`: a Hugging Face id, or a local folder. Needed "
-        "where that column holds addresses, refused elsewhere.",
+        description="Vision encoder that reads the pictures of the column `image`: a Hugging Face id, or a local folder. "
+        "Without one, addresses are left aside; refused where there are none.",
     )
     lexical_dim: int = Field(
         256,

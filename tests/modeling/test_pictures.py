@@ -17,6 +17,7 @@ from longtail.modeling import pictures as module
 from longtail.modeling.pictures import (
     check_dropout,
     encode_pictures,
+    has_pictures,
     image_vectors,
     load_vision_encoder,
     read_picture,
@@ -156,10 +157,11 @@ def test_a_picture_too_large_to_be_one(tmp_path: Path, monkeypatch: pytest.Monke
         read_picture(pictures_in(tmp_path)[0])
 
 
-def test_addresses_need_an_encoder(tmp_path: Path) -> None:
+def test_addresses_without_an_encoder_are_left_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Many catalogues have such a column for other ends; none of these files is there."""
     data = prepared_with(tmp_path, ["a.png", "b.png"])
-    with pytest.raises(UserError, match=r"has pictures of 2 items, and finetune\.image_model names no encoder"):
-        image_vectors(data, None, CPU, False)
+    assert image_vectors(data, None, CPU, False).shape == (len(data.item_ids), 0)
+    assert "pictures of 2 items are left aside; name an encoder that reads them (finetune.image_model)" in caplog.text
 
 
 def test_an_encoder_needs_addresses(tmp_path: Path) -> None:
@@ -196,8 +198,14 @@ def test_weights_of_another_kind_are_not_loaded(tmp_path: Path, encoder: Path) -
 
 
 def test_hiding_pictures_needs_pictures(tmp_path: Path) -> None:
-    data = PreparedDataset(write_tiny_prepared(tmp_path / "bare"))
-    check_dropout(data, TrainingSettings(), "distill")
-    with pytest.raises(UserError, match=r"distill\.training\.image_dropout: is 0\.5, but no item has a picture"):
-        check_dropout(data, TrainingSettings(image_dropout=0.5), "distill")
-    check_dropout(prepared_with(tmp_path, [[1.0]]), TrainingSettings(image_dropout=0.5), "distill")
+    bare = PreparedDataset(write_tiny_prepared(tmp_path / "bare"))
+    check_dropout(has_pictures(bare, None), TrainingSettings(), "distill")
+    unread = prepared_with(tmp_path / "unread", ["a.png"])
+    for data in (bare, unread):
+        with pytest.raises(
+            UserError, match=r"distill\.training\.image_dropout: is 0\.5, but no picture of an item is read"
+        ):
+            check_dropout(has_pictures(data, None), TrainingSettings(image_dropout=0.5), "distill")
+    seen = prepared_with(tmp_path / "seen", [[1.0]])
+    for data, encoder in ((seen, None), (unread, "some/encoder")):
+        check_dropout(has_pictures(data, encoder), TrainingSettings(image_dropout=0.5), "distill")

@@ -1,6 +1,7 @@
 """What items look like: vectors of their pictures by a vision encoder, or vectors that were given, as inputs of the model."""
 
 import io
+import logging
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from longtail.contracts.prepared import Images, PreparedDataset
 from longtail.modeling.training_settings import TrainingSettings
 from longtail.tables.sources import open_file, reaching
 
+log = logging.getLogger(__name__)
 BATCH = 32
 SHOWN, MOST_FAULTS = 3, 20  # pictures that cannot be read: named in the message, and before reading ends
 
@@ -32,48 +34,50 @@ class VisionEncoder:
     processor: Any
 
 
-def check_pictures(data: PreparedDataset, image_model: str | None) -> None:
-    """Refuse, before any work, pictures that nobody can read, and an encoder without pictures.
+def has_pictures(data: PreparedDataset, image_model: str | None) -> bool:
+    """Whether what items look like is an input: vectors that were given, or addresses that an encoder reads.
 
     Raises:
-        UserError: naming the setting.
+        UserError: an encoder, and no addresses for it.
     """
     kind = (data.facts["images"] or {}).get("kind")
-    if kind == "addresses" and image_model is None:
-        count = data.facts["images"]["items"]
-        raise UserError(
-            f"{data.artifact.path}: has pictures of {count} items, and finetune.image_model names no encoder that reads them; "
-            "give the id of one on Hugging Face or a local folder, or take the column image out of the items table"
-        )
     if kind != "addresses" and image_model is not None:
         what = "vectors in the column image, which are taken as they are" if kind else "no column image"
         raise UserError(f"finetune.image_model: is {image_model!r}, but the items have {what}; take the setting out")
+    return kind == "vectors" or image_model is not None
 
 
-def check_dropout(data: PreparedDataset, training: TrainingSettings, stage: str) -> None:
-    """Refuse a share of hidden pictures where there are none. stage: whose settings these are.
+def check_dropout(pictures: bool, training: TrainingSettings, stage: str) -> None:
+    """Refuse a share of hidden pictures where there are none. pictures: whether they are an input; stage: whose settings these are.
 
     Raises:
         UserError: naming the setting.
     """
     default = TrainingSettings.model_fields["image_dropout"].default
-    if data.facts["images"] is None and training.image_dropout != default:
+    if not pictures and training.image_dropout != default:
         raise UserError(
-            f"{stage}.training.image_dropout: is {training.image_dropout:g}, but no item has a picture; take it out"
+            f"{stage}.training.image_dropout: is {training.image_dropout:g}, but no picture of an item is read; take it out"
         )
 
 
 def image_vectors(
     data: PreparedDataset, image_model: str | None, device: torch.device, bf16: bool
 ) -> NDArray[np.float32]:
-    """Unit rows of the pictures, zeros for items without one; no columns where no item has one. ``[items, width]``
+    """Unit rows of the pictures, zeros for items without one; no columns where none is read. ``[items, width]``
+
+    Addresses without an encoder are left aside, and the log says so: many catalogues have such a column for other ends.
 
     Raises:
         UserError: the encoder cannot be loaded, or pictures cannot be read.
     """
-    check_pictures(data, image_model)
-    images = data.images()
+    images = data.images() if has_pictures(data, image_model) else None
     if images is None:
+        if data.facts["images"] is not None:
+            log.warning(
+                "%s: pictures of %d items are left aside; name an encoder that reads them (finetune.image_model) to use them",
+                data.artifact.path,
+                data.facts["images"]["items"],
+            )
         return np.zeros((len(data.item_ids), 0), np.float32)
     vectors = images.vectors
     if vectors is None:
