@@ -38,6 +38,7 @@ def write_counted_bundle(
     *,
     int8: bool = False,
     sparse_weight: float = 0.1,
+    popularity_weight: float = 0.0,
     **facts: Any,
 ) -> Path:
     """A bundle of the data's catalogue as training would write its counts."""
@@ -49,7 +50,7 @@ def write_counted_bundle(
         decay=term.decay,
         log_popularity=log_popularity(data.train_counts),
         neighbour_weight=np.full(LENGTH_BUCKETS, sparse_weight, np.float32),
-        popularity_weight=np.zeros(LENGTH_BUCKETS, np.float32),
+        popularity_weight=np.full(LENGTH_BUCKETS, popularity_weight, np.float32),
     )
     if int8:
         tensors = replace(tensors, item_matrix=Int8Rows.of(tensors.item_matrix))

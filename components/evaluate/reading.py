@@ -186,7 +186,7 @@ def about_training(evaluation: Mapping[str, Any]) -> list[str]:
 
 
 def about_refresh(evaluation: Mapping[str, Any]) -> str | None:
-    """One sentence: what counting the validation events too brings for the test targets."""
+    """What counting the validation events too brings for the test targets, in a sentence or two."""
     refreshed = evaluation.get("refreshed")
     if not refreshed or not evaluation["data"]["test_users"]:
         return None
@@ -196,9 +196,17 @@ def about_refresh(evaluation: Mapping[str, Any]) -> str | None:
         for group, gain in gains.items()
         if gain
     ]
-    return (
+    sentence = (
         f"A refresh is estimated to change {HEADLINE.upper()} by {' and '.join(shown)}; the gate does not judge that."
     )
+    rival = refreshed[ALL].get("recent_popularity")
+    if rival and rival.get("student_minus"):
+        gain = rival["student_minus"]
+        sentence += (
+            f" Against recent popularity counted likewise ({number(value(rival))}) it is then "
+            f"{number(value(gain), signed=True)} ({span(interval(gain), signed=True)})."
+        )
+    return sentence
 
 
 def number(found: float | None, signed: bool = False) -> str:

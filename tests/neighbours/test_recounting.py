@@ -68,6 +68,7 @@ def test_all_events_are_counted_by_hand(four, tmp_path):
         "from": sha256(measured / MANIFEST),
         "events": 7,
         "until": 6,
+        "popularity_factors": [1.0, 1.0],
     }
     assert made.facts["data_until"] == 6
     assert made.facts["train_digest"] != load_bundle(measured).facts["train_digest"]

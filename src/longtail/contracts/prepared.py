@@ -165,9 +165,27 @@ class PreparedDataset:
         """The same data set with the events of the splits up to this one as training events."""
         later = copy.copy(self)
         later.splits = np.where(self.splits <= split, np.int8(Split.TRAIN), self.splits)
-        counts = np.bincount(self.item_codes[later.splits == Split.TRAIN], minlength=len(self.item_ids))
-        later.train_counts = counts.astype(np.int64)
+        later._count_training_events()
         return later
+
+    def newest_held_back(self, share: float) -> "PreparedDataset":
+        """The same data set with the newest share of the training events as those that validate."""
+        held = copy.copy(self)
+        trained = self.splits == Split.TRAIN
+        newest = (
+            trained & (self.timestamps >= np.quantile(self.timestamps[trained], 1 - share))
+            if trained.any()
+            else trained
+        )
+        held.splits = np.where(
+            newest, np.int8(Split.VALIDATION), np.where(trained, np.int8(Split.TRAIN), np.int8(Split.TEST))
+        )
+        held._count_training_events()
+        return held
+
+    def _count_training_events(self) -> None:
+        counts = np.bincount(self.item_codes[self.splits == Split.TRAIN], minlength=len(self.item_ids))
+        self.train_counts = counts.astype(np.int64)
 
     def targets(self, split: Split) -> Targets:
         """Every user with an event in ``split``, also those with an empty history."""

@@ -2,11 +2,12 @@
 
 Made again: the sparse term (what is chosen together, what comes after, words and texts, in the mixture that validation chose),
 popularity and the items' counts, and what is chosen with which attributes and context, where the data tells them. Kept: all vectors
-and encoders, the terms' weights, the decay, and the bundle's compression.
+and encoders, the decay, the bundle's compression, and the terms' weights, but for that of popularity in a refresh (``ageing``).
 """
 
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +21,7 @@ from longtail.contracts.columns import Columns
 from longtail.contracts.decision import measured_model
 from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset, Split
+from longtail.neighbours.ageing import NEWEST, popularity_factors
 from longtail.neighbours.counting import log_popularity
 from longtail.neighbours.item_to_item import ItemToItem, Mixture, counted
 from longtail.neighbours.recency import recent_counts
@@ -34,10 +36,14 @@ AnyPath = str | os.PathLike[str]
 
 @dataclass(frozen=True)
 class Recounted:
-    """A bundle in memory whose counts are those of other events, and the whole sparse term of these."""
+    """A bundle in memory whose counts are those of other events, and the whole sparse term of these.
+
+    factors [2]: of popularity's weight, for users without and with a history.
+    """
 
     bundle: Bundle
     term: ItemToItem
+    factors: NDArray[np.float32]
 
 
 def mixture_of(bundle: Bundle) -> Mixture:
@@ -58,10 +64,13 @@ def mixture_of(bundle: Bundle) -> Mixture:
 def recount(bundle: Bundle, data: PreparedDataset) -> Recounted:
     """The bundle, counted again from the training events of ``data``; events of items that it does not know are left out.
 
+    The terms' weights are those that validation chose, also where the bundle was refreshed since.
+
     Raises:
         UserError: as ``mixture_of``.
     """
     mixture = mixture_of(bundle)
+    factors = np.array(bundle.facts.get("refreshed", {}).get("popularity_factors", [1, 1]), np.float32)
     codes = {item: code for code, item in enumerate(bundle.item_ids)}
     here = np.array([codes.get(item, -1) for item in data.item_ids], dtype=np.int32)  # code in data -> in bundle
     sequences = [sequence[sequence >= 0] for sequence in (here[given] for given in data.train_sequences())]
@@ -75,9 +84,32 @@ def recount(bundle: Bundle, data: PreparedDataset) -> Recounted:
         bundle.tensors,
         neighbours=keep_top(term.neighbours, kept),
         log_popularity=log_popularity(popularity),
+        popularity_weight=_times(bundle.tensors.popularity_weight, 1 / factors),
         **_traits(bundle, data, here),
     )
-    return Recounted(replace(bundle, tensors=tensors, train_counts=counts), term)
+    return Recounted(replace(bundle, tensors=tensors, train_counts=counts), term, np.ones(2, np.float32))
+
+
+def freshened(bundle: Bundle, data: PreparedDataset) -> Recounted:
+    """``recount``, and where popularity goes by recency it counts as much as the newest of these events want it to.
+
+    Raises:
+        UserError: as ``mixture_of``.
+    """
+    made = recount(bundle, data)
+    if bundle.facts["popularity_half_life"] is None:
+        return made
+    past = data.newest_held_back(NEWEST)
+    factors = popularity_factors(recount(bundle, past).bundle, past)
+    tensors = made.bundle.tensors
+    tensors = replace(tensors, popularity_weight=_times(tensors.popularity_weight, factors))
+    return replace(made, bundle=replace(made.bundle, tensors=tensors), factors=factors)
+
+
+def _times(weights: NDArray[np.float32], factors: NDArray[np.floating]) -> NDArray[np.float32]:
+    """weights: of each length of history; factors [2]: without and with one."""
+    each = np.where(np.arange(len(weights)) == 0, factors[0], factors[1])
+    return np.asarray(weights * each, dtype=np.float32)
 
 
 def _traits(bundle: Bundle, data: PreparedDataset, here: NDArray[np.int32]) -> dict[str, Any]:
@@ -109,9 +141,9 @@ def write_recounted(bundle: AnyPath, data: PreparedDataset, output: AnyPath, mea
     """
     check_place(output, BUNDLE)
     loaded, everything = load_bundle(bundle), data.learnt_until(Split.TEST)
-    made = recount(loaded, everything)
+    made = freshened(loaded, everything)
     mode = loaded.facts.get("refreshed", {}).get("mode", "refresh")  # a retrained one stays that
-    facts = loaded.facts | refreshed_facts(measured or measured_digest(loaded), everything, mode)
+    facts = loaded.facts | refreshed_facts(measured or measured_digest(loaded), everything, mode, made.factors.tolist())
     with write_artifact(output, BUNDLE, facts) as folder:
         write_tables(folder, made.bundle.tensors, _with_counts(loaded, made.bundle.train_counts), loaded.attributes)
         copy_files(loaded.path, folder, ENCODERS)
@@ -140,7 +172,9 @@ def measured_digest(bundle: Bundle) -> str:
     return measured_model((bundle.path / MANIFEST).read_bytes())
 
 
-def refreshed_facts(measured: str, everything: PreparedDataset, mode: str) -> dict[str, object]:
+def refreshed_facts(
+    measured: str, everything: PreparedDataset, mode: str, popularity_factors: Sequence[float] = (1.0, 1.0)
+) -> dict[str, object]:
     """What the manifest of a bundle says that has learnt from all events."""
     return {
         "refreshed": {
@@ -148,6 +182,7 @@ def refreshed_facts(measured: str, everything: PreparedDataset, mode: str) -> di
             "from": measured,
             "events": len(everything.splits),
             "until": everything.until,
+            "popularity_factors": list(popularity_factors),
         },
         "data_until": everything.until,
         "train_digest": everything.train_digest(),

@@ -64,6 +64,18 @@ def test_it_is_one_line_and_no_system(case):
     assert line in case.artifact.file("report.html").read_text().replace("&#43;", "+")
 
 
+def test_recent_popularity_is_counted_likewise_beside_it(tmp_path):
+    """1 has twenty events, 2 and 5 ten. The first ten have 1 and 2 and want 3, which ties with all others; the last ten have 5 and 1."""
+    case = Case(tmp_path, USERS)
+    term = term_by(case.data, FOLLOWING)
+    case.bundle = write_counted_bundle(tmp_path / "counted", case.data, term, popularity_half_life=1.0)
+    found = case.run()["refreshed"]["all"]
+    rival = found["recent_popularity"]
+    assert rival["student_minus"]["ndcg@10"] == pytest.approx(found["ndcg@10"] - rival["ndcg@10"])
+    assert rival["ndcg@10"] == pytest.approx(0.5)
+    assert "Against recent popularity counted likewise (" in about_refresh(case.result)
+
+
 def test_a_bundle_of_an_earlier_version_is_measured_without_it(tmp_path):
     case = Case(tmp_path)
     assert case.run()["refreshed"] is None
