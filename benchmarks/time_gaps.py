@@ -138,10 +138,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{folder.name}, {len(usual):,} users\n\n| history counts | NDCG@10 | minus by place |\n|---|---|---|")
         for name, gains in found.items():
             more = mean_intervals((gains - usual)[:, None], 1000, 0.95, 0)
-            print(
-                f"| {name} | {gains.mean():.4f} | {more.mean[0]:+.4f} ({more.low[0]:+.4f} to {more.high[0]:+.4f}) |",
-                flush=True,
-            )
+            shown = f"{more.mean[0]:+.4f} ({more.low[0]:+.4f} to {more.high[0]:+.4f})" if gains is not usual else ""
+            print(f"| {name} | {gains.mean():.4f} | {shown} |", flush=True)
     return 0
 
 
