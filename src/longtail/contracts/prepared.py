@@ -172,14 +172,9 @@ class PreparedDataset:
         """The same data set with the newest share of the training events as those that validate."""
         held = copy.copy(self)
         trained = self.splits == Split.TRAIN
-        newest = (
-            trained & (self.timestamps >= np.quantile(self.timestamps[trained], 1 - share))
-            if trained.any()
-            else trained
-        )
-        held.splits = np.where(
-            newest, np.int8(Split.VALIDATION), np.where(trained, np.int8(Split.TRAIN), np.int8(Split.TEST))
-        )
+        since = np.quantile(self.timestamps[trained], 1 - share) if trained.any() else 0
+        held.splits = np.where(trained, Split.TRAIN, Split.TEST).astype(np.int8)
+        held.splits[trained & (self.timestamps >= since)] = Split.VALIDATION
         held._count_training_events()
         return held
 

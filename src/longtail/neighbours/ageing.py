@@ -20,14 +20,8 @@ from longtail.scoring.scorer import Scorer, buckets_of
 
 log = logging.getLogger(__name__)
 NEWEST = 0.05  # share of the events that are held back
-FACTORS = (
-    1.0,
-    2.0,
-    4.0,
-    8.0,
-    16.0,
-    32.0,
-)  # powers of two, so that dividing by them gives the weights back to the last bit
+# powers of two, so that dividing by them gives the weights back to the last bit
+FACTORS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 MOST, SIZE = 2000, 250  # users who are asked, and how many at a time
 
 
