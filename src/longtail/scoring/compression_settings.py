@@ -13,7 +13,7 @@ class CompressionSettings(Settings):
     )
     int8_sequence_encoder: bool = Field(False, description="8-bit weights in the sequence encoder.")
     int8_text_encoder: bool = Field(
-        False, description="8-bit weights in the text encoder: about a quarter of its size, twice as fast."
+        False, description="8-bit weights in the text encoder: about a quarter of its size, somewhat faster."
     )
     keep_neighbours: int = Field(
         0, ge=0, description="Greatest entries of each row that the sparse matrix keeps; 0 keeps all."
