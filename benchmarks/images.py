@@ -21,13 +21,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from script import run
 
 from longtail.components.distill.distill import distill
 from longtail.components.finetune import finetune as teaching
 from longtail.components.finetune.text_features import Reading
 from longtail.components.preprocess.prepare import prepare
 from longtail.contracts.artifacts import MANIFEST
-from longtail.contracts.errors import EXIT_CODE, UserError
+from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset, Split
 from longtail.metrics.ranking import TargetRanks, ranking_metrics
 from longtail.metrics.significance import mean_intervals
@@ -166,8 +167,4 @@ def _texts_read_once() -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(EXIT_CODE)
+    run(main)

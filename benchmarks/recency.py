@@ -6,10 +6,10 @@ PREPARED: folders that `longtail preprocess` wrote with a split by a clock. Prin
 """
 
 import argparse
-import sys
 from pathlib import Path
 
-from longtail.contracts.errors import EXIT_CODE, UserError
+from script import run
+
 from longtail.contracts.prepared import PreparedDataset
 from longtail.neighbours.recency import HALF_LIVES, ndcg_of_counts, recent_counts
 from longtail.neighbours.validation_cases import ValidationCases
@@ -30,8 +30,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(EXIT_CODE)
+    run(main)

@@ -10,7 +10,6 @@ No test target is read.
 """
 
 import argparse
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +17,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from script import run
 
-from longtail.contracts.errors import EXIT_CODE, UserError
+from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset, Split
 from longtail.metrics.ranking import ndcg, rank_targets
 from longtail.metrics.significance import mean_intervals
@@ -32,9 +32,8 @@ WEIGHTS = (0, 1, 2, 4, 8, 16, 32)
 STEP = 0.85
 RECENT = 50  # items of a history that are read
 MOST, SIZE = 4000, 500  # users, and how many are scored at a time
-Decay = Callable[
-    [NDArray[np.float64]], NDArray[np.float64]
-]  # days before the moment of asking, oldest first -> weights
+# days before the moment of asking, oldest first -> weights
+Decay = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -144,8 +143,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(EXIT_CODE)
+    run(main)

@@ -11,7 +11,6 @@ four) with 95 % intervals over users. The work folder keeps what was trained, so
 
 import argparse
 import json
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from script import run
 
 from longtail.components.distill.distill import distill
 from longtail.components.finetune.finetune import finetune
 from longtail.components.preprocess.prepare import prepare
-from longtail.contracts.errors import EXIT_CODE, UserError
 from longtail.contracts.prepared import PreparedDataset
 from longtail.metrics.ranking import ndcg, rank_targets
 from longtail.metrics.significance import mean_intervals
@@ -170,8 +169,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(EXIT_CODE)
+    run(main)

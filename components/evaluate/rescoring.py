@@ -30,13 +30,9 @@ class Champion:
                 "%s: the champion was retrained on all events of its day, perhaps these targets, which favours it", path
             )
         self._scorer = Scorer(recount(bundle, prepared).bundle if "refreshed" in bundle.facts else bundle)
-        here = {item: code for code, item in enumerate(prepared.item_ids)}
-        theirs = self._scorer.bundle.item_ids
-        shared = [(code, here[item]) for code, item in enumerate(theirs) if item in here]
-        self._their_codes = np.array([pair[0] for pair in shared], dtype=np.int64)
-        self._our_codes = np.array([pair[1] for pair in shared], dtype=np.int64)
-        self._translation = np.full(len(prepared.item_ids), -1, dtype=np.int32)  # our code -> theirs
-        self._translation[self._our_codes] = self._their_codes
+        self._translation = self._scorer.bundle.codes_of(prepared.item_ids)  # our code -> theirs
+        self._our_codes = np.flatnonzero(self._translation >= 0)
+        self._their_codes = self._translation[self._our_codes]
 
     def score(self, queries: Sequence[Query]) -> NDArray[np.float32]:
         translated = [self._translation[query.history] for query in queries]

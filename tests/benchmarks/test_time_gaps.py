@@ -37,7 +37,7 @@ def prepared(folder: Path, split: str) -> PreparedDataset:
         rows.append((f"u{user}", next_item, ask))
         if split == "leave_last_out":
             rows.append((f"u{user}", "before", DAY))
-    # the the latest events are a test window that nobody reads
+    # the latest events are a test window that nobody reads
     rows += [(f"t{user}", f"popular-{user % POPULAR}", 1100 * DAY + user) for user in range(150)]
     table = dict(zip(("user_id", "item_id", "timestamp"), map(list, zip(*rows))))
     pq.write_table(pa.table(table), folder / "events.parquet")
@@ -63,7 +63,7 @@ def test_an_absence_that_matters_is_seen(time_gaps, tmp_path):
     assert found["days before the last event, 30"].mean() == pytest.approx(found["by place"].mean(), abs=1e-9)
 
 
-def test_without_a_clock_there_are_no_gaps_to_measure(time_gaps, tmp_path, capsys):
+def test_without_a_clock_there_are_no_gaps_to_measure(time_gaps, tmp_path):
     prepared(tmp_path, "leave_last_out")
     with pytest.raises(UserError, match="split by each user's own events"):
         time_gaps.main([str(tmp_path / "prepared")])

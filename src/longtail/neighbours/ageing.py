@@ -48,8 +48,7 @@ def popularity_factors(counted: Bundle, data: PreparedDataset) -> NDArray[np.flo
 
 def _asked(counted: Bundle, data: PreparedDataset) -> tuple[list[Query], list[NDArray[np.int32]]]:
     """Users who chose something that the bundle knows, and what they chose first, in the bundle's codes."""
-    codes = {item: code for code, item in enumerate(counted.item_ids)}
-    here = np.array([codes.get(item, -1) for item in data.item_ids], dtype=np.int32)  # code in data -> in bundle
+    here = counted.codes_of(data.item_ids)  # code in data -> in bundle
     targets = data.targets(Split.VALIDATION)
     first = np.array([here[items[0]] for items in targets.items], dtype=np.int32)
     known = np.random.default_rng(0).permutation(np.flatnonzero(first >= 0))[:MOST].tolist()

@@ -71,8 +71,7 @@ def recount(bundle: Bundle, data: PreparedDataset) -> Recounted:
     """
     mixture = mixture_of(bundle)
     factors = np.array(bundle.facts.get("refreshed", {}).get("popularity_factors", [1, 1]), np.float32)
-    codes = {item: code for code, item in enumerate(bundle.item_ids)}
-    here = np.array([codes.get(item, -1) for item in data.item_ids], dtype=np.int32)  # code in data -> in bundle
+    here = bundle.codes_of(data.item_ids)  # code in data -> in bundle
     sequences = [sequence[sequence >= 0] for sequence in (here[given] for given in data.train_sequences())]
     texts = [text or "" for text in items_table(bundle).column(Columns.TEXT).to_pylist()]
     term = counted(sequences, texts, Likeness.load(bundle.path / LIKENESS).text_vectors, mixture)

@@ -90,6 +90,11 @@ class Bundle:
         """Read from its file, as only questions in words need them."""
         return [text or "" for text in items_table(self).column(Columns.TEXT).to_pylist()]
 
+    def codes_of(self, item_ids: Sequence[str]) -> NDArray[np.int32]:
+        """Code of each item in this bundle; -1 for one that it does not know. ``[n]``"""
+        codes = {item: code for code, item in enumerate(self.item_ids)}
+        return np.array([codes.get(item, -1) for item in item_ids], dtype=np.int32)
+
     @property
     def segment_rule(self) -> SegmentRule:
         return SegmentRule(**self.facts["segment_rule"])
