@@ -4,6 +4,7 @@ import copy
 import json
 import re
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -220,8 +221,13 @@ class FakeCluster:
             return 200, Broken(BROKEN[kind])
         request = urllib.request.Request(self.model_server + path, json.dumps(body).encode())
         request.add_header("Content-Type", "application/json")
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
-            return answer.status, json.load(answer)
+        try:
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError as error:
+            return failure(503, f"error trying to reach service: {error}")
 
     def _schema(self) -> Document:
         spec: Document = {"properties": {"predictor": {}} | ({"canary": {}} if self.canary_field else {})}
@@ -244,7 +250,9 @@ class Broken:
 
 
 def _with_body(body: bytes) -> bytes:
-    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    """A whole answer. It says that the connection ends, as it does: else a client may send its next request into it."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+    return head % len(body) + body
 
 
 BROKEN = {
