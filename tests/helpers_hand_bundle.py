@@ -77,7 +77,13 @@ def save(nodes, inputs, outputs, constants, path):
 
 
 def write_hand_bundle(
-    path, text=True, exclude_history=True, titles=("Red lamp", "Blue lamp", None, "Chair"), texts=TEXTS
+    path,
+    text=True,
+    exclude_history=True,
+    titles=("Red lamp", "Blue lamp", None, "Chair"),
+    texts=TEXTS,
+    attributes=(("x",),) * 4,
+    numbers=None,  # name -> of a, b, c, d
 ):
     neighbour_weight = np.arange(LENGTH_BUCKETS, dtype=np.float32)  # 0, 1, 2, 3, ...: the bucket's number
     popularity_weight = np.full(LENGTH_BUCKETS, 0.1, dtype=np.float32)
@@ -90,12 +96,14 @@ def write_hand_bundle(
         {
             "item_id": ["a", "b", "c", "d"],
             "title": list(titles),
-            "attributes": [["x"]] * 4,
+            "attributes": [list(row) for row in attributes],
             "text": list(texts),
             "train_count": [9, 5, 1, 0],
         }
     )
-    counted = {"popularity_half_life": None, "trait_columns": {}}
+    if numbers:
+        items = items.append_column("numbers", pa.array(zip(*numbers.values()), pa.list_(pa.float64())))
+    counted = {"popularity_half_life": None, "trait_columns": {}, "numeric_names": list(numbers or ())}
     facts = bundle_facts(SegmentRule(), exclude_history, MAX_HISTORY, 8, "digest", **counted)
     with write_artifact(path, BUNDLE, facts) as folder:
         write_tables(folder, tensors, items, ["gender=F", "occasion=party"])

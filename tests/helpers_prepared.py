@@ -80,6 +80,7 @@ def write_tiny_prepared(
             "text": texts,
             "attributes": attributes,
             "numeric": pa.array([[]] * n_items, pa.list_(pa.float32())),
+            "numbers": pa.array([[]] * n_items, pa.list_(pa.float64())),
             "train_count": counts.astype(np.int64) if train_counts is None else train_counts,
         }
         pq.write_table(pa.table(items), folder / "items.parquet")

@@ -17,8 +17,9 @@ from longtail.registry.opening import open_registry
 from longtail.rollout.inference_service import inference_service, predictor
 from longtail.rollout.kubernetes_api import connect
 from longtail.rollout.roll_out import roll_out
+from longtail.scoring.asked import Asked
 from longtail.scoring.expected import expected_answers
-from longtail.scoring.recommender import Asked, Recommender
+from longtail.scoring.recommender import Recommender
 
 
 def deploy(bundle: str, evaluation: str, output: str, settings: DeploySettings, override: str | None = None) -> None:

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from longtail.contracts.prepared import PreparedDataset, Targets
 from longtail.contracts.segments import SEGMENTS
+from longtail.scoring.asked import Asked
 from longtail.scoring.expected import expected_answers
-from longtail.scoring.recommender import Asked, Recommender
+from longtail.scoring.recommender import Recommender
 
 GOLDEN_PER_SEGMENT = 4
 

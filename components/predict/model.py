@@ -1,9 +1,7 @@
 """The KServe model: a Student bundle behind the V1 and V2 protocols.
 
-V1  {"instances": [{"history": ["id", ...], "attributes": {"gender": "F"}, "context": {"occasion": "party"},
-                    "interests": "text", "k": 10}]}
-    -> {"predictions": [{"items": [{"item_id", "title", "score", "reason"}], "segment", "unknown_items",
-                         "unknown_attributes"}]}
+V1  {"instances": [{"history": ["id", ...], "attributes": {"gender": "F"}, "interests": "text", "k": 10, ...}]}
+    -> {"predictions": [{"items": [{"item_id", "title", "score", "reason", "source", "about"}], "segment", ...}]}
 V2  BYTES tensor ``request`` [n], an instance's JSON in each element
     -> BYTES tensor ``recommendations`` [n], a prediction's JSON in each element
 """
@@ -25,9 +23,11 @@ from longtail.components.predict.request import (
     instances_of_v1,
     instances_of_v2,
 )
+from longtail.contracts.artifacts import MANIFEST
 from longtail.contracts.errors import UserError
+from longtail.registry.bundles import bundle_id
 from longtail.scoring.bundle import load_bundle
-from longtail.scoring.recommender import Asked, Recommender
+from longtail.scoring.recommender import Recommender
 from longtail.system.kserve_sdk import kserve
 from longtail.system.machine import available_cores
 
@@ -57,6 +57,7 @@ class RecommendationModel(kserve.Model):
         """
         bundle = load_bundle(self.path)
         self._recommender = Recommender(bundle, threads=1, max_k=self.max_k)
+        self._version = bundle_id((bundle.path / MANIFEST).read_bytes())
         self._predictions([Instance(interests="a first question" if bundle.has_text_encoder else None)])
         monitoring.start_at_zero(self.name)
         if "data_until" in bundle.facts:  # bundles made before it was recorded have none
@@ -103,25 +104,17 @@ class RecommendationModel(kserve.Model):
             raise RuntimeError("internal error; the server's log has the details") from None
         monitoring.REQUESTS.labels(self.name, "served").inc()
         monitoring.ANSWERS.labels(self.name).inc(len(predictions))
-        # a history without one known item leaves a cold user
-        degraded = sum(bool(one["unknown_items"]) and one["segment"] == "cold" for one in predictions)
-        monitoring.DEGRADED.labels(self.name).inc(degraded)
+        monitoring.DEGRADED.labels(self.name).inc(sum(one["degraded"] is not None for one in predictions))
         return predictions
 
     def _predictions(self, instances: list[Instance]) -> list[Prediction]:
-        asked = [Asked(one.history, one.attributes, one.interests, one.k, one.context) for one in instances]
+        asked = [instance.asked() for instance in instances]
         for number, one in enumerate(asked):
             try:
                 self._recommender.check(one)
             except UserError as error:
                 raise kserve.errors.InvalidInput(f"instance {number}: {error}") from None
         return [
-            {
-                "items": [vars(item) for item in answer.items],
-                "segment": answer.segment,
-                "unknown_items": answer.unknown_items,
-                "unknown_attributes": answer.unknown_attributes,
-                "nothing_fits": answer.nothing_fits,
-            }
+            vars(answer) | {"items": [vars(item) for item in answer.items], "bundle_version": self._version}
             for answer in self._recommender.answers(asked)
         ]

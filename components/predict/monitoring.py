@@ -9,7 +9,9 @@ REQUESTS = Counter(
 )
 ANSWERS = Counter("longtail_answers", "Users answered.", ["model_name"])
 DEGRADED = Counter(
-    "longtail_degraded_answers", "Users answered as newcomers, since no item of their history is known.", ["model_name"]
+    "longtail_degraded_answers",
+    "Users not answered as they asked: no item of their history, or of similar_to, is known.",
+    ["model_name"],
 )
 DATA_UNTIL = Gauge(
     "longtail_data_until_timestamp_seconds",

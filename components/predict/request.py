@@ -1,11 +1,22 @@
 """What a client may ask: checked strictly, refused with one clear message."""
 
 import json
+from collections.abc import Iterable
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from longtail.contracts.ids import canonical_id
+from longtail.scoring.asked import Asked, Filters
 from longtail.system.kserve_sdk import kserve
 
 InvalidInput = kserve.errors.InvalidInput
@@ -13,29 +24,72 @@ InvalidInput = kserve.errors.InvalidInput
 MAX_INSTANCES = 64  # a request; more belong into several requests
 MAX_ATTRIBUTES = 10_000  # far above what one of the data's users has, as the limit below
 MAX_INTERESTS = 2000  # characters
+MAX_IDS = 10_000  # of candidates, and of what is excluded
+MAX_SIMILAR = 100  # items that others are to be like
+MAX_FILTERS = 100  # attributes, numbers or limits that are named in one place
 INPUT_TENSOR = "request"
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
 
 
-class Instance(BaseModel):
-    """One user. Every key may be left out; a user of whom nothing is known gets what newcomers like."""
-
+class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _null_is_left_out(cls, given: Any, info: ValidationInfo) -> Any:
+        for place, item in enumerate(given) if isinstance(given, list) else ():
+            if item is None or (isinstance(item, str) and canonical_id(item) is None):
+                raise ValueError(f"number {place} is {'null' if item is None else 'blank'}; leave it out")
+        return cls.model_fields[str(info.field_name)].get_default() if given is None else given
+
+
+class Bounds(_Part):
+    """Of a number of items, both allowed."""
+
+    min: float | None = Field(None, allow_inf_nan=False)
+    max: float | None = Field(None, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _something_lies_between(self) -> "Bounds":
+        if self.min is None and self.max is None:
+            raise ValueError("give min, max or both")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min:g} is above max {self.max:g}")
+        return self
+
+
+class ItemFilters(_Part):
+    """What items must say of themselves."""
+
+    all: list[Text] = Field([], max_length=MAX_FILTERS)
+    any: list[Text] = Field([], max_length=MAX_FILTERS)
+    none: list[Text] = Field([], max_length=MAX_FILTERS)
+    ranges: dict[str, Bounds] = Field({}, max_length=MAX_FILTERS)
+
+
+class Instance(_Part):
+    """One user. Every key may be left out; a user of whom nothing is known gets what newcomers like."""
 
     history: list[Text] = []  # item ids, oldest first; the recommender says how many are read
     attributes: list[Text] = Field([], max_length=MAX_ATTRIBUTES)  # ``name=value``, or an object of name: value
     context: list[Text] = Field([], max_length=MAX_ATTRIBUTES)  # of the moment, written as attributes are
     interests: str | None = Field(None, max_length=MAX_INTERESTS)
     k: int | None = Field(None, ge=1)
+    similar_to: list[Text] = Field([], max_length=MAX_SIMILAR)  # item ids
+    candidates: list[Text] | None = Field(None, max_length=MAX_IDS)  # item ids; null: the whole catalogue
+    exclude: list[Text] = Field([], max_length=MAX_IDS)  # item ids
+    filters: ItemFilters = ItemFilters()
+    diversity: float = Field(0.0, ge=0, le=1)
+    max_per: dict[str, Annotated[int, Field(ge=1)]] = Field({}, max_length=MAX_FILTERS)
 
-    @field_validator("history", "attributes", "context", mode="before")
-    @classmethod
-    def _null_is_left_out(cls, given: Any) -> Any:
-        for place, item in enumerate(given) if isinstance(given, list) else ():
-            if item is None or (isinstance(item, str) and canonical_id(item) is None):
-                raise ValueError(f"number {place} is {'null' if item is None else 'blank'}; leave it out")
-        return [] if given is None else given
+    def asked(self) -> Asked:
+        filters = self.filters
+        ranges = {name: (bounds.min, bounds.max) for name, bounds in filters.ranges.items()}
+        return Asked(
+            **{name: getattr(self, name) for name in Instance.model_fields if name != "filters"},
+            filters=Filters(filters.all, filters.any, filters.none, ranges),
+        )
 
     @field_validator("attributes", "context", mode="before")
     @classmethod
@@ -110,10 +164,19 @@ def _parse(rows: list[Any], source: str) -> list[Instance]:
 
 
 def _explain(place: str, fault: Any) -> str:
-    key, *more = fault["loc"]
+    where = fault["loc"]
     if fault["type"] == "extra_forbidden":
-        return f"{place} has the unknown key {key!r}; known: {', '.join(sorted(Instance.model_fields))}"
-    index = f"[{more[0]}]" if more else ""
+        of, known = _holder(where)
+        return f"{place}{of} has the unknown key {where[-1]!r}; known: {', '.join(sorted(known))}"
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where)
     given = "" if isinstance(fault["input"], list | dict) else f" (given: {str(fault['input'])[:50]!r})"
     message = fault["msg"].removeprefix("Value error, ")
-    return f"{place}.{key}{index}: {message[0].lower() + message[1:]}{given}"
+    return f"{place}{path}: {message[0].lower() + message[1:]}{given}"
+
+
+def _holder(where: tuple[Any, ...]) -> tuple[str, Iterable[str]]:
+    """The object in which an unknown key stands, and the keys that it may have."""
+    if len(where) == 1:
+        return "", Instance.model_fields
+    part = ItemFilters if len(where) == 2 else Bounds
+    return "." + ".".join(map(str, where[:-1])), part.model_fields

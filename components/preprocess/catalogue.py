@@ -75,8 +75,10 @@ def item_table(engine: Engine, codes: Frame, items: Frame, train_counts: Frame, 
         nw.col(Columns.ATTRIBUTES).str.split(LIST),
         nw.col("train_count").fill_null(0).cast(nw.Int64()).alias(Columns.TRAIN_COUNT),
         *[_standardised(name, *moments[name]).alias(f"number {name}") for name in numeric],
+        *[nw.when(nw.col(name).is_finite()).then(nw.col(name)).alias(f"given {name}") for name in numeric],
     )
     packed = engine.pack(table, [f"number {name}" for name in numeric], Columns.NUMERIC)
+    packed = engine.pack(packed, [f"given {name}" for name in numeric], Columns.NUMBERS, "double")
     return packed.select(
         Columns.ITEM_CODE,
         Columns.ITEM,
@@ -84,6 +86,7 @@ def item_table(engine: Engine, codes: Frame, items: Frame, train_counts: Frame, 
         Columns.TEXT,
         Columns.ATTRIBUTES,
         Columns.NUMERIC,
+        Columns.NUMBERS,
         Columns.TRAIN_COUNT,
     )
 

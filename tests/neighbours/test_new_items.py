@@ -95,12 +95,11 @@ def test_a_new_item_is_recommended_and_read_as_history(bundle, tmp_path):
     recommender = Recommender(load_bundle(tmp_path / "out"), threads=1)
     # history b: q = (.1, 1.2), bucket 1: e = .06 + .96 + 1 * what b's row has of it
     beside = recommender.bundle.tensors.neighbours[B, NEW]
-    (answer,) = recommender.best([query(B)], 5)
-    (found,) = [item for item in answer if item.item_id == "e"]
+    (found,) = [item for item in recommender.recommend(["b"], k=4).items if item.item_id == "e"]
     assert found.score == pytest.approx(1.02 + beside)
     assert found.reason == "because of Blue lamp in your history"
-    (answer,) = recommender.best([query(NEW)], 1)
-    assert (answer[0].item_id, answer[0].reason) == ("a", "because of Lamp in red in your history")
+    (first,) = recommender.recommend(["e"], k=1).items
+    assert (first.item_id, first.reason) == ("a", "because of Lamp in red in your history")
 
 
 def test_a_new_item_is_found_by_what_it_is_asked_for(bundle, tmp_path):

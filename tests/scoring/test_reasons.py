@@ -21,6 +21,10 @@ def query(*history, attributes=(), interests=None, context=()):
     return Query(np.array(history, dtype=np.int32), attributes, interests, context=context)
 
 
+def texts(found):
+    return [reason.text for reason in found]
+
+
 @pytest.mark.parametrize(
     ("asked", "item", "reason"),
     [
@@ -55,12 +59,12 @@ def query(*history, attributes=(), interests=None, context=()):
 )
 def test_reasons_say_what_the_score_came_from(reasons, asked, item, reason, monkeypatch):
     monkeypatch.setattr("longtail.scoring.reasons.MATCHES", 4.0)  # four items are too few to stand far out
-    assert reasons.of(asked, np.array([item])) == [reason]
+    assert texts(reasons.of(asked, np.array([item]))) == [reason]
 
 
 def test_a_reason_names_no_item_that_the_score_did_not_read(reasons):
     # a lies before the latest three, so it contributed nothing to b
-    assert reasons.of(query(A, D, D, D), np.array([B])) == ["fits your history as a whole"]
+    assert texts(reasons.of(query(A, D, D, D), np.array([B]))) == ["fits your history as a whole"]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +79,7 @@ def test_a_reason_names_no_item_that_the_score_did_not_read(reasons):
 def test_a_long_interest_is_not_repeated_in_every_reason(reasons, interests, said, monkeypatch):
     monkeypatch.setattr("longtail.scoring.reasons.MATCHES", -9.0)
     monkeypatch.setattr("longtail.scoring.reasons.NOTHING", -9.0)
-    assert reasons.of(query(interests=interests), np.array([A, B])) == [f"matches your interest in {said}"] * 2
+    assert texts(reasons.of(query(interests=interests), np.array([A, B]))) == [f"matches your interest in {said}"] * 2
 
 
 def test_it_is_said_where_nothing_fits(reasons):

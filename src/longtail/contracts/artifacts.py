@@ -26,7 +26,7 @@ class Format:
 
 
 OURS = "longtail/"
-PREPARED = Format("longtail/prepared", 4)
+PREPARED = Format("longtail/prepared", 5)
 TEACHER = Format("longtail/teacher", 7)
 BUNDLE = Format("longtail/bundle", 4)
 EVALUATION = Format("longtail/evaluation", 2)

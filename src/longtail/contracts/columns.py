@@ -24,4 +24,5 @@ class Columns:
     CONTEXT = "context"  # list[str] ``name=value``, what was known of the moment before the choice
     TEXT = "text"  # title | attributes | description
     NUMERIC = "numeric"  # list[float32], standardised; names in the manifest
+    NUMBERS = "numbers"  # list[float64], as they were given; null where there is none; names as those of ``numeric``
     TRAIN_COUNT = "train_count"  # int64, training events of the item

@@ -1,7 +1,7 @@
 """The Prepared data set: what preprocess writes and every later stage reads.
 
 Files:
-    items.parquet    item_code, item_id, title, text, attributes, numeric, train_count; sorted by item_code
+    items.parquet    item_code, item_id, title, text, attributes, numeric, numbers, train_count; sorted by item_code
     users.parquet    user_code, user_id, attributes (list of ``name=value``); sorted by user_code
     events.parquet   user_code, position, item_code, timestamp (microseconds since 1970), split, tied, context (list of
                      ``name=value``); sorted by user_code, position
@@ -114,6 +114,7 @@ class PreparedDataset:
         self.numeric: NDArray[np.float32] = np.array(
             items.column(Columns.NUMERIC).to_pylist(), dtype=np.float32
         ).reshape(len(self.item_ids), len(numeric_names))  # [items, features]
+        self.numbers: list[list[float | None]] = items.column(Columns.NUMBERS).to_pylist()  # as they were given
         users = pq.read_table(self.artifact.file("users.parquet"))
         self.user_ids: list[str] = users.column(Columns.USER).to_pylist()
         self.user_attributes: list[list[str]] = [row or [] for row in users.column(Columns.ATTRIBUTES).to_pylist()]

@@ -170,6 +170,7 @@ def _catalogue(prepared: PreparedDataset) -> pa.Table:
             Columns.ATTRIBUTES: pa.array(prepared.item_attributes, pa.list_(pa.string())),
             Columns.TEXT: prepared.item_texts,
             Columns.TRAIN_COUNT: prepared.train_counts,
+            Columns.NUMBERS: pa.array(prepared.numbers, pa.list_(pa.float64())),
         }
     )
 

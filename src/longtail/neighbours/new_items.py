@@ -70,7 +70,10 @@ def add_items(
         raise UserError(f"{loaded.path}: holds no text encoder, so nothing can be known of new items; train with text")
     if loaded.facts.get("numeric_names"):
         names = ", ".join(loaded.facts["numeric_names"])
-        log.warning("the model reads numbers (%s); a new item counts as average in all of them", names)
+        log.warning(
+            "the model reads numbers (%s); a new item counts as average in all of them, and has none for filters by range",
+            names,
+        )
     rows, catalogue = items.to_pylist(), items_table(loaded)
     old = catalogue.to_pylist()
     codes = {item: code for code, item in enumerate(loaded.item_ids)}

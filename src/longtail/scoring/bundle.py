@@ -1,7 +1,8 @@
 """The scoring bundle: everything that scoring needs, as files that numpy and onnxruntime read.
 
 The teacher's ``scorer`` folder and the Student bundle have this one format. Files:
-    items.parquet          item_id, title, attributes, text, train_count; row = item code
+    items.parquet          item_id, title, attributes, text, train_count, numbers (as the user gave them, in the order of the fact
+                           ``numeric_names``; null where an item has none); row = item code
     tensors.safetensors    the arrays of ``Tensors``; a compressed ``item_matrix`` as int8 beside ``item_matrix.scale``
     attributes.json        what may be known of a user and of the moment, ``name=value`` each: first the users' attributes, in the
                            order of ``attribute_matrix``, then context; all of them in the order of ``traits``
@@ -39,7 +40,13 @@ TEXT_VECTORS = "text_vectors.safetensors"
 TEXT_ENCODER = ("text_encoder.onnx", "tokenizer.json", TEXT_VECTORS)  # with what it makes of the items
 ENCODERS = ("sequence_encoder.onnx", *TEXT_ENCODER)
 LIKENESS = "likeness.safetensors"
-ITEM_COLUMNS = [Columns.ITEM, Columns.TITLE, Columns.ATTRIBUTES, Columns.TRAIN_COUNT]  # what scoring reads
+ITEM_COLUMNS = [
+    Columns.ITEM,
+    Columns.TITLE,
+    Columns.ATTRIBUTES,
+    Columns.TRAIN_COUNT,
+    Columns.NUMBERS,
+]  # what scoring reads
 LENGTH_EDGES = np.array([1, 2, 3, 4, 5, 10])  # histories of 0, 1, 2, 3, 4, 5-9, 10+ items have weights of their own
 LENGTH_BUCKETS = len(LENGTH_EDGES) + 1
 
@@ -84,6 +91,8 @@ class Bundle:
     item_attributes: list[list[str]]
     train_counts: NDArray[np.int64]
     attributes: list[str]
+    number_names: list[str]
+    numbers: NDArray[np.float64]  # [items, number_names], as the user gave them; NaN where an item has none
     has_text_encoder: bool
 
     def item_texts(self) -> list[str]:
@@ -110,7 +119,8 @@ def write_tables(folder: Path, tensors: Tensors, items: pa.Table, attributes: li
     arrays |= sparse_arrays(tensors.neighbours) | sparse_arrays(tensors.traits, "traits")
     arrays |= {"decay": np.array([tensors.decay], dtype=np.float32)}
     save_file(arrays, folder / "tensors.safetensors")
-    pq.write_table(items.select([*ITEM_COLUMNS, Columns.TEXT]), folder / "items.parquet")
+    kept = [name for name in (*ITEM_COLUMNS, Columns.TEXT) if name in items.column_names]
+    pq.write_table(items.select(kept), folder / "items.parquet")
     (folder / "attributes.json").write_text(json.dumps(attributes))
 
 
@@ -164,11 +174,15 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
     artifact = read_artifact(path, BUNDLE)
     try:
         arrays = load_file(artifact.file("tensors.safetensors"))
-        items = pq.read_table(artifact.file("items.parquet"), columns=ITEM_COLUMNS)
+        file = artifact.file("items.parquet")
+        held = pq.read_schema(file).names  # a bundle made before numbers were kept holds none
+        items = pq.read_table(file, columns=[name for name in ITEM_COLUMNS if name in held])
         attributes: list[str] = json.loads(artifact.file("attributes.json").read_text())
     except (OSError, ValueError) as error:
         raise UserError(f"{artifact.path}: cannot be read as a bundle ({error}); make it again") from None
     neighbours, traits = sparse_matrix(arrays), sparse_matrix(arrays, "traits")
+    numbers = items.column(Columns.NUMBERS).to_pylist() if Columns.NUMBERS in items.column_names else []
+    names = artifact.facts["numeric_names"] if numbers else []
     decay = float(arrays.pop("decay")[0])
     stored = arrays.pop("item_matrix")
     item_matrix: Matrix = Int8Rows(stored, arrays.pop("item_matrix.scale")) if "item_matrix.scale" in arrays else stored
@@ -181,5 +195,7 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
         item_attributes=[row or [] for row in items.column(Columns.ATTRIBUTES).to_pylist()],
         train_counts=items.column(Columns.TRAIN_COUNT).to_numpy(),
         attributes=attributes,
+        number_names=names,
+        numbers=np.array([row or [None] * len(names) for row in numbers], np.float64).reshape(len(numbers), len(names)),
         has_text_encoder=artifact.file("text_encoder.onnx").is_file(),
     )

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from longtail.scoring.recommender import Asked, Recommender
+from longtail.scoring.asked import Asked
+from longtail.scoring.recommender import Recommender
 
 
 def expected_answers(recommender: Recommender, asked: Sequence[Asked]) -> list[dict[str, Any]]:

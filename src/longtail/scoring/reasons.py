@@ -1,6 +1,8 @@
 """Why an item is recommended, in words that are said only where they are true."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +17,24 @@ from longtail.scoring.scorer import Scorer, buckets_of
 NEAR = 0.95  # "similar" is said of what is nearer than this share of the catalogue
 SHOWN = 60  # characters of an interest in a reason
 
+NONE = np.zeros(0, dtype=np.int32)
+
 Causes = Sequence[int | None]  # for each recommended item: an item of the history, or none
+Source = Literal["text", "co-occurrence", "similarity", "attributes", "history", "popularity"]
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why an item stands in a list, in words, and what they are said of.
+
+    source: what brought it: words asked for (``text``), items chosen together (``co-occurrence``), likeness to an item, attributes or
+    context, the history as a whole, or how popular it is. about: the item's id, the attribute, or the words; None where it is
+    nothing of these.
+    """
+
+    text: str
+    source: Source
+    about: str | None = None
 
 
 class Reasons:
@@ -25,44 +44,53 @@ class Reasons:
         self._scorer, self._bundle = scorer, scorer.bundle
         self._similar = _usual_cosine(scorer.bundle, NEAR)
 
-    def of(self, query: Query, items: NDArray[np.intp]) -> list[str]:
-        """Why each item: what was asked for that it matches, the item of the history whose neighbour it is, else what known
-        thing it is near, else with which attribute or context it is chosen more often, else who buys it.
+    def of(self, query: Query, items: NDArray[np.intp], looked_at: NDArray[np.int32] = NONE) -> list[Reason]:
+        """Why each item: what was asked for that it matches, an item of ``looked_at`` (codes) that it is like, the item of the
+        history whose neighbour it is, else what known thing it is near, else with which attribute or context it is chosen more
+        often, else who buys it.
 
         "similar" is said only of items that are nearer to the item of the history than ``NEAR`` of all pairs of items are to
         each other; what "matches" and "near" an interest is ``relevance``'s to say.
         """
-        causes, similar, otherwise = (
-            self._causes(query, items),
-            self._nearest(query, items),
-            self._otherwise(query, items),
-        )
+        recent = self._scorer.recent(query.history)[::-1]
         reasons = []
-        for cause, (asked, matches), near, trait, other in zip(
-            causes, self._asked_for(query, items), similar, self._traits(query, items), otherwise
+        for alike, cause, (asked, matches), near, trait, other in zip(
+            self._nearest(looked_at, items),
+            self._causes(query, items),
+            self._asked_for(query, items),
+            self._nearest(recent, items),
+            self._traits(query, items),
+            self._otherwise(query, items),
         ):
             if matches:
-                reasons.append(asked)
+                reasons.append(Reason(asked, "text", query.interests))
+            elif alike is not None:
+                reasons.append(self._similar_to(alike))
             elif cause is not None:
-                reasons.append(f"because of {self._name(cause)} in your history")
+                text = f"because of {self._name(cause)} in your history"
+                reasons.append(Reason(text, "co-occurrence", self._bundle.item_ids[cause]))
             elif near is not None:
-                reasons.append(f"similar to {self._name(near)}")
-            elif asked or trait is None:
-                reasons.append(asked or other)
+                reasons.append(self._similar_to(near))
+            elif asked:
+                reasons.append(Reason(asked, "text", query.interests))
+            elif trait is not None:
+                reasons.append(Reason(f"often chosen with {trait}", "attributes", trait))
             else:
-                reasons.append(f"often chosen with {trait}")
+                reasons.append(other)
         return reasons
 
     def nothing_fits(self, query: Query) -> bool:
         """Whether the catalogue holds nothing that quite fits what was asked for in words."""
         return bool(query.interests) and float(self._scorer.relevance(query.interests).direct.max()) < NOTHING
 
-    def _otherwise(self, query: Query, items: NDArray[np.intp]) -> list[str]:
+    def _otherwise(self, query: Query, items: NDArray[np.intp]) -> list[Reason]:
         if len(query.history):
-            return ["fits your history as a whole"] * len(items)
+            return [Reason("fits your history as a whole", "history")] * len(items)
         known = any(name in self._scorer.attributes and not is_missing(name) for name in query.attributes)
-        chosen = "chosen by newcomers like you" if known else "popular with newcomers"
-        return [chosen if count else "nobody has chosen it yet" for count in self._bundle.train_counts[items]]
+        like_you = Reason("chosen by newcomers like you", "attributes")
+        chosen = like_you if known else Reason("popular with newcomers", "popularity")
+        nobody = Reason("nobody has chosen it yet", "popularity")
+        return [chosen if count else nobody for count in self._bundle.train_counts[items]]
 
     def _causes(self, query: Query, items: NDArray[np.intp]) -> Causes:
         """The item of the history from which the sparse term gives each item most; among equals the latest."""
@@ -75,13 +103,12 @@ class Reasons:
         given = weight * tensors.neighbours[recent][:, items].toarray() * decays[:, None]  # [recent, items]
         return _greatest(recent, given, above=0.0)
 
-    def _nearest(self, query: Query, items: NDArray[np.intp]) -> Causes:
-        """The item of the history that is most like each item, where they are alike; among equals the latest."""
-        if not len(query.history) or not self._bundle.tensors.dense_weight.any():  # vectors that nothing was learnt of
+    def _nearest(self, known: NDArray[np.int32], items: NDArray[np.intp]) -> Causes:
+        """The one of ``known`` items that is most like each item, where they are alike; among equals the first."""
+        if not len(known) or not self._scorer.has_dense_part:
             return [None] * len(items)
         matrix = self._bundle.tensors.item_matrix
-        recent = self._scorer.recent(query.history)[::-1]
-        return _greatest(recent, matrix[recent] @ matrix[items].T, above=self._similar)
+        return _greatest(known, matrix[known] @ matrix[items].T, above=self._similar)
 
     def _traits(self, query: Query, items: NDArray[np.intp]) -> list[str | None]:
         """The attribute or context that raises each item's score most, where one does."""
@@ -111,6 +138,9 @@ class Reasons:
             ("", False),
         )
         return [matches if value >= MATCHES else near if value >= NOTHING else nothing for value in relevance]
+
+    def _similar_to(self, item: int) -> Reason:
+        return Reason(f"similar to {self._name(item)}", "similarity", self._bundle.item_ids[item])
 
     def _name(self, item: int) -> str:
         return self._bundle.titles[item] or self._bundle.item_ids[item]

@@ -13,53 +13,50 @@ The one place where ids become codes, where limits are checked, and where it is 
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from longtail.contracts.artifacts import results_of
 from longtail.contracts.errors import UserError
-from longtail.contracts.ids import canonical_id
 from longtail.registry.champion import champion_folder
+from longtail.scoring.asked import Asked, Attributes
 from longtail.scoring.bundle import Bundle, load_bundle
+from longtail.scoring.eligibility import Eligibility
 from longtail.scoring.known_attributes import KnownAttributes
 from longtail.scoring.query import Query
-from longtail.scoring.reasons import Reasons
+from longtail.scoring.reasons import Reasons, Source
+from longtail.scoring.rows import standardised
 from longtail.scoring.scorer import Scorer
+from longtail.scoring.shaping import POOL, shaped
 from longtail.scoring.top import top_items
 
 DEFAULT_K = 10
 MAX_HISTORY = 10_000  # item ids that are read of a history, the latest ones
 PIECE_SCORES = 4_000_000  # scores of several users that are there at one time, 16 MB; those of one user at least
-
-Attributes = Mapping[str, str | int | float] | Sequence[str]  # {name: value}, or ``name=value`` texts
+SIMILAR_WEIGHT = 2.5  # of likeness to the items of ``similar_to``, beside standardised scores of what users choose
 
 
 @dataclass(frozen=True)
 class Recommendation:
+    """source, about: of the reason, in data (``reasons.Reason``)."""
+
     item_id: str
     title: str | None
     score: float
     reason: str
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What is known of one user. history: item ids, oldest first, of which the latest ``MAX_HISTORY`` are read. k: items
-    wanted; None takes 10, or all where there are fewer. context: what is known of the moment, such as the occasion."""
-
-    history: Sequence[str] = ()
-    attributes: Attributes = ()
-    interests: str | None = None
-    k: int | None = None
-    context: Attributes = ()
+    source: Source
+    about: str | None
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The best items, best first; the segment that the user was served as; what of the question the bundle does not know.
+    """The best items that may be given, best first; the segment that the user was served as; what of the question was not known.
 
-    unknown_attributes: of attributes and context; nothing_fits: no item quite fits the stated interests; those given come nearest.
+    unknown_items: of history, similar_to, candidates and exclude; unknown_attributes: of attributes and context. nothing_fits: no
+    item quite fits the stated interests; those given come nearest. fewer_than_k: what left how many items, where they are fewer than
+    asked for. degraded: what could not be answered as it was asked.
     """
 
     items: list[Recommendation]
@@ -67,6 +64,8 @@ class Answer:
     unknown_items: list[str]
     unknown_attributes: list[str]
     nothing_fits: bool = False
+    fewer_than_k: str | None = None
+    degraded: str | None = None
 
 
 class Recommender:
@@ -90,7 +89,7 @@ class Recommender:
         self._max_k = max_k
         self._scorer = Scorer(bundle, threads)
         self._reasons = Reasons(self._scorer)
-        self._codes = {item: code for code, item in enumerate(bundle.item_ids)}
+        self._eligibility = Eligibility(bundle)
         self.attributes = KnownAttributes(bundle.attributes)
 
     @classmethod
@@ -114,13 +113,14 @@ class Recommender:
         interests: str = "",
         k: int | None = None,
         context: Attributes = (),
+        **more: Any,
     ) -> Answer:
-        """The best ``k`` items for one user, with reasons.
+        """The best ``k`` items for one user, with reasons. more: any other field of ``Asked``.
 
         Raises:
-            UserError: ``k`` is not between 1 and the size of the catalogue, or the bundle cannot read interests.
+            UserError: as ``check``.
         """
-        return self.answers([Asked(history, attributes, interests or None, k, context)])[0]
+        return self.answers([Asked(history, attributes, interests or None, k, context, **more)])[0]
 
     def answers(self, asked: Sequence[Asked]) -> list[Answer]:
         """What ``recommend`` answers, for several users at once.
@@ -130,21 +130,15 @@ class Recommender:
         """
         for one in asked:
             self.check(one)
-        wanted = [one.k or min(DEFAULT_K, len(self.bundle.item_ids)) for one in asked]
         queries = [self.query(one) for one in asked]
-        segments = self.bundle.segment_rule.assign(np.array([len(query.history) for query in queries], dtype=np.int64))
+        size = max(PIECE_SCORES // len(self.bundle.item_ids), 1)
         return [
-            Answer(
-                items=items[:k],
-                segment=str(segment),
-                unknown_items=[item for item in latest(one.history) if canonical_id(item) not in self._codes],
-                unknown_attributes=[
-                    name for name in (*query.attributes, *query.context) if name not in self._scorer.attributes
-                ],
-                nothing_fits=self._reasons.nothing_fits(query),
-            )
-            for one, query, segment, items, k in zip(
-                asked, queries, segments, self.best(queries, max(wanted, default=1)), wanted
+            self._answer(one, query, scores)
+            for begin in range(0, len(queries), size)
+            for one, query, scores in zip(
+                asked[begin : begin + size],
+                queries[begin : begin + size],
+                self._scorer.score(queries[begin : begin + size]),
             )
         ]
 
@@ -152,7 +146,8 @@ class Recommender:
         """Refuse what cannot be answered.
 
         Raises:
-            UserError: ``k`` is not between 1 and ``max_k`` or the size of the catalogue, or the bundle cannot read interests.
+            UserError: ``k`` is not between 1 and ``max_k`` or the size of the catalogue; the bundle cannot read interests, or say which
+                items are alike; a filter or a limit names what no item has.
         """
         count = len(self.bundle.item_ids)
         if asked.k is not None and self._max_k is not None and asked.k > self._max_k:
@@ -163,31 +158,97 @@ class Recommender:
             raise UserError(f"k is {asked.k}; ask for at least 1")
         if asked.interests and not self.bundle.has_text_encoder:
             raise UserError("this model cannot read interests; leave the key out")
+        if asked.similar_to and self._scorer.similarity is None:
+            raise UserError("this model cannot say which items are alike; leave similar_to out")
+        if not 0 <= asked.diversity <= 1:
+            raise UserError(f"diversity is {asked.diversity}; give 0 to 1")
+        if asked.diversity and not self._scorer.has_dense_part:
+            raise UserError("this model cannot say which items are alike; leave diversity out")
+        self._eligibility.check(asked)
 
     def query(self, asked: Asked) -> Query:
         """The question in codes; items that the catalogue does not hold are left out, attributes as training has them."""
-        codes = [self._codes[known] for item in latest(asked.history) if (known := canonical_id(item)) in self._codes]
         attributes, context = (_names(given) for given in (asked.attributes, asked.context))
         moment = [self.attributes.find(name) for name in context]
         return Query(
-            np.array(codes, dtype=np.int32), self.attributes.complete(attributes), asked.interests, context=moment
+            self._eligibility.known(latest(asked.history)),
+            self.attributes.complete(attributes),
+            asked.interests,
+            context=moment,
         )
 
-    def best(self, queries: Sequence[Query], k: int) -> list[list[Recommendation]]:
-        """The best ``k`` items of each query with a reason each; ties go to the smaller code."""
-        size = max(PIECE_SCORES // len(self.bundle.item_ids), 1)
-        pieces = (queries[begin : begin + size] for begin in range(0, len(queries), size))
-        return [
-            self._of(query, scores, k) for piece in pieces for query, scores in zip(piece, self._scorer.score(piece))
-        ]
+    def _answer(self, asked: Asked, query: Query, scores: NDArray[np.float32]) -> Answer:
+        """scores: of the whole catalogue for ``query``. ``[items]``"""
+        k = asked.k or min(DEFAULT_K, len(scores))
+        history = query.history if self.bundle.facts["exclude_history"] else query.history[:0]
+        looked_at = self._eligibility.known(asked.similar_to)
+        if len(looked_at) and self._scorer.similarity:
+            likeness = self._scorer.similarity.to(looked_at)
+            scores = standardised(scores[None])[0] + np.float32(SIMILAR_WEIGHT) * likeness
+        chosen = self._choose(asked, scores, history, k)
+        (segment,) = self.bundle.segment_rule.assign(np.array([len(query.history)], dtype=np.int64))
+        unknown = [*latest(asked.history), *asked.similar_to, *(asked.candidates or ()), *asked.exclude]
+        return Answer(
+            items=[
+                Recommendation(
+                    self.bundle.item_ids[item],
+                    self.bundle.titles[item],
+                    float(scores[item]),
+                    reason.text,
+                    reason.source,
+                    reason.about,
+                )
+                for item, reason in zip(chosen, self._reasons.of(query, chosen, looked_at))
+            ],
+            segment=str(segment),
+            unknown_items=list(dict.fromkeys(self._eligibility.unknown(unknown))),
+            unknown_attributes=[
+                name for name in (*query.attributes, *query.context) if name not in self._scorer.attributes
+            ],
+            nothing_fits=self._reasons.nothing_fits(query),
+            fewer_than_k=self._why_fewer(asked, history, len(chosen)) if len(chosen) < k else None,
+            degraded=_degraded(asked, query, looked_at),
+        )
 
-    def _of(self, query: Query, scores: NDArray[np.float32], k: int) -> list[Recommendation]:
-        excluded = query.history if self.bundle.facts["exclude_history"] else query.history[:0]
-        chosen = top_items(scores, k, excluded)
-        return [
-            Recommendation(self.bundle.item_ids[item], self.bundle.titles[item], float(scores[item]), reason)
-            for item, reason in zip(chosen, self._reasons.of(query, chosen))
-        ]
+    def _choose(
+        self, asked: Asked, scores: NDArray[np.float32], history: NDArray[np.int32], k: int
+    ) -> NDArray[np.intp]:
+        """Codes of the items to show. history: those of it that may not be given."""
+        allowed = self._eligibility.allowed(asked, history)
+        if not asked.diversity and not asked.max_per:
+            return _best(scores, k, history, allowed)
+        size = max(POOL, 10 * k)
+        while True:  # a limit may use a pool up
+            pool = _best(scores, size, history, allowed)
+            vectors = self.bundle.tensors.item_matrix[pool if asked.diversity else pool[:0]]
+            groups = [self._eligibility.groups(item, asked.max_per) for item in pool]
+            places = shaped(scores[pool], k, vectors, asked.diversity, groups, asked.max_per)
+            if len(places) == k or len(pool) < size:
+                return pool[places]
+            size *= 4
+
+    def _why_fewer(self, asked: Asked, history: NDArray[np.int32], given: int) -> str:
+        left, said = self._eligibility.why_fewer(asked, history)
+        return said if given == left else f"{said}, {given} keep within max_per"
+
+
+def _best(
+    scores: NDArray[np.float32], k: int, history: NDArray[np.int32], allowed: NDArray[np.bool_] | None
+) -> NDArray[np.intp]:
+    """As ``top_items``, of those that are allowed; without a mask all are that are not in the history."""
+    if allowed is None:
+        return top_items(scores, k, history)
+    codes = np.flatnonzero(allowed)
+    return codes[top_items(scores[codes], k, history[:0])]
+
+
+def _degraded(asked: Asked, query: Query, looked_at: NDArray[np.int32]) -> str | None:
+    """What could not be answered as it was asked, in words."""
+    if asked.similar_to and not len(looked_at):
+        return "no item of similar_to is known; it was left aside"
+    if asked.history and not len(query.history):
+        return "no item of the history is known; answered as a newcomer"
+    return None
 
 
 def _names(given: Attributes) -> list[str]:

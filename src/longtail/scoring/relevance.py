@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from longtail.scoring.lexicon import Lexicon, parts_of
-from longtail.scoring.rows import cosines_of_pairs, unit_vectors
+from longtail.scoring.rows import unit_vectors, usual_cosines
 from longtail.scoring.top import top_items
 
 FEEDBACK_ITEMS = 3  # the best ones, which join the question
@@ -78,7 +78,7 @@ class Relevance:
     ) -> None:
         self._vectors, self._encode, self._is_word, self.weights = vectors, encode, is_word, weights
         self._lexicon = Lexicon(texts)
-        self._mean, self._deviation = _usual_cosines(vectors)
+        self._mean, self._deviation = usual_cosines(vectors, len(vectors))
 
     def corrected(self, question: str) -> str:
         """The question with the spelling of words that nobody knows put right."""
@@ -119,10 +119,3 @@ def _lie_apart(wishes: Sequence[NDArray[np.float32]]) -> bool:
     """Whether no item fulfils all wishes nearly as well as each has items that fulfil it."""
     missed = np.min([wish - _best(wish).mean() for wish in wishes], axis=0)
     return bool(_best(missed).mean() < -APART)
-
-
-def _usual_cosines(vectors: NDArray[np.float32]) -> tuple[float, float]:
-    """Mean and deviation of the cosines between items of a sample; 0 and 1 where they do not differ."""
-    pairs = cosines_of_pairs(vectors, len(vectors))
-    deviation = float(pairs.std()) if len(pairs) else 0.0
-    return (float(pairs.mean()), deviation) if deviation > 0 else (0.0, 1.0)

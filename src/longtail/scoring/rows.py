@@ -63,6 +63,13 @@ def cosines_of_pairs(unit: Any, count: int) -> NDArray[np.float32]:
     return np.asarray((vectors @ vectors.T)[np.triu_indices(len(rows), k=1)], dtype=np.float32)
 
 
+def usual_cosines(unit: Any, count: int) -> tuple[float, float]:
+    """Mean and deviation of ``cosines_of_pairs``; 0 and 1 where they do not differ."""
+    pairs = cosines_of_pairs(unit, count)
+    deviation = float(pairs.std()) if len(pairs) else 0.0
+    return (float(pairs.mean()), deviation) if deviation > 0 else (0.0, 1.0)
+
+
 def sharp_cosines(asked: NDArray[np.float32], unit: NDArray[np.float32]) -> NDArray[np.float32]:
     """``max(cosine, 0) ** SHARPNESS`` of unit vectors [n, dim] and [items, dim]. ``[n, items]``"""
     return np.asarray(np.maximum(asked @ unit.T, 0.0) ** SHARPNESS, dtype=np.float32)

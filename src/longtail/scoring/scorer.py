@@ -10,11 +10,12 @@ from tokenizers import Tokenizer
 
 from longtail.contracts.errors import UserError
 from longtail.scoring.bundle import LIKENESS, TEXT_VECTORS, Bundle, length_bucket
-from longtail.scoring.int8 import products
+from longtail.scoring.int8 import Matrix, products
 from longtail.scoring.likeness import Likeness
 from longtail.scoring.query import Query
 from longtail.scoring.relevance import Answered, Relevance, load_text_vectors
 from longtail.scoring.rows import standardised, unit_vectors
+from longtail.scoring.similar import Similarity
 
 REMEMBERED = 1024  # interests whose vectors are kept: 1 MB
 REMEMBERED_ANSWERS = 16  # interests for which the relevance of the whole catalogue is kept
@@ -130,6 +131,18 @@ class Scorer:
                 decay = tensors.decay ** len(self.recent(query.history))
                 scores[row, alike] += tensors.neighbour_weight[buckets[row]] * decay * values
         return scores
+
+    @property
+    def has_dense_part(self) -> bool:
+        """Whether something was learnt of the item vectors."""
+        return bool(self.bundle.tensors.dense_weight.any())
+
+    @cached_property
+    def similarity(self) -> Similarity | None:
+        """Made when the first item is looked at. None where nothing is known of the items but how often they are chosen."""
+        kinds: list[Matrix] = [self.bundle.tensors.item_matrix] if self.has_dense_part else []
+        kinds += [self._frozen] if self._text is not None else []
+        return Similarity(kinds) if kinds else None
 
     @cached_property
     def index(self) -> Relevance:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import duckdb
 import narwhals as nw
@@ -122,9 +122,11 @@ class DuckDbEngine:
         table: pa.Table = native.to_arrow_table()
         return table
 
-    def pack(self, frame: Frame, columns: Sequence[str], name: str) -> Frame:
+    def pack(
+        self, frame: Frame, columns: Sequence[str], name: str, kind: Literal["float", "double"] = "float"
+    ) -> Frame:
         native: Any = frame.to_native()
-        packed = f"cast([{', '.join(map(quote, columns))}] as float[]) as {quote(name)}"
+        packed = f"cast([{', '.join(map(quote, columns))}] as {kind}[]) as {quote(name)}"
         dropped = f"* exclude ({', '.join(map(quote, columns))})" if columns else "*"
         return _frame(native.project(f"{dropped}, {packed}"))
 

@@ -7,7 +7,7 @@ nothing else that a stage could see.
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import narwhals as nw
 import pyarrow as pa
@@ -50,8 +50,10 @@ class Engine(Protocol):
     def collect(self, frame: Frame) -> pa.Table:
         """A small result."""
 
-    def pack(self, frame: Frame, columns: Sequence[str], name: str) -> Frame:
-        """Add ``name``, a list of the given float32 columns, in their place."""
+    def pack(
+        self, frame: Frame, columns: Sequence[str], name: str, kind: Literal["float", "double"] = "float"
+    ) -> Frame:
+        """Add ``name``, a list of the given columns as float32 or float64, in their place."""
 
     def hashed(self, frame: Frame, column: str, seed: int, name: str) -> Frame:
         """Add ``name``, an int64 below 2 ** 28 from seed and text: the first 7 digits of the MD5 of ``seed:text``."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 import narwhals as nw
@@ -145,10 +145,12 @@ class SparkEngine:
         table: pa.Table = native.toArrow()
         return table
 
-    def pack(self, frame: Frame, columns: Sequence[str], name: str) -> Frame:
+    def pack(
+        self, frame: Frame, columns: Sequence[str], name: str, kind: Literal["float", "double"] = "float"
+    ) -> Frame:
         native: Any = frame.to_native()
-        packed = functions.array(*[functions.col(quote(column)).cast("float") for column in columns]).cast(
-            "array<float>"
+        packed = functions.array(*[functions.col(quote(column)).cast(kind) for column in columns]).cast(
+            f"array<{kind}>"
         )
         return _frame(native.withColumn(name, packed).drop(*columns))
 

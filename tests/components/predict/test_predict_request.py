@@ -81,7 +81,8 @@ def test_v2_elements_are_instances_as_text_or_bytes():
         ({"instances": ["a"]}, r"instances\[0\] is a str; give an object"),
         (
             {"instances": [{}, {"histroy": []}]},
-            r"instances\[1\] has the unknown key 'histroy'; known: attributes, context, history, interests, k",
+            r"instances\[1\] has the unknown key 'histroy'; known: attributes, candidates, context, diversity, exclude, filters, "
+            "history, interests, k, max_per, similar_to",
         ),
         ({"instances": [{"history": "a"}]}, r"instances\[0\].history: input should be a valid list \(given: 'a'\)"),
         (
@@ -111,6 +112,30 @@ def test_v2_elements_are_instances_as_text_or_bytes():
         ({"instances": [{"k": "10"}]}, r"instances\[0\].k: input should be a valid integer \(given: '10'\)"),
         ({"instances": [{"k": True}]}, r"instances\[0\].k: input should be a valid integer"),
         ({"instances": [{"k": 1.5}]}, r"instances\[0\].k: input should be a valid integer"),
+        ({"instances": [{"candidates": ["a", " "]}]}, r"instances\[0\].candidates: number 1 is blank; leave it out"),
+        ({"instances": [{"exclude": "a"}]}, r"instances\[0\].exclude: input should be a valid list \(given: 'a'\)"),
+        ({"instances": [{"exclude": ["a"] * 10_001}]}, r"instances\[0\].exclude: list should have at most 10000 items"),
+        (
+            {"instances": [{"filters": {"some": ["a"]}}]},
+            r"instances\[0\].filters has the unknown key 'some'; known: all, any, none, ranges",
+        ),
+        (
+            {"instances": [{"filters": {"ranges": {"price": {"below": 3}}}}]},
+            r"instances\[0\].filters.ranges.price has the unknown key 'below'; known: max, min",
+        ),
+        ({"instances": [{"filters": {"any": [None]}}]}, r"instances\[0\].filters.any: number 0 is null; leave it out"),
+        ({"instances": [{"filters": {"ranges": {"p": {}}}}]}, r"filters.ranges.p: give min, max or both"),
+        (
+            {"instances": [{"filters": {"ranges": {"p": {"min": 3, "max": 2}}}}]},
+            r"filters.ranges.p: min 3 is above max 2",
+        ),
+        (
+            {"instances": [{"filters": {"ranges": {"p": {"min": float("nan")}}}}]},
+            r"filters.ranges.p.min: input should be a finite number",
+        ),
+        ({"instances": [{"diversity": 1.5}]}, r"instances\[0\].diversity: input should be less than or equal to 1"),
+        ({"instances": [{"max_per": {"brand": 0}}]}, r"instances\[0\].max_per.brand: input should be greater"),
+        ({"instances": [{"max_per": ["brand"]}]}, r"instances\[0\].max_per: input should be a valid dictionary"),
     ],
 )
 def test_bad_v1_bodies_are_refused_with_the_place(body, message):

@@ -22,6 +22,7 @@ from longtail.components.deploy.local_server import running_server
 from longtail.components.predict.client import ask
 from longtail.components.predict.server import main
 from longtail.contracts.errors import UserError
+from longtail.registry.bundles import bundle_id
 from longtail.rollout.addresses import at
 from longtail.rollout.answers import ask_v2
 from longtail.scoring.recommender import Recommender
@@ -113,8 +114,29 @@ def test_interests_are_read(server):
     assert prediction["nothing_fits"]
 
 
+def test_what_may_be_given_is_asked_for(server, bundle):
+    asked = {"candidates": ["d", "c", "a"], "exclude": ["a"], "filters": {"all": ["x"]}, "k": 3}
+    (prediction,) = ask(server.url, "shop", [asked])
+    assert [item["item_id"] for item in prediction["items"]] == ["c", "d"]
+    assert prediction["fewer_than_k"] == "of 4 items, 3 are candidates, 2 are not excluded"
+    assert prediction["bundle_version"] == bundle_id((bundle / "manifest.json").read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"filters": {"none": ["y"]}}, "instance 0: filters.none: no item has the attribute 'y'"),
+        ({"filters": {"ranges": {"price": {"min": 1}}}}, "instance 0: filters.ranges: items have no number 'price'"),
+        ({"max_per": {"brand": 1}}, "instance 0: max_per: no item has the attribute 'brand'"),
+    ],
+)
+def test_what_no_item_has_is_refused(server, asked, message):
+    status, answer = post(f"{server.url}/v1/models/shop:predict", json.dumps({"instances": [asked]}).encode())
+    assert (status, answer["error"].startswith(message)) == (400, True)
+
+
 def test_v2_and_grpc_answer_as_v1_does(server):
-    instances = [{"history": ["b", "a"]}, {}, {"history": ["ä"], "k": 2}]
+    instances = [{"history": ["b", "a"]}, {}, {"history": ["ä"], "k": 2}, {"similar_to": ["a"], "diversity": 0.5}]
     expected = ask(server.url, "shop", instances)
     texts = [json.dumps(instance) for instance in instances]
     assert expected[2]["unknown_items"] == ["ä"]
@@ -143,7 +165,7 @@ def test_v2_metadata_names_the_tensors(server):
         (b'{"instances": [{}, {"k": 0}]}', "instances[1].k: input should be greater than or equal to 1 (given: '0')"),
         (
             b'{"instances": [{"user": "u"}]}',
-            "instances[0] has the unknown key 'user'; known: attributes, context, history, interests, k",
+            "instances[0] has the unknown key 'user'; known: attributes, candidates, context, diversity, exclude, filters, history, interests, k, max_per, similar_to",
         ),
         (b'{"instances": []}', "instances holds 0 users; give 1 to 64 in a request"),
         (b"[1]", 'the body must be {"instances": [{"history": ["item id", ...], "k": 10}, ...]}'),

@@ -1,0 +1,45 @@
+"""What may be asked of a bundle for one user."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+Attributes = Mapping[str, str | int | float] | Sequence[str]  # {name: value}, or ``name=value`` texts
+Range = tuple[float | None, float | None]  # least and greatest, both allowed; None: no bound
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What items must say of themselves: all of ``all``, one of ``any`` where any are named, none of ``none``, and a number in each
+    of ``ranges`` (by the number's name; an item without the number is left out)."""
+
+    all: Sequence[str] = ()
+    any: Sequence[str] = ()
+    none: Sequence[str] = ()
+    ranges: Mapping[str, Range] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.all or self.any or self.none or self.ranges)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is known of one user, and which items may be given.
+
+    history: item ids, oldest first, of which the latest ``MAX_HISTORY`` are read. context: what is known of the moment, such as the
+    occasion. k: items wanted; None takes 10, or all where there are fewer. similar_to: items that those given are to be like.
+    candidates: ids of the only items that may be given; None: all. exclude: ids that may not. diversity: 0 orders by score alone, 1 by
+    how unlike the items before it each one is. max_per: items at most with an attribute, or with each value of a name where
+    attributes are ``name=value``.
+    """
+
+    history: Sequence[str] = ()
+    attributes: Attributes = ()
+    interests: str | None = None
+    k: int | None = None
+    context: Attributes = ()
+    similar_to: Sequence[str] = ()
+    candidates: Sequence[str] | None = None
+    exclude: Sequence[str] = ()
+    filters: Filters = Filters()
+    diversity: float = 0.0
+    max_per: Mapping[str, int] = field(default_factory=dict)
