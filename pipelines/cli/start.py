@@ -1,6 +1,7 @@
 """Where a newcomer starts: demo, run, report, recommend."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -127,12 +128,34 @@ def recommend(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="What is known of the moment, such as the occasion; may be repeated."),
     ] = None,
+    similar_to: Annotated[
+        str | None, typer.Option(help="Item ids with commas between, which the items given are to be like.")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="ATTRIBUTE", help="Items with this attribute only; may be repeated.")
+    ] = None,
+    without: Annotated[
+        list[str] | None, typer.Option(metavar="ATTRIBUTE", help="No items with this attribute; may be repeated.")
+    ] = None,
+    between: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=MIN..MAX",
+            help="Items whose number lies there (price=5..20, price=..20); may be repeated.",
+        ),
+    ] = None,
+    exclude: Annotated[str | None, typer.Option(help="Item ids with commas between, which are not given.")] = None,
+    max_per: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=COUNT", help="At most so many items of each brand (brand=2); may be repeated."),
+    ] = None,
+    diversity: Annotated[float, typer.Option(help="0 orders by score alone, 1 by how unlike items are.")] = 0.0,
     k: Annotated[int, typer.Option("-k", "--k", help="How many items.")] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Recommend items to a user, known or new, without a server.
 
-    A new user is described by history, interests or attributes.
+    A new user is described by history, interests or attributes; further options say which items may be given.
     """
     folder = bundle if run is None else results_of(run) / "bundle"
     if folder is None or (run is not None and bundle is not None):
@@ -140,11 +163,12 @@ def recommend(
     if user is not None and (history is not None or run is None):
         raise UserError("recommend: --user looks the history up in --run; give it without --history and --bundle")
     from longtail.contracts.prepared import PreparedDataset
+    from longtail.scoring.asked import Asked, Filters
     from longtail.scoring.recommender import Recommender
 
     recommender = Recommender.load(folder)
     loaded = recommender.bundle
-    ids = [item for text in (history or "").split(",") if (item := canonical_id(text))]
+    ids, alike, excluded = (_ids(text) for text in (history, similar_to, exclude))
     attributes, moment = list(attribute or []), list(context or [])
     of_users = len(loaded.tensors.attribute_matrix)  # attributes of users, in front of context
     _check_known("--attribute", attributes, recommender, loaded.attributes[:of_users])
@@ -152,8 +176,22 @@ def recommend(
     if user is not None and run is not None:
         ids, known = _of_user(PreparedDataset(results_of(run) / "prepared"), user, run)
         attributes = attributes or known
-    _check_history(ids, loaded)
-    answer = recommender.recommend(ids, attributes, interests or "", k, moment)
+    for option, given in (("--history", ids), ("--similar-to", alike), ("--exclude", excluded)):
+        _check_items(option, given, loaded)
+    filters = Filters(all=only or (), none=without or (), ranges=dict(map(_range, between or ())))
+    asked = Asked(
+        ids,
+        attributes,
+        interests or None,
+        k,
+        moment,
+        similar_to=alike,
+        exclude=excluded,
+        filters=filters,
+        diversity=diversity,
+        max_per=dict(map(_limit, max_per or ())),
+    )
+    (answer,) = recommender.answers([asked])
     items = [asdict(item) for item in answer.items]
     if as_json:
         typer.echo(json.dumps(items, ensure_ascii=False, indent=1))
@@ -164,6 +202,33 @@ def recommend(
     if answer.nothing_fits:
         typer.echo(f"Nothing in this catalogue quite fits {interests!r}; these come nearest.")
     typer.echo(table(items))
+    if answer.fewer_than_k:
+        typer.echo(f"Fewer than {k}: {answer.fewer_than_k}.")
+
+
+def _ids(text: str | None) -> list[str]:
+    return [item for part in (text or "").split(",") if (item := canonical_id(part))]
+
+
+def _range(text: str) -> tuple[str, tuple[float | None, float | None]]:
+    """``price=5..20``; a bound may be left out."""
+    found = re.fullmatch(r"(.+)=([^=]*)\.\.([^=]*)", text)
+    try:
+        low, high = (
+            (float(bound) if bound.strip() else None for bound in (found[2], found[3])) if found else (None, None)
+        )
+    except ValueError:
+        low = high = None
+    if found is None or (low is None and high is None):
+        raise UserError(f"--between {text}: give a number's name and its bounds, such as price=5..20 or price=..20")
+    return found[1], (low, high)
+
+
+def _limit(text: str) -> tuple[str, int]:
+    name, _, count = text.rpartition("=")
+    if not name or not count.isdecimal() or int(count) < 1:
+        raise UserError(f"--max-per {text}: give an attribute, or its name, and a count, such as brand=2")
+    return name, int(count)
 
 
 def _of_user(prepared: "PreparedDataset", user: str, run: Path) -> tuple[list[str], list[str]]:
@@ -178,14 +243,12 @@ def _of_user(prepared: "PreparedDataset", user: str, run: Path) -> tuple[list[st
     return [prepared.item_ids[item] for item in whole_history(prepared, code)], prepared.user_attributes[code]
 
 
-def _check_history(given: Sequence[str], bundle: "Bundle") -> None:
+def _check_items(option: str, given: Sequence[str], bundle: "Bundle") -> None:
     known = set(bundle.item_ids)
     for item in given:
         if item not in known:
             examples = ", ".join(bundle.item_ids[:SHOWN])
-            raise UserError(
-                f"--history: item {item!r} is not in the catalogue of the bundle, which holds {examples}, …"
-            )
+            raise UserError(f"{option}: item {item!r} is not in the catalogue of the bundle, which holds {examples}, …")
 
 
 def _check_known(option: str, given: Sequence[str], recommender: "Recommender", known: Sequence[str]) -> None:

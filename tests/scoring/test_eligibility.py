@@ -59,6 +59,17 @@ def test_it_is_said_what_left_too_few(recommender):
     assert (ids(answer), answer.fewer_than_k) == (["a"], "of 4 items, 2 pass the filters, 1 keep within max_per")
 
 
+def test_limits_by_attribute_and_by_name(recommender, tmp_path):
+    """Of equals (a, d: Lux), the better one; a closer limit goes before that of the name."""
+    assert ids(recommender.recommend(k=4, max_per={"brand": 1})) == ["a", "b", "c"]
+    assert ids(recommender.recommend(k=4, max_per={"brand": 1, "brand=Lux": 2})) == ["a", "b", "c", "d"]
+    assert ids(recommender.recommend(k=4, max_per={"lamp": 1, "chair": 1})) == ["a", "c"]
+    attributes = (("brand: Lux",), ("brand : Lux",), ("brand: Sol", "for: desks"), ("x",))
+    written = Recommender(load_bundle(write_hand_bundle(tmp_path / "b", attributes=attributes)), threads=1)
+    assert ids(written.recommend(k=4, max_per={"brand": 1})) == ["a", "b", "c", "d"]  # two writings are two brands
+    assert ids(written.recommend(k=4, max_per={"for": 1})) == ["a", "b", "c", "d"]
+
+
 def test_limits_use_up_more_than_the_first_pool(tmp_path, monkeypatch):
     monkeypatch.setattr("longtail.scoring.recommender.POOL", 1)
     attributes = (("lamp",), ("lamp",), ("lamp",), ("chair",))
@@ -77,7 +88,7 @@ def test_limits_use_up_more_than_the_first_pool(tmp_path, monkeypatch):
         (Asked(filters=Filters(ranges={"weight": (1, 2)})), "items have no number 'weight'; known: price, stock"),
         (
             Asked(max_per={"colour": 1}),
-            "max_per: no item has the attribute 'colour', or one that begins with 'colour='",
+            "max_per: no item has the attribute 'colour', or one that begins with 'colour:' or",
         ),
         (Asked(diversity=1.1), "diversity is 1.1; give 0 to 1"),
     ],

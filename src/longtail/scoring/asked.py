@@ -29,7 +29,7 @@ class Asked:
     occasion. k: items wanted; None takes 10, or all where there are fewer. similar_to: items that those given are to be like.
     candidates: ids of the only items that may be given; None: all. exclude: ids that may not. diversity: 0 orders by score alone, 1 by
     how unlike the items before it each one is. max_per: items at most with an attribute, or with each value of a name where
-    attributes are ``name=value``.
+    attributes are ``name: value`` or ``name=value``.
     """
 
     history: Sequence[str] = ()

@@ -1,6 +1,7 @@
 """Which items may be given: exactly those that a question allows, whatever their scores."""
 
-from collections.abc import Callable, Collection, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +11,11 @@ from longtail.contracts.errors import UserError
 from longtail.contracts.ids import canonical_id
 from longtail.scoring.asked import Asked, Filters
 from longtail.scoring.bundle import Bundle
+from longtail.scoring.shaping import Limit
 
 SHOWN = 3  # attributes or numbers that a refusal names
+
+_NAMED = re.compile(r"\s*([^:=]*[^:=\s])\s*[:=]")
 
 Mask = NDArray[np.bool_]  # [items]
 
@@ -27,7 +31,7 @@ class Eligibility:
             for attribute in attributes:
                 items_of.setdefault(attribute, []).append(code)
         self._items_of = {attribute: np.array(codes, dtype=np.int32) for attribute, codes in items_of.items()}
-        self._names = {attribute.partition("=")[0] for attribute in items_of if "=" in attribute}
+        self._names = {_name(attribute) for attribute in items_of} - {""}
 
     def check(self, asked: Asked) -> None:
         """Refuse what no item has: a filter that cannot act would let through what it is there to keep out.
@@ -49,7 +53,7 @@ class Eligibility:
         for name in asked.max_per:
             if name not in self._items_of and name not in self._names:
                 raise UserError(
-                    f"max_per: no item has the attribute {name!r}, or one that begins with '{name}='"
+                    f"max_per: no item has the attribute {name!r}, or one that begins with '{name}:' or '{name}='"
                     + _near(name, [*self._items_of, *self._names])
                 )
 
@@ -73,12 +77,12 @@ class Eligibility:
                 said.append(f"{left} {what}")
         return int(mask.sum()), ", ".join(said)
 
-    def groups(self, item: int, max_per: Collection[str]) -> list[str]:
-        """The attributes of an item that ``max_per`` counts: those it names, and those of the names it names."""
+    def limits(self, item: int, max_per: Mapping[str, int]) -> list[Limit]:
+        """Of the attributes of an item that ``max_per`` names, or whose name it names."""
         return [
-            attribute
+            Limit(attribute, max_per.get(attribute, max_per.get(_name(attribute), 0)))
             for attribute in self._bundle.item_attributes[item]
-            if attribute in max_per or ("=" in attribute and attribute.partition("=")[0] in max_per)
+            if attribute in max_per or _name(attribute) in max_per
         ]
 
     def known(self, item_ids: Sequence[str]) -> NDArray[np.int32]:
@@ -117,6 +121,12 @@ class Eligibility:
             mask &= ~np.isnan(values)
             mask &= values >= (-np.inf if least is None else least)
             mask &= values <= (np.inf if greatest is None else greatest)
+
+
+def _name(attribute: str) -> str:
+    """``brand`` of ``brand: Lux`` and ``brand=Lux``; "" of what has no name."""
+    found = _NAMED.match(attribute)
+    return found[1] if found else ""
 
 
 def _only(codes: NDArray[np.integer]) -> Callable[[Mask], None]:

@@ -35,7 +35,7 @@ from longtail.scoring.top import top_items
 DEFAULT_K = 10
 MAX_HISTORY = 10_000  # item ids that are read of a history, the latest ones
 PIECE_SCORES = 4_000_000  # scores of several users that are there at one time, 16 MB; those of one user at least
-SIMILAR_WEIGHT = 2.5  # of likeness to the items of ``similar_to``, beside standardised scores of what users choose
+SIMILAR_WEIGHT = 5.0  # of likeness to the items of ``similar_to``, beside standardised scores of what users choose
 
 
 @dataclass(frozen=True)
@@ -221,8 +221,8 @@ class Recommender:
         while True:  # a limit may use a pool up
             pool = _best(scores, size, history, allowed)
             vectors = self.bundle.tensors.item_matrix[pool if asked.diversity else pool[:0]]
-            groups = [self._eligibility.groups(item, asked.max_per) for item in pool]
-            places = shaped(scores[pool], k, vectors, asked.diversity, groups, asked.max_per)
+            limits = [self._eligibility.limits(item, asked.max_per) for item in pool]
+            places = shaped(scores[pool], k, vectors, asked.diversity, limits)
             if len(places) == k or len(pool) < size:
                 return pool[places]
             size *= 4

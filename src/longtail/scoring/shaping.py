@@ -5,7 +5,8 @@ the least likeness to what stands before it. docs/serving.md says what that cost
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,23 +14,27 @@ from numpy.typing import NDArray
 POOL = 100  # of the best items, at least, that a list is shaped from; ten for each place if that is more
 
 
+class Limit(NamedTuple):
+    """At most ``most`` items of a group."""
+
+    group: str
+    most: int
+
+
 def shaped(
     scores: NDArray[np.float32],
     k: int,
     vectors: NDArray[np.float32],
     diversity: float = 0.0,
-    groups: Sequence[Sequence[str]] = (),
-    limits: Mapping[str, int] | None = None,
+    limits: Sequence[Sequence[Limit]] = (),
 ) -> list[int]:
     """Places in a pool of at most ``k`` items, in the order in which they are shown.
 
     scores [pool], best first; vectors [pool, dim], unit rows. A score counts by where it lies between the pool's least and
-    greatest; likeness is the cosine, 0 where it is negative. groups: of each item of the pool, what ``limits`` count: items at most of
-    a group, by the group, or by its name where the group is ``name=value``.
+    greatest; likeness is the cosine, 0 where it is negative. limits: those of each item of the pool; none where left out.
     """
     if not len(scores):
         return []
-    limits = limits or {}
     span = float(scores[0] - scores[-1]) or 1.0
     relevance = (1 - diversity) * (scores - scores[-1]) / span
     nearest = np.zeros(len(scores), dtype=np.float32)  # likeness to the most alike item before
@@ -39,11 +44,11 @@ def shaped(
         if relevance[place] == -np.inf:
             break
         relevance[place] = -np.inf
-        of = groups[place] if limits else ()
-        if any(counts[group] >= limits.get(group, limits.get(group.partition("=")[0], k)) for group in of):
+        of = limits[place] if limits else ()
+        if any(counts[limit.group] >= limit.most for limit in of):
             continue
         chosen.append(place)
-        counts.update(of)
+        counts.update(limit.group for limit in of)
         if diversity:
             nearest = np.maximum(nearest, vectors @ vectors[place])
     return chosen

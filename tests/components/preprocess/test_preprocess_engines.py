@@ -126,6 +126,7 @@ def test_messy_rows(run, engine: str, variant: int):
     by_id = {item["item_id"]: item for item in ITEMS}
     prices = np.array([by_id[item]["price"] for item in prepared.item_ids])
     np.testing.assert_allclose(prepared.numeric[:, 0], (prices - prices.mean()) / prices.std(), rtol=1e-5, atol=1e-6)
+    assert prepared.numbers == [[by_id[item]["price"], by_id[item]["stock"]] for item in prepared.item_ids]
     assert prepared.item_texts[prepared.item_ids.index("i1")] == "T1 | a, b1"
     assert prepared.item_texts[prepared.item_ids.index("i5")] == "a, b2"
     assert prepared.user_attributes[prepared.user_ids.index("u6")] == [
