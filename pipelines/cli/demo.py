@@ -85,6 +85,14 @@ def _cold_user(prepared: "PreparedDataset") -> int:
     return next(int(user) for user in np.flatnonzero(counts == 0) if known[user] == most)
 
 
+def _usual_price(prepared: "PreparedDataset") -> float:
+    """The median price, in whole."""
+    import numpy as np
+
+    place = prepared.facts["numeric_names"].index("price")
+    return float(np.ceil(np.nanmedian(np.array([row[place] for row in prepared.numbers], dtype=np.float64))))
+
+
 def _ask_server(out: Path, prepared: "PreparedDataset", tail: int, cold: int) -> None:
     from longtail.components.deploy.local_server import running_server
     from longtail.components.predict.client import ask
@@ -107,4 +115,17 @@ def _ask_server(out: Path, prepared: "PreparedDataset", tail: int, cold: int) ->
         )
         show(f"{prepared.user_ids[cold]}, a user with no history: {', '.join(known)}", {"attributes": known})
         show(f'A visitor of whom nothing is known, and who says: "{INTEREST}"', {"interests": INTEREST})
+        (last,) = history[-1:]
+        of, title = prepared.item_ids[last], prepared.titles[last]
+        kind, most = prepared.item_attributes[last][0], _usual_price(prepared)
+        show(f"A product page: items like {title}", {"similar_to": [of]})
+        limits = {
+            "filters": {"all": [kind], "ranges": {"price": {"max": most}}},
+            "exclude": [of],
+            "max_per": {"brand": 1},
+        }
+        show(
+            f"A shelf for the first user: {kind} up to {most:g}, not {title}, one of each brand",
+            {"history": [prepared.item_ids[item] for item in history[:-1]], **limits},
+        )
     typer.echo("The server is stopped.")

@@ -19,23 +19,24 @@ def recommender(tmp_path):
 
 def test_likeness_is_the_cosine_in_deviations_of_pairs():
     # pairs of ITEMS: a.b 0, a.c .6, a.d -1, b.c .8, b.d 0, c.d -.6: mean -.0333, deviation .6263
-    found = Similarity([ITEMS]).to(np.array([0]))
+    (found,) = Similarity([ITEMS]).to(np.array([0]))
     assert found == pytest.approx([(x + 0.2 / 6) / 0.62627 for x in (1, 0, 0.6, -1)], abs=1e-3)
-    nearest = Similarity([ITEMS]).to(np.array([0, 1]))  # to the more alike of the two
-    assert nearest == pytest.approx([(x + 0.2 / 6) / 0.62627 for x in (1, 1, 0.8, 0)], abs=1e-3)
-    assert Similarity([Int8Rows.of(ITEMS)]).to(np.array([0])) == pytest.approx(found, abs=0.03)
+    both = Similarity([ITEMS]).to(np.array([0, 1]))
+    assert both == pytest.approx(np.array([found, [(x + 0.2 / 6) / 0.62627 for x in (0, 1, 0.8, 0)]]), abs=1e-3)
+    assert Similarity([Int8Rows.of(ITEMS)]).to(np.array([0]))[0] == pytest.approx(found, abs=0.03)
     flat = np.zeros((4, 2), np.float32)
-    assert Similarity([ITEMS, flat]).to(np.array([0])) == pytest.approx(found / 2)
+    assert Similarity([ITEMS, flat]).to(np.array([0]))[0] == pytest.approx(found / 2)
 
 
-def test_items_like_one_leave_it_out_and_say_so(recommender):
-    # to b: c has the cosine .8 and no likeness of text; d reads the same and lies across
+def test_items_like_one_leave_it_out_and_say_so(recommender, monkeypatch):
+    # to b: vectors 0, .8 and 0 of a, c, d are .05, 1.33 and .05 deviations; texts .71, 0 and 1 are .50, -1.38 and 1.28
+    monkeypatch.setattr("longtail.scoring.recommender.ALIKE", 0.6)  # four items are too few to stand far out
     answer = recommender.recommend(similar_to=["b"], k=4)
     assert {item.item_id for item in answer.items} == {"a", "c", "d"}
     assert answer.fewer_than_k == "of 4 items, 3 are others than those to be like"
     found = {item.item_id: (item.reason, item.source, item.about) for item in answer.items}
-    assert found["c"] == ("similar to Blue lamp", "similarity", "b")
-    assert found["a"] == ("popular with newcomers", "popularity", None)
+    assert found["d"] == ("similar to Blue lamp", "similarity", "b")
+    assert found["a"] == found["c"] == ("popular with newcomers", "popularity", None)
 
 
 def test_an_unknown_item_is_said_and_left_aside(recommender):

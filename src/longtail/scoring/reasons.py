@@ -17,8 +17,6 @@ from longtail.scoring.scorer import Scorer, buckets_of
 NEAR = 0.95  # "similar" is said of what is nearer than this share of the catalogue
 SHOWN = 60  # characters of an interest in a reason
 
-NONE = np.zeros(0, dtype=np.int32)
-
 Causes = Sequence[int | None]  # for each recommended item: an item of the history, or none
 Source = Literal["text", "co-occurrence", "similarity", "attributes", "history", "popularity"]
 
@@ -44,21 +42,20 @@ class Reasons:
         self._scorer, self._bundle = scorer, scorer.bundle
         self._similar = _usual_cosine(scorer.bundle, NEAR)
 
-    def of(self, query: Query, items: NDArray[np.intp], looked_at: NDArray[np.int32] = NONE) -> list[Reason]:
-        """Why each item: what was asked for that it matches, an item of ``looked_at`` (codes) that it is like, the item of the
+    def of(self, query: Query, items: NDArray[np.intp], looked_at: Causes = ()) -> list[Reason]:
+        """Why each item: what was asked for that it matches, the item that is looked at and that it is like, the item of the
         history whose neighbour it is, else what known thing it is near, else with which attribute or context it is chosen more
         often, else who buys it.
 
         "similar" is said only of items that are nearer to the item of the history than ``NEAR`` of all pairs of items are to
         each other; what "matches" and "near" an interest is ``relevance``'s to say.
         """
-        recent = self._scorer.recent(query.history)[::-1]
         reasons = []
         for alike, cause, (asked, matches), near, trait, other in zip(
-            self._nearest(looked_at, items),
+            looked_at or [None] * len(items),
             self._causes(query, items),
             self._asked_for(query, items),
-            self._nearest(recent, items),
+            self._nearest(query, items),
             self._traits(query, items),
             self._otherwise(query, items),
         ):
@@ -101,14 +98,15 @@ class Reasons:
         weight = tensors.neighbour_weight[buckets_of([query])[0]]
         decays = tensors.decay ** np.arange(len(recent))
         given = weight * tensors.neighbours[recent][:, items].toarray() * decays[:, None]  # [recent, items]
-        return _greatest(recent, given, above=0.0)
+        return greatest(recent, given, above=0.0)
 
-    def _nearest(self, known: NDArray[np.int32], items: NDArray[np.intp]) -> Causes:
-        """The one of ``known`` items that is most like each item, where they are alike; among equals the first."""
-        if not len(known) or not self._scorer.has_dense_part:
+    def _nearest(self, query: Query, items: NDArray[np.intp]) -> Causes:
+        """The item of the history that is most like each item, where they are alike; among equals the latest."""
+        if not len(query.history) or not self._scorer.has_dense_part:
             return [None] * len(items)
         matrix = self._bundle.tensors.item_matrix
-        return _greatest(known, matrix[known] @ matrix[items].T, above=self._similar)
+        recent = self._scorer.recent(query.history)[::-1]
+        return greatest(recent, matrix[recent] @ matrix[items].T, above=self._similar)
 
     def _traits(self, query: Query, items: NDArray[np.intp]) -> list[str | None]:
         """The attribute or context that raises each item's score most, where one does."""
@@ -152,10 +150,10 @@ def _shortened(words: str) -> str:
     return line if len(line) <= SHOWN else f"{line[: SHOWN - 1].rstrip()}…"
 
 
-def _greatest(recent: NDArray[np.int32], values: NDArray[np.floating], above: float) -> Causes:
-    """For each column the item of ``recent`` with the greatest value; none where it is not ``above``. values [recent, items]"""
+def greatest(known: NDArray[np.int32], values: NDArray[np.floating], above: float) -> Causes:
+    """For each column the one of ``known`` items with the greatest value; none where it is not ``above``. values [known, items]"""
     return [
-        int(recent[place]) if value > above else None for place, value in zip(values.argmax(axis=0), values.max(axis=0))
+        int(known[place]) if value > above else None for place, value in zip(values.argmax(axis=0), values.max(axis=0))
     ]
 
 

@@ -26,10 +26,11 @@ from longtail.scoring.bundle import Bundle, load_bundle
 from longtail.scoring.eligibility import Eligibility
 from longtail.scoring.known_attributes import KnownAttributes
 from longtail.scoring.query import Query
-from longtail.scoring.reasons import Reasons, Source
+from longtail.scoring.reasons import Reasons, Source, greatest
 from longtail.scoring.rows import standardised
 from longtail.scoring.scorer import Scorer
 from longtail.scoring.shaping import POOL, shaped
+from longtail.scoring.similar import ALIKE
 from longtail.scoring.top import top_items
 
 DEFAULT_K = 10
@@ -184,8 +185,12 @@ class Recommender:
         looked_at = self._eligibility.known(asked.similar_to)
         if len(looked_at) and self._scorer.similarity:
             likeness = self._scorer.similarity.to(looked_at)
-            scores = standardised(scores[None])[0] + np.float32(SIMILAR_WEIGHT) * likeness
-        chosen = self._choose(asked, scores, history, k)
+            scores = standardised(scores[None])[0] + np.float32(SIMILAR_WEIGHT) * likeness.max(axis=0)
+            chosen = self._choose(asked, scores, history, k)
+            reasons = self._reasons.of(query, chosen, greatest(looked_at, likeness[:, chosen], above=ALIKE))
+        else:
+            chosen = self._choose(asked, scores, history, k)
+            reasons = self._reasons.of(query, chosen)
         (segment,) = self.bundle.segment_rule.assign(np.array([len(query.history)], dtype=np.int64))
         unknown = [*latest(asked.history), *asked.similar_to, *(asked.candidates or ()), *asked.exclude]
         return Answer(
@@ -198,7 +203,7 @@ class Recommender:
                     reason.source,
                     reason.about,
                 )
-                for item, reason in zip(chosen, self._reasons.of(query, chosen, looked_at))
+                for item, reason in zip(chosen, reasons)
             ],
             segment=str(segment),
             unknown_items=list(dict.fromkeys(self._eligibility.unknown(unknown))),

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from longtail.scoring.int8 import Matrix, products
 from longtail.scoring.rows import usual_cosines
 
+ALIKE = 1.64  # likeness from which items are said to be similar: of 95 % of all pairs less is expected
+
 
 class Similarity:
     """The mean, over kinds of item vectors, of the cosine in deviations of the catalogue's. kinds: unit rows [items, width] each."""
@@ -16,9 +18,6 @@ class Similarity:
         self._kinds = [(vectors, *usual_cosines(vectors, len(vectors))) for vectors in kinds]
 
     def to(self, codes: NDArray[np.integer]) -> NDArray[np.float32]:
-        """Likeness of each item to the most alike of ``codes``, of which there is one at least; 0: as any two items. ``[items]``"""
-        kinds = [
-            (products(vectors[codes], vectors).max(axis=0) - mean) / deviation
-            for vectors, mean, deviation in self._kinds
-        ]
+        """Likeness of each item to each of ``codes``; 0: as any two items. ``[codes, items]``"""
+        kinds = [(products(vectors[codes], vectors) - mean) / deviation for vectors, mean, deviation in self._kinds]
         return np.asarray(np.mean(kinds, axis=0), dtype=np.float32)
