@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,9 +34,13 @@ class ServerHandle:
 
 @contextmanager
 def running_server(
-    bundle: str | os.PathLike[str], name: str, timeout_seconds: float, log_path: str | os.PathLike[str]
+    bundle: str | os.PathLike[str],
+    name: str,
+    timeout_seconds: float,
+    log_path: str | os.PathLike[str],
+    options: Sequence[str] = (),
 ) -> Iterator[ServerHandle]:
-    """Start the server, wait until the model is ready, and stop it when the block ends.
+    """Start the server, wait until the model is ready, and stop it when the block ends. options: further ones of its command.
 
     Raises:
         UserError: what the server found wrong with bundle or ports, or that it was not ready in time.
@@ -44,7 +48,7 @@ def running_server(
     """
     http_port, grpc_port = free_ports(2)
     command = [sys.executable, "-P", "-m", SERVER_MODULE, "--bundle", str(bundle), "--name", name]
-    command += ["--http-port", str(http_port), "--grpc-port", str(grpc_port)]
+    command += ["--http-port", str(http_port), "--grpc-port", str(grpc_port), *options]
     with Path(log_path).open("wb") as stream:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT)
     handle = ServerHandle(http_port, grpc_port, f"http://127.0.0.1:{http_port}", process.pid)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from longtail.components.predict import monitoring
+from longtail.components.predict.availability import AvailabilityFile
 from longtail.components.predict.request import (
     INPUT_TENSOR,
     Instance,
@@ -34,6 +35,7 @@ from longtail.system.machine import available_cores
 log = logging.getLogger(__name__)
 
 OUTPUT_TENSOR = "recommendations"
+LAST_AVAILABILITY = "the availability file cannot be read; what it last said acts"
 
 Prediction = dict[str, Any]
 
@@ -41,25 +43,36 @@ Prediction = dict[str, Any]
 class RecommendationModel(kserve.Model):
     """Scores off the event loop, in as many threads as there are cores; each request is computed by one of them.
 
-    max_k: items that an instance may ask for; None: the whole catalogue.
+    max_k: items that an instance may ask for; None: the whole catalogue. availability: file of what may not be given just now.
     """
 
-    def __init__(self, name: str, bundle: str | os.PathLike[str], max_k: int | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        bundle: str | os.PathLike[str],
+        max_k: int | None = None,
+        availability: str | os.PathLike[str] | None = None,
+    ) -> None:
         super().__init__(name)
-        self.path, self.max_k = bundle, max_k
+        self.path, self.max_k, self.availability = bundle, max_k, availability
+        self._followed: AvailabilityFile | None = None
         self._pool = ThreadPoolExecutor(available_cores(), thread_name_prefix="score")
 
     def load(self) -> bool:
         """Read and check the bundle; ready only once a first answer was computed.
 
         Raises:
-            UserError: naming the bundle's file that is missing or changed.
+            UserError: naming the bundle's file that is missing or changed, or what is wrong with the availability file.
         """
         bundle = load_bundle(self.path)
         self._recommender = Recommender(bundle, threads=1, max_k=self.max_k)
         self._version = bundle_id((bundle.path / MANIFEST).read_bytes())
         self._predictions([Instance(interests="a first question" if bundle.has_text_encoder else None)])
         monitoring.start_at_zero(self.name)
+        if self.availability is not None:
+            followed = AvailabilityFile(self.availability, self._recommender.close)
+            monitoring.AVAILABILITY_READ.labels(self.name).set_function(lambda: followed.fault is None)
+            self._followed = followed
         if "data_until" in bundle.facts:  # bundles made before it was recorded have none
             monitoring.DATA_UNTIL.labels(self.name).set(bundle.facts["data_until"])
         self.ready = True
@@ -114,7 +127,11 @@ class RecommendationModel(kserve.Model):
                 self._recommender.check(one)
             except UserError as error:
                 raise kserve.errors.InvalidInput(f"instance {number}: {error}") from None
-        return [
+        predictions = [
             vars(answer) | {"items": [vars(item) for item in answer.items], "bundle_version": self._version}
             for answer in self._recommender.answers(asked)
         ]
+        if self._followed is not None and self._followed.fault is not None:
+            for prediction in predictions:
+                prediction["degraded"] = prediction["degraded"] or LAST_AVAILABILITY
+        return predictions

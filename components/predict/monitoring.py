@@ -10,12 +10,18 @@ REQUESTS = Counter(
 ANSWERS = Counter("longtail_answers", "Users answered.", ["model_name"])
 DEGRADED = Counter(
     "longtail_degraded_answers",
-    "Users not answered as they asked: no item of their history, or of similar_to, is known.",
+    "Users not answered as they asked: no item of history or similar_to is known, or availability cannot be read.",
     ["model_name"],
 )
 DATA_UNTIL = Gauge(
     "longtail_data_until_timestamp_seconds",
     "Time of the newest interaction in the data that the model was made from.",
+    ["model_name"],
+)
+
+AVAILABILITY_READ = Gauge(
+    "longtail_availability_read",
+    "1 where the availability file is read as it is, 0 where the last good one acts.",
     ["model_name"],
 )
 

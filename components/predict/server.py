@@ -26,12 +26,18 @@ MAX_K = 100  # items for one user: the answers of a request of 64 users stay bel
 
 
 def serve(
-    bundle: str | os.PathLike[str], name: str, http_port: int = 0, grpc_port: int = 0, max_k: int = MAX_K
+    bundle: str | os.PathLike[str],
+    name: str,
+    http_port: int = 0,
+    grpc_port: int = 0,
+    max_k: int = MAX_K,
+    availability: str | os.PathLike[str] | None = None,
 ) -> None:
-    """Serve a bundle until SIGTERM or SIGINT. A port of 0 is chosen free. max_k: items that an instance may ask for.
+    """Serve a bundle until SIGTERM or SIGINT. A port of 0 is chosen free. max_k: items that an instance may ask for; availability:
+    file of what may not be given just now, followed while serving.
 
     Raises:
-        UserError: a port that is taken, or what is wrong with the bundle.
+        UserError: a port that is taken, or what is wrong with the bundle or the file.
     """
     chosen = free_ports(2)
     http_port, grpc_port = http_port or chosen[0], grpc_port or chosen[1]
@@ -39,7 +45,7 @@ def serve(
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # scoring threads share the cores: numpy must not multiply them
     from longtail.components.predict.model import RecommendationModel  # with numpy, so not before the line above
 
-    model = RecommendationModel(name, bundle, max_k)
+    model = RecommendationModel(name, bundle, max_k, availability)
     model.load()
     log.info("serving %s as %s on http://127.0.0.1:%d (gRPC on %d)", Path(bundle), name, http_port, grpc_port)
     start(model, http_port, grpc_port)
@@ -109,10 +115,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--max-k", type=int, default=MAX_K, help="items that an instance may ask for (default: %(default)s)"
     )
+    parser.add_argument("--availability", help="YAML file of what may not be given just now; followed while serving")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
-        serve(options.bundle, options.name, options.http_port, options.grpc_port, options.max_k)
+        serve(
+            options.bundle,
+            options.name,
+            options.http_port,
+            options.grpc_port,
+            options.max_k,
+            options.availability,
+        )
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_CODE

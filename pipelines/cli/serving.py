@@ -47,10 +47,14 @@ def serve(
     http_port: Annotated[int, typer.Option(help="Port of V1 and V2 over HTTP; 0 chooses a free one.")] = 8080,
     grpc_port: Annotated[int, typer.Option(help="Port of V2 over gRPC; 0 chooses a free one.")] = 0,
     max_k: Annotated[int, typer.Option(help="Items that may be asked for one user.")] = MAX_K,
+    availability: Annotated[
+        Path | None, typer.Option(help="YAML file of the items that may not be given just now; followed while serving.")
+    ] = None,
 ) -> None:
     """Serve a bundle with KServe's model server until Ctrl+C."""
     options = ["--bundle", str(bundle), "--name", name, "--http-port", str(http_port), "--grpc-port", str(grpc_port)]
     options += ["--max-k", str(max_k)]
+    options += [] if availability is None else ["--availability", str(availability)]
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-P", "-m", "longtail.components.predict.server", *options])  # noqa: S606
 

@@ -57,20 +57,20 @@ class Eligibility:
                     + _near(name, [*self._items_of, *self._names])
                 )
 
-    def allowed(self, asked: Asked, history: NDArray[np.integer]) -> Mask | None:
-        """The items that may be given; None where nothing is asked but that ``history`` (codes) is left out."""
+    def allowed(self, asked: Asked, history: NDArray[np.integer], closed: NDArray[np.integer]) -> Mask | None:
+        """The items that may be given; None where nothing is asked but that ``history`` and ``closed`` (codes) are left out."""
         if asked.candidates is None and not (asked.exclude or asked.filters or asked.similar_to):
             return None
         mask = np.ones(len(self.codes), dtype=bool)
-        for _, narrow in self._steps(asked, history):
+        for _, narrow in self._steps(asked, history, closed):
             narrow(mask)
         return mask
 
-    def why_fewer(self, asked: Asked, history: NDArray[np.integer]) -> tuple[int, str]:
+    def why_fewer(self, asked: Asked, history: NDArray[np.integer], closed: NDArray[np.integer]) -> tuple[int, str]:
         """How many of the catalogue's items may be given, and what left how many, in words."""
         mask = np.ones(len(self.codes), dtype=bool)
         said = [f"of {len(mask)} items"]
-        for what, narrow in self._steps(asked, history):
+        for what, narrow in self._steps(asked, history, closed):
             before = int(mask.sum())
             narrow(mask)
             if (left := int(mask.sum())) < before:
@@ -94,9 +94,13 @@ class Eligibility:
         """Those ids that the catalogue does not hold."""
         return [item for item in item_ids if canonical_id(item) not in self.codes]
 
-    def _steps(self, asked: Asked, history: NDArray[np.integer]) -> list[tuple[str, Callable[[Mask], None]]]:
+    def _steps(
+        self, asked: Asked, history: NDArray[np.integer], closed: NDArray[np.integer]
+    ) -> list[tuple[str, Callable[[Mask], None]]]:
         """What narrows the catalogue, in the order in which it is said."""
         steps: list[tuple[str, Callable[[Mask], None]]] = []
+        if len(closed):
+            steps.append(("are available", _without(closed)))
         if asked.candidates is not None:
             steps.append(("are candidates", _only(self.known(asked.candidates))))
         if asked.filters:

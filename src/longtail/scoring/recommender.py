@@ -11,6 +11,7 @@ The one place where ids become codes, where limits are checked, and where it is 
 """
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ from longtail.contracts.artifacts import results_of
 from longtail.contracts.errors import UserError
 from longtail.registry.champion import champion_folder
 from longtail.scoring.asked import Asked, Attributes
+from longtail.scoring.availability import Availability, Closed
 from longtail.scoring.bundle import Bundle, load_bundle
 from longtail.scoring.eligibility import Eligibility
 from longtail.scoring.known_attributes import KnownAttributes
@@ -37,6 +39,8 @@ DEFAULT_K = 10
 MAX_HISTORY = 10_000  # item ids that are read of a history, the latest ones
 PIECE_SCORES = 4_000_000  # scores of several users that are there at one time, 16 MB; those of one user at least
 SIMILAR_WEIGHT = 5.0  # of likeness to the items of ``similar_to``, beside standardised scores of what users choose
+
+Codes = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,7 @@ class Recommender:
         self._reasons = Reasons(self._scorer)
         self._eligibility = Eligibility(bundle)
         self.attributes = KnownAttributes(bundle.attributes)
+        self._closed = Closed(Availability(), {})
 
     @classmethod
     def load(cls, place: str | os.PathLike[str], threads: int = 0) -> "Recommender":
@@ -106,6 +111,11 @@ class Recommender:
             if folder is None:
                 raise UserError(f"{place}: has no champion yet; promote a bundle, or name one")
             return cls(load_bundle(folder), threads)
+
+    def close(self, availability: Availability) -> list[str]:
+        """From the next answer on leave out what is not available; returns the ids that the catalogue does not hold."""
+        self._closed = Closed(availability, self._eligibility.codes)  # one assignment: no answer sees half of it
+        return self._closed.unknown
 
     def recommend(
         self,
@@ -182,14 +192,15 @@ class Recommender:
         """scores: of the whole catalogue for ``query``. ``[items]``"""
         k = asked.k or min(DEFAULT_K, len(scores))
         history = query.history if self.bundle.facts["exclude_history"] else query.history[:0]
+        closed = self._closed.at(time.time())
         looked_at = self._eligibility.known(asked.similar_to)
         if len(looked_at) and self._scorer.similarity:
             likeness = self._scorer.similarity.to(looked_at)
             scores = standardised(scores[None])[0] + np.float32(SIMILAR_WEIGHT) * likeness.max(axis=0)
-            chosen = self._choose(asked, scores, history, k)
+            chosen = self._choose(asked, scores, history, closed, k)
             reasons = self._reasons.of(query, chosen, greatest(looked_at, likeness[:, chosen], above=ALIKE))
         else:
-            chosen = self._choose(asked, scores, history, k)
+            chosen = self._choose(asked, scores, history, closed, k)
             reasons = self._reasons.of(query, chosen)
         (segment,) = self.bundle.segment_rule.assign(np.array([len(query.history)], dtype=np.int64))
         unknown = [*latest(asked.history), *asked.similar_to, *(asked.candidates or ()), *asked.exclude]
@@ -211,20 +222,21 @@ class Recommender:
                 name for name in (*query.attributes, *query.context) if name not in self._scorer.attributes
             ],
             nothing_fits=self._reasons.nothing_fits(query),
-            fewer_than_k=self._why_fewer(asked, history, len(chosen)) if len(chosen) < k else None,
+            fewer_than_k=self._why_fewer(asked, history, closed, len(chosen)) if len(chosen) < k else None,
             degraded=_degraded(asked, query, looked_at),
         )
 
     def _choose(
-        self, asked: Asked, scores: NDArray[np.float32], history: NDArray[np.int32], k: int
+        self, asked: Asked, scores: NDArray[np.float32], history: Codes, closed: Codes, k: int
     ) -> NDArray[np.intp]:
-        """Codes of the items to show. history: those of it that may not be given."""
-        allowed = self._eligibility.allowed(asked, history)
+        """Codes of the items to show. history: those of it that may not be given; closed: not available."""
+        allowed = self._eligibility.allowed(asked, history, closed)
+        left_out = np.concatenate([history, closed])
         if not asked.diversity and not asked.max_per:
-            return _best(scores, k, history, allowed)
+            return _best(scores, k, left_out, allowed)
         size = max(POOL, 10 * k)
         while True:  # a limit may use a pool up
-            pool = _best(scores, size, history, allowed)
+            pool = _best(scores, size, left_out, allowed)
             vectors = self.bundle.tensors.item_matrix[pool if asked.diversity else pool[:0]]
             limits = [self._eligibility.limits(item, asked.max_per) for item in pool]
             places = shaped(scores[pool], k, vectors, asked.diversity, limits)
@@ -232,19 +244,17 @@ class Recommender:
                 return pool[places]
             size *= 4
 
-    def _why_fewer(self, asked: Asked, history: NDArray[np.int32], given: int) -> str:
-        left, said = self._eligibility.why_fewer(asked, history)
+    def _why_fewer(self, asked: Asked, history: Codes, closed: Codes, given: int) -> str:
+        left, said = self._eligibility.why_fewer(asked, history, closed)
         return said if given == left else f"{said}, {given} keep within max_per"
 
 
-def _best(
-    scores: NDArray[np.float32], k: int, history: NDArray[np.int32], allowed: NDArray[np.bool_] | None
-) -> NDArray[np.intp]:
-    """As ``top_items``, of those that are allowed; without a mask all are that are not in the history."""
+def _best(scores: NDArray[np.float32], k: int, left_out: Codes, allowed: NDArray[np.bool_] | None) -> NDArray[np.intp]:
+    """As ``top_items``, of those that are allowed; without a mask all are that are not left out."""
     if allowed is None:
-        return top_items(scores, k, history)
+        return top_items(scores, k, left_out)
     codes = np.flatnonzero(allowed)
-    return codes[top_items(scores[codes], k, history[:0])]
+    return codes[top_items(scores[codes], k, left_out[:0])]
 
 
 def _degraded(asked: Asked, query: Query, looked_at: NDArray[np.int32]) -> str | None:

@@ -1,0 +1,115 @@
+"""Which items may not be given just now, whatever anybody asks: hidden, sold out, or outside their time."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+from pydantic import AfterValidator, AwareDatetime, Field, ValidationError, model_validator
+
+from longtail.contracts.errors import UserError
+from longtail.contracts.ids import canonical_id
+from longtail.contracts.settings_base import Settings
+
+EXAMPLE = "hidden: [id, ...], sold_out: [id, ...], scheduled: {id: {from: 2026-12-01T08:00:00Z, until: …}}"
+
+
+def _an_id(text: str) -> str:
+    found = canonical_id(text)
+    if found is None:
+        raise ValueError(f"{text!r} is no item's id")
+    return found
+
+
+Id = Annotated[str, AfterValidator(_an_id)]
+
+
+class _Texts(yaml.BaseLoader):
+    """YAML whose scalars are texts as they are written, so that the id 007 stays one; a key may be there once."""
+
+
+def _each_key_once(loader: _Texts, node: yaml.MappingNode) -> dict[Any, Any]:
+    keys = [loader.construct_object(key) for key, _ in node.value]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise yaml.MarkedYAMLError(problem=f"{key!r} is there twice", problem_mark=node.start_mark)
+    return {key: loader.construct_object(value, deep=True) for key, (_, value) in zip(keys, node.value)}
+
+
+_Texts.add_constructor("tag:yaml.org,2002:map", _each_key_once)
+
+
+class Scheduled(Settings):
+    """When an item may be given; what is left out has no end."""
+
+    since: AwareDatetime | None = Field(None, alias="from", description="First moment.")
+    until: AwareDatetime | None = Field(None, description="First moment at which it may not be given any more.")
+
+    @model_validator(mode="after")
+    def _there_is_such_a_time(self) -> "Scheduled":
+        if self.since is None and self.until is None:
+            raise ValueError("give from, until or both")
+        if self.since and self.until and self.since >= self.until:
+            raise ValueError("from is not before until")
+        return self
+
+
+class Availability(Settings):
+    """The operations staff's file. ``hidden`` and ``sold_out`` act alike, and are two so that each can be written by who knows it."""
+
+    hidden: tuple[Id, ...] = Field((), description="Items that are not shown.")
+    sold_out: tuple[Id, ...] = Field((), description="Items that nobody can have now.")
+    scheduled: dict[Id, Scheduled] = Field({}, description="Items with a time of their own.")
+
+    @classmethod
+    def parse(cls, text: str, name: str) -> "Availability":
+        """From YAML or JSON. name: of where it lies.
+
+        Raises:
+            UserError: naming the key that is wrong.
+        """
+        try:
+            document = yaml.load(text, Loader=_Texts)  # noqa: S506  (a BaseLoader makes texts alone)
+            if not isinstance(document, dict):
+                raise UserError(f"{name}: must hold {EXAMPLE}; one that closes nothing holds hidden: []")
+            return cls.model_validate(document)
+        except yaml.YAMLError as error:
+            raise UserError(f"{name}: is not YAML ({' '.join(str(error).split())})") from None
+        except ValidationError as error:
+            fault = error.errors()[0]
+            place = ".".join(map(str, fault["loc"]))
+            raise UserError(
+                f"{name}: {place}: {fault['msg'].removeprefix('Value error, ')}; it holds {EXAMPLE}"
+            ) from None
+
+    @property
+    def item_ids(self) -> list[str]:
+        """All that are named, each once."""
+        return list(dict.fromkeys((*self.hidden, *self.sold_out, *self.scheduled)))
+
+
+class Closed:
+    """An ``Availability`` in the codes of a catalogue. known: item id -> code.
+
+    unknown: ids that the catalogue does not hold; they are left aside.
+    """
+
+    def __init__(self, availability: Availability, known: Mapping[str, int]) -> None:
+        self.unknown = [item for item in availability.item_ids if item not in known]
+        always = [known[item] for item in (*availability.hidden, *availability.sold_out) if item in known]
+        times = [(known[item], time) for item, time in availability.scheduled.items() if item in known]
+        self._always = np.array(always, dtype=np.int32)
+        self._scheduled = np.array([code for code, _ in times], dtype=np.int32)
+        self._since = np.array([_seconds(time.since, -np.inf) for _, time in times])
+        self._until = np.array([_seconds(time.until, np.inf) for _, time in times])
+
+    def at(self, moment: float) -> NDArray[np.int32]:
+        """Codes of the items that may not be given. moment: seconds since 1970."""
+        outside = (moment < self._since) | (moment >= self._until)
+        return np.concatenate([self._always, self._scheduled[outside]])
+
+
+def _seconds(moment: datetime | None, otherwise: float) -> float:
+    return moment.timestamp() if moment else otherwise
