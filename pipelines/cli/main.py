@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from longtail import __version__
 from longtail.contracts.errors import EXIT_CODE, UserError
-from longtail.pipelines.cli import cluster, serving, start, train
+from longtail.pipelines.cli import cluster, recommending, serving, start, train
 from longtail.pipelines.kubeflow.follow import RunFailed
 from longtail.pipelines.local.runner import StageFailed
 
@@ -22,7 +22,7 @@ GROUPS: dict[str, dict[str, Callable[..., None]]] = {
         "demo": start.demo,
         "run": start.run,
         "report": start.report,
-        "recommend": start.recommend,
+        "recommend": recommending.recommend,
     },
     "Data and training": {
         "demo-data": train.demo_data,

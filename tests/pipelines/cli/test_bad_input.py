@@ -81,6 +81,18 @@ def finished(tmp_path):
         (("--history", "a", "-k", "0"), ("k is 0",)),
         (("--attribute", "gender=X"), ("gender=X", "gender=F")),
         (("--user", "x", "--history", "a"), ("--user", "--history")),
+        (("--similar-to", "zzz"), ("--similar-to", "'zzz'", "catalogue")),
+        (("--exclude", "zzz"), ("--exclude", "'zzz'", "catalogue")),
+        (("--only", "y"), ("filters.all", "'y'")),
+        (("--without", "y"), ("filters.none", "'y'")),
+        (("--between", "price"), ("--between price", "price=5..20")),
+        (("--between", "price=.."), ("--between price=..", "price=5..20")),
+        (("--between", "price=a..b"), ("--between price=a..b", "price=5..20")),
+        (("--between", "price=1..2"), ("no number 'price'",)),
+        (("--between", "price=1..", "--between", "price=..2"), ("--between: price is named twice",)),
+        (("--max-per", "brand"), ("--max-per brand", "brand=2")),
+        (("--max-per", "x=0"), ("--max-per x=0", "brand=2")),
+        (("--diversity", "2"), ("diversity is 2.0", "0 to 1")),
     ],
 )
 def test_recommend(finished, capfd, options, parts):
