@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from longtail.scoring.relevance import Relevance, Weights, load_text_vectors, save_text_vectors
+from longtail.scoring.relevance import Relevance, Weights, load_text_vectors, save_text_vectors, texts_to_read
 
 VECTORS = np.array([[1, 0], [0, 1], [0.6, 0.8]], dtype=np.float32)
 TEXTS = ["red lamp", "chair", "stool"]
@@ -83,6 +83,19 @@ def test_wishes_that_no_item_fulfils_together_are_answered_one_by_one(monkeypatc
 def test_wishes_that_an_item_fulfils_together_stay_one_question():
     both = shop([1, 0], [0, 1], [0.7071, 0.7071], [0.6, 0.8])
     assert both.of("lamp, stool").direct.argmax() >= 36  # the vector of the whole
+
+
+@pytest.mark.parametrize(
+    ("question", "wishes"),
+    [
+        ("a lamp", ()),
+        ("a lamp and a stool", ("a lamp", "a stool")),
+        ("red, blue, green, white", ("red", "blue", "green", "white")),
+        ("red, blue, green, white, black", ()),  # more than are looked at
+    ],
+)
+def test_wishes_are_read_with_the_whole_question(question, wishes):
+    assert texts_to_read(question) == (question, *wishes)
 
 
 def test_vectors_are_kept_with_sixteen_bits(tmp_path):

@@ -125,6 +125,15 @@ def test_a_batch_scores_like_its_queries_alone(scorer):
     assert scorer.score(queries) == pytest.approx(alone, rel=1e-5)
 
 
+def test_the_text_encoder_reads_a_question_once_with_its_wishes(tmp_path, monkeypatch):
+    scorer = Scorer(load_bundle(write_hand_bundle(tmp_path / "bundle")), threads=1)
+    read, text_vectors = [], scorer.text_vectors
+    monkeypatch.setattr(scorer, "text_vectors", lambda texts: read.append(texts) or text_vectors(texts))
+    for asked in (query(interests="red and lamp"), query(B, interests="red and lamp"), query(interests="lamp")):
+        scorer.score([asked])
+    assert read == [("red and lamp", "red", "lamp"), ("lamp",)]
+
+
 def test_interests_without_a_text_encoder_are_refused(tmp_path):
     scorer = Scorer(load_bundle(write_hand_bundle(tmp_path / "bundle", text=False)))
     with pytest.raises(UserError, match="holds no text encoder"):

@@ -64,7 +64,7 @@ class Relevance:
         vectors: pretrained text vectors of the items, unit rows [items, width].
         texts: of the items.
         encode: texts -> what the text encoder makes of them [texts, text_dim]; the first ``width`` numbers are the pretrained
-            vector.
+            vector. It is asked for ``texts_to_read``.
         is_word: whether the language model knows a word, so that its spelling is right.
     """
 
@@ -72,7 +72,7 @@ class Relevance:
         self,
         vectors: NDArray[np.float32],
         texts: Sequence[str],
-        encode: Callable[[Sequence[str]], NDArray[np.float32]],
+        encode: Callable[[tuple[str, ...]], NDArray[np.float32]],
         is_word: Callable[[str], bool],
         weights: Weights = DEFAULT_WEIGHTS,
     ) -> None:
@@ -86,18 +86,15 @@ class Relevance:
 
     def of(self, question: str) -> Answered:
         """To a corrected question; where it holds wishes that lie apart, to the one that each item fulfils best."""
-        parts = parts_of(question)
-        wishes = self._answers(parts) if 1 < len(parts) <= MOST_PARTS else []
+        texts = texts_to_read(question)
+        vectors = unit_vectors(self._encode(texts)[:, : self._vectors.shape[1]])
+        wishes = [self._answer(text, vector) for text, vector in zip(texts[1:], vectors[1:])]
         if not wishes or not _lie_apart([wish.direct for wish in wishes]):
-            return self._answers([question])[0]
+            return self._answer(question, vectors[0])
         tops = np.array([_best(wish.ranking).mean() for wish in wishes])
         level = [wish.ranking - top for wish, top in zip(wishes, tops)]  # so that no wish crowds out the others
         direct = np.max([wish.direct for wish in wishes], axis=0)
         return Answered(np.asarray(np.max(level, axis=0) + tops.mean(), dtype=np.float32), direct)
-
-    def _answers(self, questions: Sequence[str]) -> list[Answered]:
-        asked = unit_vectors(self._encode(questions)[:, : self._vectors.shape[1]])
-        return [self._answer(question, vector) for question, vector in zip(questions, asked)]
 
     def _answer(self, question: str, asked: NDArray[np.float32]) -> Answered:
         words = np.float32(self.weights.words) * self._lexicon.coverage(question)
@@ -108,6 +105,12 @@ class Relevance:
 
     def _near(self, asked: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.asarray((self._vectors @ asked - self._mean) / self._deviation, dtype=np.float32)
+
+
+def texts_to_read(question: str) -> tuple[str, ...]:
+    """The question, and the wishes that it may hold, read together: a batch costs much less than one text after the other."""
+    parts = parts_of(question)
+    return (question, *parts) if 1 < len(parts) <= MOST_PARTS else (question,)
 
 
 def _best(scores: NDArray[np.float32]) -> NDArray[np.float32]:

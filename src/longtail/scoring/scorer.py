@@ -13,11 +13,11 @@ from longtail.scoring.bundle import LIKENESS, TEXT_VECTORS, Bundle, length_bucke
 from longtail.scoring.int8 import Matrix, products
 from longtail.scoring.likeness import Likeness
 from longtail.scoring.query import Query
-from longtail.scoring.relevance import Answered, Relevance, load_text_vectors
+from longtail.scoring.relevance import Answered, Relevance, load_text_vectors, texts_to_read
 from longtail.scoring.rows import standardised, unit_vectors
 from longtail.scoring.similar import Similarity
 
-REMEMBERED = 1024  # interests whose vectors are kept: 1 MB
+REMEMBERED = 1024  # interests whose vectors are kept: 3 MB at 768 numbers, more where they hold several wishes
 REMEMBERED_ANSWERS = 16  # interests for which the relevance of the whole catalogue is kept
 RELEVANCE_WEIGHT = 2.5  # of what fits the words of an interest, beside standardised scores of what users choose
 
@@ -46,7 +46,7 @@ class Scorer:
             self._frozen, self._item_texts = load_text_vectors(bundle.path / TEXT_VECTORS), bundle.item_texts()
         self._row_length = int(np.diff(bundle.tensors.neighbours.indptr).max(initial=0))
         self._corrected = lru_cache(REMEMBERED)(lambda interest: self.index.corrected(interest))
-        self._vector = lru_cache(REMEMBERED)(lambda text: self.text_vectors([text]))
+        self._read = lru_cache(REMEMBERED)(lambda texts: self.text_vectors(texts))
         self.relevance = lru_cache(REMEMBERED_ANSWERS)(self._relevance_to)  # scores and reasons ask alike
 
     def _session(self, name: str) -> onnxruntime.InferenceSession:
@@ -149,12 +149,11 @@ class Scorer:
         """Made when the first interest is read: a second for 10,000 items."""
         if self._text is None:
             raise UserError(f"{self.bundle.path}: holds no text encoder, so it cannot use stated interests")
-        encode = lambda texts: np.concatenate([self._vector(text) for text in texts])  # noqa: E731  (remembered)
-        return Relevance(self._frozen, self._item_texts, encode, self.is_word)
+        return Relevance(self._frozen, self._item_texts, self._read, self.is_word)
 
     def _interest(self, interest: str) -> NDArray[np.float32]:
         """``[1, text_dim]``"""
-        return self._vector(self._corrected(interest))
+        return self._read(texts_to_read(self._corrected(interest)))[:1]
 
     def _relevance_to(self, interest: str) -> Answered:
         return self.index.of(self._corrected(interest))
