@@ -32,7 +32,7 @@ from longtail.contracts.prepared import PreparedDataset, Split
 from longtail.metrics.significance import mean_intervals
 from longtail.scoring import scorer as scoring
 from longtail.scoring.bundle import TEXT_VECTORS, load_bundle
-from longtail.scoring.lexicon import Lexicon, words_of
+from longtail.scoring.lexicon import Lexicon, parts_of, words_of
 from longtail.scoring.query import Query
 from longtail.scoring.recommender import Recommender
 from longtail.scoring.relevance import DEFAULT_WEIGHTS, MATCHES, NOTHING, Relevance, Weights, load_text_vectors
@@ -302,15 +302,16 @@ def beside_histories(catalogue: Catalogue, folder: Path, prepared: Path) -> dict
 def _reasons(
     catalogue: Catalogue, queries: Sequence[Any], grades: Mapping[str, Grades], codes: Mapping[str, int]
 ) -> dict[str, Any]:
-    """What is said, and how often that is so; which queries are said to fit nothing; milliseconds of an answer."""
+    """What is said, and how often that is so; which queries are said to fit nothing; milliseconds of an answer, and of a core."""
     recommender = Recommender(catalogue.bundle, threads=1)
     recommender.recommend(interests="a first question")
     said: dict[str, list[int | None]] = {}
-    nothing, took = list[tuple[str, str]](), list[float]()
+    nothing, took = list[tuple[str, str]](), dict[str, list[tuple[float, float]]]()
     for one in queries:
-        start = time.perf_counter()
+        start, worked = time.perf_counter(), time.process_time()
         answer = recommender.recommend(interests=one["query"])
-        took.append(1000 * (time.perf_counter() - start))
+        spans = 1000 * (time.perf_counter() - start), 1000 * (time.process_time() - worked)
+        took.setdefault("one wish" if len(parts_of(one["query"])) < 2 else "several", []).append(spans)
         if answer.nothing_fits:
             nothing.append((one["query"], one["kind"]))
         for item in answer.items:
@@ -326,7 +327,9 @@ def _reasons(
             for word, found in said.items()
         },
         "nothing fits": nothing,
-        "milliseconds": [round(float(np.quantile(took, share)), 1) for share in (0.5, 0.95)],
+        "milliseconds, of a core": {
+            wishes: np.median(spans, axis=0).round(1).tolist() for wishes, spans in took.items()
+        },
     }
 
 
