@@ -93,12 +93,9 @@ class Reasons:
         """The item of the history from which the sparse term gives each item most; among equals the latest."""
         if not len(query.history):
             return [None] * len(items)
-        tensors = self._bundle.tensors
-        recent = self._scorer.recent(query.history)[::-1]
-        weight = tensors.neighbour_weight[buckets_of([query])[0]]
-        decays = tensors.decay ** np.arange(len(recent))
-        given = weight * tensors.neighbours[recent][:, items].toarray() * decays[:, None]  # [recent, items]
-        return greatest(recent, given, above=0.0)
+        weight = self._bundle.tensors.neighbour_weight[buckets_of([query])[0]]
+        given = weight * self._scorer.given_by(query.history, items)
+        return greatest(self._scorer.recent(query.history)[::-1], given[::-1], above=0.0)
 
     def _nearest(self, query: Query, items: NDArray[np.intp]) -> Causes:
         """The item of the history that is most like each item, where they are alike; among equals the latest."""

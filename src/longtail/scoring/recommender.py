@@ -238,7 +238,7 @@ class Recommender:
         while True:  # a limit may use a pool up
             pool = _best(scores, size, left_out, allowed)
             vectors = self.bundle.tensors.item_matrix[pool if asked.diversity else pool[:0]]
-            limits = [self._eligibility.limits(item, asked.max_per) for item in pool]
+            limits = [self._eligibility.limits(item, asked.max_per) for item in pool] if asked.max_per else []
             places = shaped(scores[pool], k, vectors, asked.diversity, limits)
             if len(places) == k or len(pool) < size:
                 return pool[places]

@@ -124,7 +124,7 @@ class Scorer:
                 np.add.at(scores[row], lifted.indices, weight * lifted.data)
                 scores[row] -= weight * tensors.trait_scale[known].sum() * tensors.trait_base
             if len(query.history):
-                columns, contributions = self._neighbour_terms(query.history)
+                _, columns, contributions = self._neighbour_terms(query.history)
                 np.add.at(scores[row], columns, tensors.neighbour_weight[buckets[row]] * contributions)
             if query.interests:
                 alike, values = self._neighbours_of_text(query.interests)
@@ -169,15 +169,29 @@ class Scorer:
         columns, values = self._likeness.nearest(self._likeness.adapted(asked)[0], self._row_length)
         return columns, self._likeness.shares.sum() * values / max(float(np.linalg.norm(values)), 1e-9)
 
-    def _neighbour_terms(self, history: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """The sparse term's entries: item codes (with repeats) and decayed values."""
+    def given_by(self, history: NDArray[np.int32], items: NDArray[np.intp]) -> NDArray[np.float32]:
+        """What each item that is read of a history, oldest first, gives to ``items`` by the sparse term. ``[recent, items]``"""
+        rows, columns, values = self._neighbour_terms(history)
+        places = np.full(len(self.bundle.item_ids), -1, dtype=np.int32)
+        places[items] = np.arange(len(items))
+        found = places[columns]
+        asked = found >= 0
+        given = np.zeros((len(self.recent(history)), len(items)), dtype=np.float32)
+        given[rows[asked], found[asked]] = values[asked]
+        return given
+
+    def _neighbour_terms(
+        self, history: NDArray[np.int32]
+    ) -> tuple[NDArray[np.intp], NDArray[np.int32], NDArray[np.float32]]:
+        """The sparse term's entries: places in the recent history, item codes (with repeats) and decayed values."""
         matrix = self.bundle.tensors.neighbours
         recent = self.recent(history)
-        rows = [slice(matrix.indptr[item], matrix.indptr[item + 1]) for item in recent]
+        spans = [slice(matrix.indptr[item], matrix.indptr[item + 1]) for item in recent]
         decays = self.bundle.tensors.decay ** np.arange(len(recent) - 1, -1, -1)
-        columns = np.concatenate([matrix.indices[row] for row in rows])
-        values = np.concatenate([matrix.data[row] * decay for row, decay in zip(rows, decays)])
-        return columns, values.astype(np.float32)
+        rows = np.repeat(np.arange(len(recent)), [span.stop - span.start for span in spans])
+        columns = np.concatenate([matrix.indices[span] for span in spans])
+        values = np.concatenate([matrix.data[span] for span in spans]) * decays[rows]
+        return rows, columns, values.astype(np.float32)
 
     def traits_of(self, query: Query) -> NDArray[np.int64]:
         """Codes of the attributes and the context that the bundle knows, each once."""
