@@ -2,7 +2,8 @@
 
     python benchmarks/serving.py --bundle out/bundle --json serving.json
 
-Each client keeps one connection and asks for one user at a time (V1, k = 10). Histories are random items of the bundle.
+Each client keeps one connection and asks for one user at a time (V1, k = 10). Histories are random items of the bundle. The rows with
+more than a history ask with the most frequent attribute as a filter, for diversity .3, and for items like one.
 """
 
 import argparse
@@ -12,11 +13,13 @@ import statistics
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -59,11 +62,16 @@ def started(command: list[str], port: int) -> Iterator[None]:
         process.wait()
 
 
-def bodies_of(bundle: Path, history_length: int, count: int = 512) -> list[bytes]:
+def bodies_of(bundle: Path, history_length: int, more: dict[str, Any] | None = None, count: int = 512) -> list[bytes]:
+    """Requests. more: further keys of each instance; "similar_to": one item of the history instead."""
     rng = np.random.default_rng(0)
     items = load_bundle(bundle).item_ids
-    draws = [[items[code] for code in rng.integers(len(items), size=history_length)] for _ in range(count)]
-    return [json.dumps({"instances": [{"history": draw, "k": min(10, len(items))}]}).encode() for draw in draws]
+    instances = []
+    for _ in range(count):
+        draw = [items[code] for code in rng.integers(len(items), size=history_length)]
+        known = {"similar_to": draw[:1]} if more and "similar_to" in more else {"history": draw, **(more or {})}
+        instances.append({**known, "k": min(10, len(items))})
+    return [json.dumps({"instances": [instance]}).encode() for instance in instances]
 
 
 def latencies(port: int, bodies: list[bytes], requests: int) -> list[float]:
@@ -108,15 +116,20 @@ def main() -> None:
     options = parser.parse_args()
     real = ["-m", "longtail.components.predict.server", "--bundle", str(options.bundle), "--name", NAME]
     real += ["--http-port", "{0}", "--grpc-port", "{1}"]
-    cases = {
-        "no-op": (["-c", NO_OP.replace("{", "{{").replace("}", "}}"), NAME, "{0}", "{1}"], 3),
-        **{f"history of {length}": (real, length) for length in (0, 3, 50)},
+    held = Counter(chain(*load_bundle(options.bundle).item_attributes))
+    shapes: dict[str, dict[str, Any]] = {"diversity": {"diversity": 0.3}, "items like one": {"similar_to": []}}
+    if held:
+        shapes = {"filter": {"filters": {"all": [held.most_common(1)[0][0]]}}} | shapes
+    cases: dict[str, tuple[list[str], int, dict[str, Any]]] = {
+        "no-op": (["-c", NO_OP.replace("{", "{{").replace("}", "}}"), NAME, "{0}", "{1}"], 3, {}),
+        **{f"history of {length}": (real, length, {}) for length in (0, 3, 50)},
+        **{f"3, {name}": (real, 3, shape) for name, shape in shapes.items()},
     }
     print(f"{available_cores()} cores, {options.clients} clients, {len(load_bundle(options.bundle).item_ids)} items")
     print(f"{'':<16}{'requests/s':>12}{'of no-op':>10}{'p50 ms':>10}{'p99 ms':>10}")
     rows: dict[str, dict[str, float]] = {}
-    for name, (command, length) in cases.items():
-        row = measure(command, bodies_of(options.bundle, length), options.clients, options.requests)
+    for name, (command, length, more) in cases.items():
+        row = measure(command, bodies_of(options.bundle, length, more), options.clients, options.requests)
         row["of_no_op"] = round(row["requests_per_second"] / rows.get("no-op", row)["requests_per_second"], 3)
         rows[name] = row
         print(f"{name:<16}{row['requests_per_second']:>12}{row['of_no_op']:>10}{row['p50_ms']:>10}{row['p99_ms']:>10}")

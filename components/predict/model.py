@@ -6,27 +6,28 @@ V2  BYTES tensor ``request`` [n], an instance's JSON in each element
     -> BYTES tensor ``recommendations`` [n], a prediction's JSON in each element
 """
 
-import asyncio
 import json
 import logging
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
 from longtail.components.predict import monitoring
 from longtail.components.predict.availability import AvailabilityFile
+from longtail.components.predict.batching import Batching
 from longtail.components.predict.request import (
     INPUT_TENSOR,
     Instance,
     instances_of_v1,
     instances_of_v2,
+    refused,
 )
 from longtail.contracts.artifacts import MANIFEST
 from longtail.contracts.errors import UserError
 from longtail.registry.bundles import bundle_id
+from longtail.scoring.asked import Asked
 from longtail.scoring.bundle import load_bundle
 from longtail.scoring.recommender import Recommender
 from longtail.system.kserve_sdk import kserve
@@ -41,7 +42,7 @@ Prediction = dict[str, Any]
 
 
 class RecommendationModel(kserve.Model):
-    """Scores off the event loop, in as many threads as there are cores; each request is computed by one of them.
+    """Scores off the event loop, in threads that leave it a core; each takes the requests that wait together.
 
     max_k: items that an instance may ask for; None: the whole catalogue. availability: file of what may not be given just now.
     """
@@ -56,7 +57,7 @@ class RecommendationModel(kserve.Model):
         super().__init__(name)
         self.path, self.max_k, self.availability = bundle, max_k, availability
         self._followed: AvailabilityFile | None = None
-        self._pool = ThreadPoolExecutor(available_cores(), thread_name_prefix="score")
+        self._batching = Batching(self._predictions, max(available_cores() - 1, 1))
 
     def load(self) -> bool:
         """Read and check the bundle; ready only once a first answer was computed.
@@ -67,7 +68,7 @@ class RecommendationModel(kserve.Model):
         bundle = load_bundle(self.path)
         self._recommender = Recommender(bundle, threads=1, max_k=self.max_k)
         self._version = bundle_id((bundle.path / MANIFEST).read_bytes())
-        self._predictions([Instance(interests="a first question" if bundle.has_text_encoder else None)])
+        self._predictions([Asked(interests="a first question" if bundle.has_text_encoder else None)])
         monitoring.start_at_zero(self.name)
         if self.availability is not None:
             followed = AvailabilityFile(self.availability, self._recommender.close)
@@ -91,7 +92,7 @@ class RecommendationModel(kserve.Model):
             InvalidInput: what is wrong with the request; the client gets it as a 400.
         """
         if isinstance(payload, kserve.InferRequest):
-            predictions = await self._off_loop(lambda: self._predictions(instances_of_v2(payload)))
+            predictions = await self._answered(lambda: instances_of_v2(payload))
             texts = [json.dumps(prediction, ensure_ascii=False).encode() for prediction in predictions]
             output = kserve.InferOutput(OUTPUT_TENSOR, [len(texts)], "BYTES")
             output.set_data_from_numpy(np.array(texts, dtype=np.object_))  # kserve makes it JSON again where asked
@@ -102,11 +103,11 @@ class RecommendationModel(kserve.Model):
                 use_binary_outputs=payload.use_binary_outputs,
                 requested_outputs=payload.request_outputs,
             )
-        return {"predictions": await self._off_loop(lambda: self._predictions(instances_of_v1(payload)))}
+        return {"predictions": await self._answered(lambda: instances_of_v1(payload))}
 
-    async def _off_loop(self, work: Callable[[], list[Prediction]]) -> list[Prediction]:
+    async def _answered(self, read: Callable[[], list[Instance]]) -> list[Prediction]:
         try:
-            predictions = await asyncio.get_running_loop().run_in_executor(self._pool, work)
+            predictions = await self._batching.answer(self._asked(read()))
         except kserve.errors.InvalidInput:
             monitoring.REQUESTS.labels(self.name, "refused").inc()
             raise
@@ -120,13 +121,16 @@ class RecommendationModel(kserve.Model):
         monitoring.DEGRADED.labels(self.name).inc(sum(one["degraded"] is not None for one in predictions))
         return predictions
 
-    def _predictions(self, instances: list[Instance]) -> list[Prediction]:
+    def _asked(self, instances: list[Instance]) -> list[Asked]:
         asked = [instance.asked() for instance in instances]
         for number, one in enumerate(asked):
             try:
                 self._recommender.check(one)
             except UserError as error:
-                raise kserve.errors.InvalidInput(f"instance {number}: {error}") from None
+                raise refused(f"instance {number}: {error}") from None
+        return asked
+
+    def _predictions(self, asked: list[Asked]) -> list[Prediction]:
         predictions = [
             vars(answer) | {"items": [vars(item) for item in answer.items], "bundle_version": self._version}
             for answer in self._recommender.answers(asked)

@@ -26,10 +26,21 @@ MAX_ATTRIBUTES = 10_000  # far above what one of the data's users has, as the li
 MAX_INTERESTS = 2000  # characters
 MAX_IDS = 10_000  # of candidates, and of what is excluded
 MAX_SIMILAR = 100  # items that others are to be like
+LONGEST_REFUSAL = 500  # characters
 MAX_FILTERS = 100  # attributes, numbers or limits that are named in one place
 INPUT_TENSOR = "request"
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
+
+
+def refused(message: str) -> Exception:
+    """An ``InvalidInput`` that answers and logs can hold, whatever of the client's it quotes: one line of text, not endless."""
+    line = " ".join(message.encode("utf-8", "backslashreplace").decode().split())
+    printed = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in line)
+    refusal: Exception = InvalidInput(
+        printed if len(printed) <= LONGEST_REFUSAL else f"{printed[: LONGEST_REFUSAL - 1]}…"
+    )
+    return refusal
 
 
 class _Part(BaseModel):
@@ -118,10 +129,10 @@ def instances_of_v1(payload: Any) -> list[Instance]:
     if isinstance(payload, bytes):
         payload = _json("the body", payload)
     if not isinstance(payload, dict) or not isinstance(payload.get("instances"), list):
-        raise InvalidInput('the body must be {"instances": [{"history": ["item id", ...], "k": 10}, ...]}')
+        raise refused('the body must be {"instances": [{"history": ["item id", ...], "k": 10}, ...]}')
     unknown = sorted(set(payload) - {"instances"})
     if unknown:
-        raise InvalidInput(f"the body has the unknown key {unknown[0]!r}; it holds 'instances' alone")
+        raise refused(f"the body has the unknown key {unknown[0]!r}; it holds 'instances' alone")
     return _parse(payload["instances"], "instances")
 
 
@@ -129,14 +140,14 @@ def instances_of_v2(request: kserve.InferRequest) -> list[Instance]:
     """The instances of a V2 request: one BYTES tensor ``request``, a JSON object in each element."""
     names = [tensor.name for tensor in request.inputs]
     if names != [INPUT_TENSOR] or request.inputs[0].datatype != "BYTES":
-        raise InvalidInput(
+        raise refused(
             f"one input tensor named {INPUT_TENSOR!r} of datatype BYTES is needed; given: "
             + (", ".join(f"{tensor.name!r} of {tensor.datatype}" for tensor in request.inputs) or "none")
         )
     try:
         elements = request.inputs[0].as_numpy().ravel()
     except Exception as error:  # noqa: BLE001  (numpy and struct raise many kinds on malformed bytes)
-        raise InvalidInput(f"{INPUT_TENSOR}: the data do not fit shape {request.inputs[0].shape} ({error})") from None
+        raise refused(f"{INPUT_TENSOR}: the data do not fit shape {request.inputs[0].shape} ({error})") from None
     return _parse([_json(f"{INPUT_TENSOR}[{row}]", element) for row, element in enumerate(elements)], INPUT_TENSOR)
 
 
@@ -144,22 +155,22 @@ def _json(place: str, text: Any) -> Any:
     try:
         return json.loads(text)
     except (ValueError, TypeError, RecursionError) as error:
-        raise InvalidInput(f"{place} is not JSON: {error}") from None
+        raise refused(f"{place} is not JSON: {error}") from None
 
 
 def _parse(rows: list[Any], source: str) -> list[Instance]:
     if not 1 <= len(rows) <= MAX_INSTANCES:
-        raise InvalidInput(f"{source} holds {len(rows)} users; give 1 to {MAX_INSTANCES} in a request")
+        raise refused(f"{source} holds {len(rows)} users; give 1 to {MAX_INSTANCES} in a request")
     instances = []
     for number, row in enumerate(rows):
         if not isinstance(row, dict):
-            raise InvalidInput(
+            raise refused(
                 f"{source}[{number}] is {'null' if row is None else f'a {type(row).__name__}'}; give an object such as {{'history': []}}"
             )
         try:
             instances.append(Instance.model_validate(row))
         except ValidationError as error:
-            raise InvalidInput(_explain(f"{source}[{number}]", error.errors()[0])) from None
+            raise refused(_explain(f"{source}[{number}]", error.errors()[0])) from None
     return instances
 
 

@@ -1,0 +1,83 @@
+"""Requests that wait at the same time are computed together: the item matrix is then read once for all of them.
+
+Nobody is made to wait for company: a free thread takes what is there.
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+Asked = TypeVar("Asked")
+Answer = TypeVar("Answer")
+
+MOST = 16  # users computed together, but for those of one request
+
+
+@dataclass
+class _Request(Generic[Asked, Answer]):
+    asked: Sequence[Asked]
+    loop: asyncio.AbstractEventLoop
+    answered: "asyncio.Future[list[Answer]]"
+    outcome: list[Answer] | Exception = field(default_factory=list)
+
+
+class Batching(Generic[Asked, Answer]):
+    """Computes answers in threads of its own.
+
+    Args:
+        answers: what is asked, of several requests, -> an answer to each.
+        threads: that compute at one time.
+    """
+
+    def __init__(self, answers: Callable[[list[Asked]], list[Answer]], threads: int) -> None:
+        self._answers = answers
+        self._waiting: queue.SimpleQueue[_Request[Asked, Answer]] = queue.SimpleQueue()
+        for number in range(threads):
+            threading.Thread(target=self._work, name=f"score-{number}", daemon=True).start()
+
+    async def answer(self, asked: Sequence[Asked]) -> list[Answer]:
+        """An answer to each.
+
+        Raises:
+            Exception: what ``answers`` raised for this request alone.
+        """
+        loop = asyncio.get_running_loop()
+        request = _Request[Asked, Answer](asked, loop, loop.create_future())
+        self._waiting.put(request)
+        return await request.answered
+
+    def _work(self) -> None:
+        while True:
+            batch = [self._waiting.get()]
+            while sum(len(request.asked) for request in batch) < MOST:
+                try:
+                    batch.append(self._waiting.get_nowait())
+                except queue.Empty:
+                    break
+            self._compute(batch)
+            for request in batch:
+                request.loop.call_soon_threadsafe(_tell, request)
+
+    def _compute(self, batch: Sequence[_Request[Asked, Answer]]) -> None:
+        try:
+            answers = iter(self._answers([one for request in batch for one in request.asked]))
+            for request in batch:
+                request.outcome = [next(answers) for _ in request.asked]
+        except Exception as error:  # noqa: BLE001  (each request gets its own, or its answer)
+            if len(batch) == 1:
+                batch[0].outcome = error
+                return
+            for request in batch:
+                self._compute([request])
+
+
+def _tell(request: _Request[Asked, Answer]) -> None:
+    if request.answered.done():  # the client went away
+        return
+    if isinstance(request.outcome, Exception):
+        request.answered.set_exception(request.outcome)
+    else:
+        request.answered.set_result(request.outcome)
