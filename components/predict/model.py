@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from longtail.components.predict import monitoring
-from longtail.components.predict.availability import AvailabilityFile
 from longtail.components.predict.batching import Batching
+from longtail.components.predict.followed_file import FollowedFile
 from longtail.components.predict.request import (
     INPUT_TENSOR,
     Instance,
@@ -28,15 +28,18 @@ from longtail.contracts.artifacts import MANIFEST
 from longtail.contracts.errors import UserError
 from longtail.registry.bundles import bundle_id
 from longtail.scoring.asked import Asked
+from longtail.scoring.availability import Availability
 from longtail.scoring.bundle import load_bundle
 from longtail.scoring.recommender import Recommender
+from longtail.scoring.rules import Rules
 from longtail.system.kserve_sdk import kserve
 from longtail.system.machine import available_cores
 
 log = logging.getLogger(__name__)
 
 OUTPUT_TENSOR = "recommendations"
-LAST_AVAILABILITY = "the availability file cannot be read; what it last said acts"
+LAST_GOOD = "the file of {} cannot be taken; what it last said acts"
+SHOWN = 3  # unknown ids in a log
 
 Prediction = dict[str, Any]
 
@@ -44,7 +47,8 @@ Prediction = dict[str, Any]
 class RecommendationModel(kserve.Model):
     """Scores off the event loop, in threads that leave it a core; each takes the requests that wait together.
 
-    max_k: items that an instance may ask for; None: the whole catalogue. availability: file of what may not be given just now.
+    max_k: items that an instance may ask for; None: the whole catalogue. availability: file of what may not be given just now;
+    rules: file of the shop's rules.
     """
 
     def __init__(
@@ -53,10 +57,11 @@ class RecommendationModel(kserve.Model):
         bundle: str | os.PathLike[str],
         max_k: int | None = None,
         availability: str | os.PathLike[str] | None = None,
+        rules: str | os.PathLike[str] | None = None,
     ) -> None:
         super().__init__(name)
-        self.path, self.max_k, self.availability = bundle, max_k, availability
-        self._followed: AvailabilityFile | None = None
+        self.path, self.max_k, self.availability, self.rules = bundle, max_k, availability, rules
+        self._followed: list[FollowedFile] = []
         self._batching = Batching(self._predictions, max(available_cores() - 1, 1))
 
     def load(self) -> bool:
@@ -70,10 +75,11 @@ class RecommendationModel(kserve.Model):
         self._version = bundle_id((bundle.path / MANIFEST).read_bytes())
         self._predictions([Asked(interests="a first question" if bundle.has_text_encoder else None)])
         monitoring.start_at_zero(self.name)
-        if self.availability is not None:
-            followed = AvailabilityFile(self.availability, self._recommender.close)
-            monitoring.AVAILABILITY_READ.labels(self.name).set_function(lambda: followed.fault is None)
-            self._followed = followed
+        for name, path, take in (("availability", self.availability, self._close), ("rules", self.rules, self._obey)):
+            if path is not None:
+                followed = FollowedFile(name, path, take)
+                monitoring.FILE_TAKEN.labels(self.name, name).set_function(followed.is_good)
+                self._followed.append(followed)
         if "data_until" in bundle.facts:  # bundles made before it was recorded have none
             monitoring.DATA_UNTIL.labels(self.name).set(bundle.facts["data_until"])
         self.ready = True
@@ -135,7 +141,18 @@ class RecommendationModel(kserve.Model):
             vars(answer) | {"items": [vars(item) for item in answer.items], "bundle_version": self._version}
             for answer in self._recommender.answers(asked)
         ]
-        if self._followed is not None and self._followed.fault is not None:
+        for faulty in (followed.name for followed in self._followed if followed.fault is not None):
             for prediction in predictions:
-                prediction["degraded"] = prediction["degraded"] or LAST_AVAILABILITY
+                prediction["degraded"] = prediction["degraded"] or LAST_GOOD.format(faulty)
         return predictions
+
+    def _close(self, text: str, path: str) -> None:
+        unknown = self._recommender.close(Availability.parse(text, path))
+        if unknown:
+            log.warning("%s: %d ids are not in the catalogue: %s …", path, len(unknown), ", ".join(unknown[:SHOWN]))
+
+    def _obey(self, text: str, path: str) -> None:
+        try:
+            self._recommender.obey(Rules.parse(text, path))
+        except UserError as error:
+            raise UserError(f"{error}" if path in str(error) else f"{path}: {error}") from None

@@ -10,7 +10,7 @@ REQUESTS = Counter(
 ANSWERS = Counter("longtail_answers", "Users answered.", ["model_name"])
 DEGRADED = Counter(
     "longtail_degraded_answers",
-    "Users not answered as they asked: no item of history or similar_to is known, or availability cannot be read.",
+    "Users not answered as they asked: no item of history or similar_to is known, or a followed file cannot be taken.",
     ["model_name"],
 )
 DATA_UNTIL = Gauge(
@@ -19,10 +19,10 @@ DATA_UNTIL = Gauge(
     ["model_name"],
 )
 
-AVAILABILITY_READ = Gauge(
-    "longtail_availability_read",
-    "1 where the availability file is read as it is, 0 where the last good one acts.",
-    ["model_name"],
+FILE_TAKEN = Gauge(
+    "longtail_file_taken",
+    "1 where the file (availability, rules) acts as it is, 0 where its last good state does.",
+    ["model_name", "file"],
 )
 
 

@@ -32,9 +32,10 @@ def serve(
     grpc_port: int = 0,
     max_k: int = MAX_K,
     availability: str | os.PathLike[str] | None = None,
+    rules: str | os.PathLike[str] | None = None,
 ) -> None:
     """Serve a bundle until SIGTERM or SIGINT. A port of 0 is chosen free. max_k: items that an instance may ask for; availability:
-    file of what may not be given just now, followed while serving.
+    file of what may not be given just now; rules: file of the shop's rules; both are followed while serving.
 
     Raises:
         UserError: a port that is taken, or what is wrong with the bundle or the file.
@@ -45,7 +46,7 @@ def serve(
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # scoring threads share the cores: numpy must not multiply them
     from longtail.components.predict.model import RecommendationModel  # with numpy, so not before the line above
 
-    model = RecommendationModel(name, bundle, max_k, availability)
+    model = RecommendationModel(name, bundle, max_k, availability, rules)
     model.load()
     log.info("serving %s as %s on http://127.0.0.1:%d (gRPC on %d)", Path(bundle), name, http_port, grpc_port)
     start(model, http_port, grpc_port)
@@ -116,6 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--max-k", type=int, default=MAX_K, help="items that an instance may ask for (default: %(default)s)"
     )
     parser.add_argument("--availability", help="YAML file of what may not be given just now; followed while serving")
+    parser.add_argument("--rules", help="YAML file of the shop's rules; followed while serving")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
@@ -126,6 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.grpc_port,
             options.max_k,
             options.availability,
+            options.rules,
         )
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -50,11 +50,13 @@ def serve(
     availability: Annotated[
         Path | None, typer.Option(help="YAML file of the items that may not be given just now; followed while serving.")
     ] = None,
+    rules: Annotated[Path | None, typer.Option(help="YAML file of the shop's rules; followed while serving.")] = None,
 ) -> None:
     """Serve a bundle with KServe's model server until Ctrl+C."""
     options = ["--bundle", str(bundle), "--name", name, "--http-port", str(http_port), "--grpc-port", str(grpc_port)]
     options += ["--max-k", str(max_k)]
     options += [] if availability is None else ["--availability", str(availability)]
+    options += [] if rules is None else ["--rules", str(rules)]
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-P", "-m", "longtail.components.predict.server", *options])  # noqa: S606
 

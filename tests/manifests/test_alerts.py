@@ -23,6 +23,10 @@ SERIES = """
         values: '0+DEGRADEDx120'
       - series: 'longtail_data_until_timestamp_seconds{namespace="longtail", model_name="shop"}'
         values: 'UNTIL+0x120'
+      - series: 'longtail_file_taken{namespace="longtail", model_name="shop", file="availability"}'
+        values: '1+0x120'
+      - series: 'longtail_file_taken{namespace="longtail", model_name="shop", file="rules"}'
+        values: 'TAKEN+0x120'
       - series: 'request_predict_seconds_bucket{namespace="longtail", model_name="shop", le="0.1"}'
         values: '0+QUICKx120'
       - series: 'request_predict_seconds_bucket{namespace="longtail", model_name="shop", le="0.5"}'
@@ -30,8 +34,15 @@ SERIES = """
       - series: 'request_predict_seconds_bucket{namespace="longtail", model_name="shop", le="+Inf"}'
         values: '0+100x120'
 """
-HEALTHY = {"FAILED": "0", "DEGRADED": "1", "UNTIL": "0", "QUICK": "100"}
-ALERTS = ("LongtailAbsent", "LongtailErrors", "LongtailSlow", "LongtailDegraded", "LongtailStale")
+HEALTHY = {"FAILED": "0", "DEGRADED": "1", "UNTIL": "0", "TAKEN": "1", "QUICK": "100"}
+ALERTS = (
+    "LongtailAbsent",
+    "LongtailErrors",
+    "LongtailSlow",
+    "LongtailDegraded",
+    "LongtailFileNotTaken",
+    "LongtailStale",
+)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +65,7 @@ def test_the_alerts_are_about_metrics_that_the_server_has(rules):
     alerts = rules["groups"][0]["rules"]
     assert tuple(alert["alert"] for alert in alerts) == ALERTS
     used = {name for alert in alerts for name in re.findall(r"\b(?:longtail|request)_[a-z_]+(?=\{)", alert["expr"])}
-    assert len(used) == 5
+    assert len(used) == 6
     assert used <= exported()
 
 
@@ -88,12 +99,14 @@ def firing(rules, tmp_path):
     return check
 
 
-def labelled(alert, rules, value, model="shop"):
+def labelled(alert, rules, value, model="shop", **more):
     (rule,) = [rule for rule in rules["groups"][0]["rules"] if rule["alert"] == alert]
-    labels = rule["labels"] | ({"model_name": model} if model else {"namespace": "longtail"})
+    own = {"model_name": model, **more} if model else {"namespace": "longtail"}
+    labels = rule["labels"] | own
     annotations = {
-        key: re.sub(r"\{\{ \$value[^}]*\}\}", value, text).replace("{{ $labels.model_name }}", model or "")
+        key: re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda found: own[found[1]], said)
         for key, text in rule["annotations"].items()
+        for said in [re.sub(r"\{\{ \$value[^}]*\}\}", value, text)]
     }
     return {alert: [{"exp_labels": labels, "exp_annotations": annotations}]}
 
@@ -120,6 +133,10 @@ def test_a_healthy_service_is_quiet(firing):
 )
 def test_each_fault_raises_its_alert_and_no_other(firing, rules, changed, alert, value):
     firing(119, series(**changed), labelled(alert, rules, value))
+
+
+def test_a_file_that_cannot_be_taken_is_named(firing, rules):
+    firing(119, series(TAKEN="0"), labelled("LongtailFileNotTaken", rules, "", file="rules"))
 
 
 def test_a_service_that_does_not_report_is_absent(firing, rules):

@@ -56,7 +56,7 @@ def test_it_is_said_what_left_too_few(recommender):
     assert answer.fewer_than_k == "of 4 items, 3 are candidates, 2 pass the filters, 1 are not in the history"
     assert answer.unknown_items == ["z"]
     (answer,) = recommender.answers([Asked(max_per={"brand": 1}, filters=Filters(any=["brand=Lux"]), k=4)])
-    assert (ids(answer), answer.fewer_than_k) == (["a"], "of 4 items, 2 pass the filters, 1 keep within max_per")
+    assert (ids(answer), answer.fewer_than_k) == (["a"], "of 4 items, 2 pass the filters, 1 keep within limits")
 
 
 def test_limits_by_attribute_and_by_name(recommender, tmp_path):

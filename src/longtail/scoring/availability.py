@@ -2,43 +2,15 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
-from pydantic import AfterValidator, AwareDatetime, Field, ValidationError, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
-from longtail.contracts.errors import UserError
-from longtail.contracts.ids import canonical_id
 from longtail.contracts.settings_base import Settings
+from longtail.scoring.staff_files import Id, parse_staff_file
 
 EXAMPLE = "hidden: [id, ...], sold_out: [id, ...], scheduled: {id: {from: 2026-12-01T08:00:00Z, until: …}}"
-
-
-def _an_id(text: str) -> str:
-    found = canonical_id(text)
-    if found is None:
-        raise ValueError(f"{text!r} is no item's id")
-    return found
-
-
-Id = Annotated[str, AfterValidator(_an_id)]
-
-
-class _Texts(yaml.BaseLoader):
-    """YAML whose scalars are texts as they are written, so that the id 007 stays one; a key may be there once."""
-
-
-def _each_key_once(loader: _Texts, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = [loader.construct_object(key) for key, _ in node.value]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise yaml.MarkedYAMLError(problem=f"{key!r} is there twice", problem_mark=node.start_mark)
-    return {key: loader.construct_object(value, deep=True) for key, (_, value) in zip(keys, node.value)}
-
-
-_Texts.add_constructor("tag:yaml.org,2002:map", _each_key_once)
 
 
 class Scheduled(Settings):
@@ -70,19 +42,7 @@ class Availability(Settings):
         Raises:
             UserError: naming the key that is wrong.
         """
-        try:
-            document = yaml.load(text, Loader=_Texts)  # noqa: S506  (a BaseLoader makes texts alone)
-            if not isinstance(document, dict):
-                raise UserError(f"{name}: must hold {EXAMPLE}; one that closes nothing holds hidden: []")
-            return cls.model_validate(document)
-        except yaml.YAMLError as error:
-            raise UserError(f"{name}: is not YAML ({' '.join(str(error).split())})") from None
-        except ValidationError as error:
-            fault = error.errors()[0]
-            place = ".".join(map(str, fault["loc"]))
-            raise UserError(
-                f"{name}: {place}: {fault['msg'].removeprefix('Value error, ')}; it holds {EXAMPLE}"
-            ) from None
+        return parse_staff_file(cls, text, name, f"{EXAMPLE}; one that closes nothing holds hidden: []")
 
     @property
     def item_ids(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,20 @@ _NAMED = re.compile(r"\s*([^:=]*[^:=\s])\s*[:=]")
 Mask = NDArray[np.bool_]  # [items]
 
 
+class LeftOut(NamedTuple):
+    """Codes of items that may not be given, whatever is asked: those of the history, those that are not available, and those that
+    rules hide."""
+
+    history: NDArray[np.int32]
+    closed: NDArray[np.int32]
+    hidden: NDArray[np.int32]
+
+
 class Eligibility:
-    """What is needed to say it fast, made once: the items of each attribute, as ascending codes."""
+    """What is needed to say it fast, made once.
+
+    codes: item id -> code; items_of: attribute -> ascending codes of its items; names: of attributes such as ``brand: Lux``.
+    """
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
@@ -30,8 +43,8 @@ class Eligibility:
         for code, attributes in enumerate(bundle.item_attributes):
             for attribute in attributes:
                 items_of.setdefault(attribute, []).append(code)
-        self._items_of = {attribute: np.array(codes, dtype=np.int32) for attribute, codes in items_of.items()}
-        self._names = {_name(attribute) for attribute in items_of} - {""}
+        self.items_of = {attribute: np.array(codes, dtype=np.int32) for attribute, codes in items_of.items()}
+        self.names = {_name(attribute) for attribute in items_of} - {""}
 
     def check(self, asked: Asked) -> None:
         """Refuse what no item has: a filter that cannot act would let through what it is there to keep out.
@@ -41,9 +54,9 @@ class Eligibility:
         """
         for key in ("all", "any", "none"):
             for attribute in getattr(asked.filters, key):
-                if attribute not in self._items_of:
+                if attribute not in self.items_of:
                     raise UserError(
-                        f"filters.{key}: no item has the attribute {attribute!r}{_near(attribute, self._items_of)}"
+                        f"filters.{key}: no item has the attribute {attribute!r}{_near(attribute, self.items_of)}"
                     )
         numbers = self._bundle.number_names
         for name in asked.filters.ranges:
@@ -51,26 +64,24 @@ class Eligibility:
                 known = f"known: {', '.join(numbers)}" if numbers else "this model's items have none"
                 raise UserError(f"filters.ranges: items have no number {name!r}; {known}")
         for name in asked.max_per:
-            if name not in self._items_of and name not in self._names:
+            if name not in self.items_of and name not in self.names:
                 raise UserError(
                     f"max_per: no item has the attribute {name!r}, or one that begins with '{name}:' or '{name}='"
-                    + _near(name, [*self._items_of, *self._names])
+                    + _near(name, [*self.items_of, *self.names])
                 )
 
-    def allowed(self, asked: Asked, history: NDArray[np.integer], closed: NDArray[np.integer]) -> Mask | None:
-        """The items that may be given; None where nothing is asked but that ``history`` and ``closed`` (codes) are left out."""
-        if asked.candidates is None and not (asked.exclude or asked.filters or asked.similar_to):
-            return None
+    def allowed(self, asked: Asked, left_out: LeftOut) -> Mask:
+        """The items that may be given."""
         mask = np.ones(len(self.codes), dtype=bool)
-        for _, narrow in self._steps(asked, history, closed):
+        for _, narrow in self._steps(asked, left_out):
             narrow(mask)
         return mask
 
-    def why_fewer(self, asked: Asked, history: NDArray[np.integer], closed: NDArray[np.integer]) -> tuple[int, str]:
+    def why_fewer(self, asked: Asked, left_out: LeftOut) -> tuple[int, str]:
         """How many of the catalogue's items may be given, and what left how many, in words."""
         mask = np.ones(len(self.codes), dtype=bool)
         said = [f"of {len(mask)} items"]
-        for what, narrow in self._steps(asked, history, closed):
+        for what, narrow in self._steps(asked, left_out):
             before = int(mask.sum())
             narrow(mask)
             if (left := int(mask.sum())) < before:
@@ -94,13 +105,13 @@ class Eligibility:
         """Those ids that the catalogue does not hold."""
         return [item for item in item_ids if canonical_id(item) not in self.codes]
 
-    def _steps(
-        self, asked: Asked, history: NDArray[np.integer], closed: NDArray[np.integer]
-    ) -> list[tuple[str, Callable[[Mask], None]]]:
+    def _steps(self, asked: Asked, left_out: LeftOut) -> list[tuple[str, Callable[[Mask], None]]]:
         """What narrows the catalogue, in the order in which it is said."""
         steps: list[tuple[str, Callable[[Mask], None]]] = []
-        if len(closed):
-            steps.append(("are available", _without(closed)))
+        if len(left_out.closed):
+            steps.append(("are available", _without(left_out.closed)))
+        if len(left_out.hidden):
+            steps.append(("are not hidden by rules", _without(left_out.hidden)))
         if asked.candidates is not None:
             steps.append(("are candidates", _only(self.known(asked.candidates))))
         if asked.filters:
@@ -109,17 +120,17 @@ class Eligibility:
             steps.append(("are not excluded", _without(self.known(asked.exclude))))
         if asked.similar_to:
             steps.append(("are others than those to be like", _without(self.known(asked.similar_to))))
-        if len(history):
-            steps.append(("are not in the history", _without(history)))
+        if len(left_out.history):
+            steps.append(("are not in the history", _without(left_out.history)))
         return steps
 
     def _filter(self, mask: Mask, filters: Filters) -> None:
         for attribute in filters.all:
-            _only(self._items_of[attribute])(mask)
+            _only(self.items_of[attribute])(mask)
         if filters.any:
-            _only(np.concatenate([self._items_of[attribute] for attribute in filters.any]))(mask)
+            _only(np.concatenate([self.items_of[attribute] for attribute in filters.any]))(mask)
         for attribute in filters.none:
-            mask[self._items_of[attribute]] = False
+            mask[self.items_of[attribute]] = False
         for name, (least, greatest) in filters.ranges.items():
             values = self._bundle.numbers[:, self._bundle.number_names.index(name)]
             mask &= ~np.isnan(values)

@@ -18,7 +18,7 @@ NEAR = 0.95  # "similar" is said of what is nearer than this share of the catalo
 SHOWN = 60  # characters of an interest in a reason
 
 Causes = Sequence[int | None]  # for each recommended item: an item of the history, or none
-Source = Literal["text", "co-occurrence", "similarity", "attributes", "history", "popularity"]
+Source = Literal["text", "co-occurrence", "similarity", "attributes", "history", "popularity", "rule"]
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Reason:
     """Why an item stands in a list, in words, and what they are said of.
 
     source: what brought it: words asked for (``text``), items chosen together (``co-occurrence``), likeness to an item, attributes or
-    context, the history as a whole, or how popular it is. about: the item's id, the attribute, or the words; None where it is
-    nothing of these.
+    context, the history as a whole, how popular it is, or a rule of the shop. about: the item's id, the attribute, the words or the rule's name;
+    None where it is nothing of these.
     """
 
     text: str

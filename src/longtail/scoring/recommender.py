@@ -13,7 +13,7 @@ The one place where ids become codes, where limits are checked, and where it is 
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,15 +21,17 @@ from numpy.typing import NDArray
 
 from longtail.contracts.artifacts import results_of
 from longtail.contracts.errors import UserError
+from longtail.contracts.segments import SEGMENTS
 from longtail.registry.champion import champion_folder
 from longtail.scoring.asked import Asked, Attributes
 from longtail.scoring.availability import Availability, Closed
 from longtail.scoring.bundle import Bundle, load_bundle
-from longtail.scoring.eligibility import Eligibility
+from longtail.scoring.eligibility import Eligibility, LeftOut
 from longtail.scoring.known_attributes import KnownAttributes
 from longtail.scoring.query import Query
-from longtail.scoring.reasons import Reasons, Source, greatest
+from longtail.scoring.reasons import Causes, Reason, Reasons, Source, greatest
 from longtail.scoring.rows import standardised
+from longtail.scoring.rules import InForce, Rules, with_pins
 from longtail.scoring.scorer import Scorer
 from longtail.scoring.shaping import POOL, shaped
 from longtail.scoring.similar import ALIKE
@@ -39,8 +41,6 @@ DEFAULT_K = 10
 MAX_HISTORY = 10_000  # item ids that are read of a history, the latest ones
 PIECE_SCORES = 4_000_000  # scores of several users that are there at one time, 16 MB; those of one user at least
 SIMILAR_WEIGHT = 5.0  # of likeness to the items of ``similar_to``, beside standardised scores of what users choose
-
-Codes = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Answer:
 
     unknown_items: of history, similar_to, candidates and exclude; unknown_attributes: of attributes and context. nothing_fits: no
     item quite fits the stated interests; those given come nearest. fewer_than_k: what left how many items, where they are fewer than
-    asked for. degraded: what could not be answered as it was asked.
+    asked for. degraded: what could not be answered as it was asked. rules: names of those in force for this user.
     """
 
     items: list[Recommendation]
@@ -71,6 +71,7 @@ class Answer:
     nothing_fits: bool = False
     fewer_than_k: str | None = None
     degraded: str | None = None
+    rules: list[str] = field(default_factory=list)
 
 
 class Recommender:
@@ -97,6 +98,7 @@ class Recommender:
         self._eligibility = Eligibility(bundle)
         self.attributes = KnownAttributes(bundle.attributes)
         self._closed = Closed(Availability(), {})
+        self.obey(Rules())
 
     @classmethod
     def load(cls, place: str | os.PathLike[str], threads: int = 0) -> "Recommender":
@@ -116,6 +118,24 @@ class Recommender:
         """From the next answer on leave out what is not available; returns the ids that the catalogue does not hold."""
         self._closed = Closed(availability, self._eligibility.codes)  # one assignment: no answer sees half of it
         return self._closed.unknown
+
+    def obey(self, rules: Rules) -> None:
+        """From the next answer on follow these rules.
+
+        Raises:
+            UserError: a rule names what no item has; those before it stay in force.
+        """
+        known = self._eligibility
+        rules.check(known.items_of, known.names, known.codes)
+        self._rules = {
+            segment: InForce(
+                [rule for rule in rules.rules if not rule.segments or segment in rule.segments],
+                known.items_of,
+                known.codes,
+                len(known.codes),
+            )
+            for segment in SEGMENTS
+        }
 
     def recommend(
         self,
@@ -191,65 +211,77 @@ class Recommender:
     def _answer(self, asked: Asked, query: Query, scores: NDArray[np.float32]) -> Answer:
         """scores: of the whole catalogue for ``query``. ``[items]``"""
         k = asked.k or min(DEFAULT_K, len(scores))
+        segment = str(self.bundle.segment_rule.assign(np.array([len(query.history)], dtype=np.int64))[0])
+        rules = self._rules[segment]
         history = query.history if self.bundle.facts["exclude_history"] else query.history[:0]
-        closed = self._closed.at(time.time())
+        left_out = LeftOut(history, self._closed.at(time.time()), rules.hidden)
         looked_at = self._eligibility.known(asked.similar_to)
+        alike: Causes = ()
         if len(looked_at) and self._scorer.similarity:
             likeness = self._scorer.similarity.to(looked_at)
             scores = standardised(scores[None])[0] + np.float32(SIMILAR_WEIGHT) * likeness.max(axis=0)
-            chosen = self._choose(asked, scores, history, closed, k)
-            reasons = self._reasons.of(query, chosen, greatest(looked_at, likeness[:, chosen], above=ALIKE))
-        else:
-            chosen = self._choose(asked, scores, history, closed, k)
-            reasons = self._reasons.of(query, chosen)
-        (segment,) = self.bundle.segment_rule.assign(np.array([len(query.history)], dtype=np.int64))
+        if rules.boost is not None:
+            scores = scores + scores.std() * rules.boost
+        limits = rules.max_per | {
+            name: min(most, rules.max_per.get(name, most)) for name, most in asked.max_per.items()
+        }
+        chosen, pins = self._choose(replace(asked, k=k, max_per=limits), scores, left_out, rules)
+        if len(looked_at) and self._scorer.similarity:
+            alike = greatest(looked_at, likeness[:, chosen], above=ALIKE)
+        reasons = self._reasons.of(query, chosen, alike)
         unknown = [*latest(asked.history), *asked.similar_to, *(asked.candidates or ()), *asked.exclude]
         return Answer(
             items=[
-                Recommendation(
-                    self.bundle.item_ids[item],
-                    self.bundle.titles[item],
-                    float(scores[item]),
-                    reason.text,
-                    reason.source,
-                    reason.about,
+                self._shown(
+                    int(item), scores, Reason("placed by the shop", "rule", pins[item]) if item in pins else reason
                 )
                 for item, reason in zip(chosen, reasons)
             ],
-            segment=str(segment),
+            segment=segment,
             unknown_items=list(dict.fromkeys(self._eligibility.unknown(unknown))),
             unknown_attributes=[
                 name for name in (*query.attributes, *query.context) if name not in self._scorer.attributes
             ],
             nothing_fits=self._reasons.nothing_fits(query),
-            fewer_than_k=self._why_fewer(asked, history, closed, len(chosen)) if len(chosen) < k else None,
+            fewer_than_k=self._why_fewer(asked, left_out, len(chosen)) if len(chosen) < k else None,
             degraded=_degraded(asked, query, looked_at),
+            rules=rules.names,
         )
 
+    def _shown(self, item: int, scores: NDArray[np.float32], reason: Reason) -> Recommendation:
+        ids, titles = self.bundle.item_ids, self.bundle.titles
+        return Recommendation(ids[item], titles[item], float(scores[item]), reason.text, reason.source, reason.about)
+
     def _choose(
-        self, asked: Asked, scores: NDArray[np.float32], history: Codes, closed: Codes, k: int
-    ) -> NDArray[np.intp]:
-        """Codes of the items to show. history: those of it that may not be given; closed: not available."""
-        allowed = self._eligibility.allowed(asked, history, closed)
-        left_out = np.concatenate([history, closed])
-        if not asked.diversity and not asked.max_per:
-            return _best(scores, k, left_out, allowed)
-        size = max(POOL, 10 * k)
+        self, asked: Asked, scores: NDArray[np.float32], left_out: LeftOut, rules: InForce
+    ) -> tuple[NDArray[np.intp], dict[int, str]]:
+        """Codes of the ``asked.k`` items to show, and of those that rules put to their places the rule's name."""
+        k, everywhere = asked.k or 0, np.concatenate(left_out)
+        narrowed = asked.candidates is not None or asked.exclude or asked.filters or asked.similar_to or rules.pins
+        allowed = self._eligibility.allowed(asked, left_out) if narrowed else None
+        size = max(POOL, 10 * k) if asked.diversity or asked.max_per else k
         while True:  # a limit may use a pool up
-            pool = _best(scores, size, left_out, allowed)
-            vectors = self.bundle.tensors.item_matrix[pool if asked.diversity else pool[:0]]
-            limits = [self._eligibility.limits(item, asked.max_per) for item in pool] if asked.max_per else []
-            places = shaped(scores[pool], k, vectors, asked.diversity, limits)
-            if len(places) == k or len(pool) < size:
-                return pool[places]
+            chosen = pool = _best(scores, size, everywhere, allowed)
+            if asked.diversity or asked.max_per:
+                vectors = self.bundle.tensors.item_matrix[pool if asked.diversity else pool[:0]]
+                limits = [self._eligibility.limits(item, asked.max_per) for item in pool] if asked.max_per else []
+                chosen = pool[shaped(scores[pool], k, vectors, asked.diversity, limits)]
+            if len(chosen) == k or len(pool) < size:
+                break
             size *= 4
+        if allowed is None or not rules.pins:
+            return chosen, {}
+        pins = list(rules.pinned(k, allowed))
+        return np.array(with_pins(chosen.tolist(), pins, k), dtype=np.intp), {item: name for _, item, name in pins}
 
-    def _why_fewer(self, asked: Asked, history: Codes, closed: Codes, given: int) -> str:
-        left, said = self._eligibility.why_fewer(asked, history, closed)
-        return said if given == left else f"{said}, {given} keep within max_per"
+    def _why_fewer(self, asked: Asked, left_out: LeftOut, given: int) -> str:
+        left, said = self._eligibility.why_fewer(asked, left_out)
+        return said if given == left else f"{said}, {given} keep within limits"
 
 
-def _best(scores: NDArray[np.float32], k: int, left_out: Codes, allowed: NDArray[np.bool_] | None) -> NDArray[np.intp]:
+def _best(
+    scores: NDArray[np.float32], k: int, left_out: NDArray[np.int32], allowed: NDArray[np.bool_] | None
+) -> NDArray[np.intp]:
     """As ``top_items``, of those that are allowed; without a mask all are that are not left out."""
     if allowed is None:
         return top_items(scores, k, left_out)

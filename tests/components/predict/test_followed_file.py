@@ -1,4 +1,4 @@
-"""The availability file beside the real server: followed, and never half obeyed."""
+"""The files of the operations staff beside the real server: followed, and never half obeyed."""
 
 import time
 
@@ -6,11 +6,13 @@ import pytest
 from helpers_hand_bundle import write_hand_bundle
 
 from longtail.components.deploy.local_server import running_server
-from longtail.components.predict.availability import AvailabilityFile
 from longtail.components.predict.client import ask
-from longtail.components.predict.model import LAST_AVAILABILITY
+from longtail.components.predict.followed_file import FollowedFile
+from longtail.components.predict.model import LAST_GOOD
 from longtail.contracts.errors import UserError
 from longtail.system.http import fetch
+
+LAST = LAST_GOOD.format("availability")
 
 
 def put(path, text):
@@ -38,21 +40,21 @@ def test_it_is_followed_while_serving(tmp_path):
 
         def read():
             lines = fetch(f"{server.url}/metrics").decode().splitlines()
-            return [line.rpartition(" ")[2] for line in lines if line.startswith("longtail_availability_read{")]
+            return [line.rpartition(" ")[2] for line in lines if line.startswith("longtail_file_taken{")]
 
         assert (answer(), read()) == ((["b", "c", "d"], None), ["1.0"])
         put(path, "hidden: [b, d]")
         until(answer, (["a", "c"], None))
         put(path, "hidden: [b, d")  # broken: what it last said goes on, and every answer says so
-        until(answer, (["a", "c"], LAST_AVAILABILITY))
+        until(answer, (["a", "c"], LAST))
         assert read() == ["0.0"]
         path.unlink()
         time.sleep(1.5)
-        assert answer() == (["a", "c"], LAST_AVAILABILITY)
+        assert answer() == (["a", "c"], LAST)
         put(path, "hidden: []")
         until(answer, (["a", "b", "c", "d"], None))
         assert read() == ["1.0"]
-    assert "the last good availability goes on" in (tmp_path / "log").read_text()
+    assert "the last good availability go on" in (tmp_path / "log").read_text()
 
 
 def test_without_a_last_good_one_nothing_starts(tmp_path):
@@ -70,7 +72,35 @@ def test_without_a_last_good_one_nothing_starts(tmp_path):
 
 
 def test_a_file_without_end_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("longtail.components.predict.availability.MAX_BYTES", 10)
+    monkeypatch.setattr("longtail.components.predict.followed_file.MAX_BYTES", 10)
     (tmp_path / "f.yaml").write_text("hidden: [abcdef]")
     with pytest.raises(UserError, match=r"f\.yaml: is larger than 10 bytes"):
-        AvailabilityFile(tmp_path / "f.yaml", lambda _: [])
+        FollowedFile("rules", tmp_path / "f.yaml", lambda text, path: None)
+
+
+RULES = """
+rules:
+  - {name: nothing new for newcomers, for: [cold], hide: [chair]}
+  - {name: front page, pin: {1: c}}
+"""
+
+
+def test_rules_are_followed_while_serving(tmp_path):
+    attributes = (("lamp",), ("lamp",), ("chair",), ("chair",))
+    bundle, path = write_hand_bundle(tmp_path / "bundle", attributes=attributes), tmp_path / "rules.yaml"
+    put(path, RULES)
+    with running_server(bundle, "shop", 60, tmp_path / "log", ["--rules", str(path)]) as server:
+
+        def answer(**asked):
+            (prediction,) = ask(server.url, "shop", [{"k": 3, **asked}])
+            return [item["item_id"] for item in prediction["items"]], prediction["rules"], prediction["degraded"]
+
+        both = ["nothing new for newcomers", "front page"]
+        assert answer() == (["a", "b"], both, None)  # what is hidden is not pinned either
+        assert answer(history=["a"]) == (["c", "b", "d"], ["front page"], None)
+        put(path, "rules: [{name: x, hide: [lamps]}]")
+        until(lambda: answer(history=["a"])[2], LAST_GOOD.format("rules"))
+        assert answer(history=["a"])[:2] == (["c", "b", "d"], ["front page"])
+        put(path, "rules: []")
+        until(answer, (["a", "b", "c"], [], None))
+    assert "rule 'x': no item has the attribute 'lamps'" in (tmp_path / "log").read_text()
