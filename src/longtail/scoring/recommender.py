@@ -29,7 +29,7 @@ from longtail.scoring.bundle import Bundle, load_bundle
 from longtail.scoring.eligibility import Eligibility, LeftOut
 from longtail.scoring.known_attributes import KnownAttributes
 from longtail.scoring.query import Query
-from longtail.scoring.reasons import Causes, Reason, Reasons, Source, greatest
+from longtail.scoring.reasons import Reason, Reasons, Source, greatest
 from longtail.scoring.rows import standardised
 from longtail.scoring.rules import InForce, Rules, with_pins
 from longtail.scoring.scorer import Scorer
@@ -216,9 +216,8 @@ class Recommender:
         history = query.history if self.bundle.facts["exclude_history"] else query.history[:0]
         left_out = LeftOut(history, self._closed.at(time.time()), rules.hidden)
         looked_at = self._eligibility.known(asked.similar_to)
-        alike: Causes = ()
-        if len(looked_at) and self._scorer.similarity:
-            likeness = self._scorer.similarity.to(looked_at)
+        likeness = self._scorer.similarity.to(looked_at) if len(looked_at) and self._scorer.similarity else None
+        if likeness is not None:
             scores = standardised(scores[None])[0] + np.float32(SIMILAR_WEIGHT) * likeness.max(axis=0)
         if rules.boost is not None:
             scores = scores + scores.std() * rules.boost
@@ -226,8 +225,7 @@ class Recommender:
             name: min(most, rules.max_per.get(name, most)) for name, most in asked.max_per.items()
         }
         chosen, pins = self._choose(replace(asked, k=k, max_per=limits), scores, left_out, rules)
-        if len(looked_at) and self._scorer.similarity:
-            alike = greatest(looked_at, likeness[:, chosen], above=ALIKE)
+        alike = () if likeness is None else greatest(looked_at, likeness[:, chosen], above=ALIKE)
         reasons = self._reasons.of(query, chosen, alike)
         unknown = [*latest(asked.history), *asked.similar_to, *(asked.candidates or ()), *asked.exclude]
         return Answer(
