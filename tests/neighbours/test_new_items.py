@@ -13,6 +13,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from longtail.contracts.artifacts import BUNDLE, MANIFEST, sha256, write_artifact
 from longtail.contracts.errors import UserError
 from longtail.neighbours.new_items import Added, add_items
+from longtail.scoring.asked import Filters
 from longtail.scoring.bundle import ENCODERS, LIKENESS, copy_files, items_table, load_bundle, write_tables
 from longtail.scoring.int8 import Int8Rows
 from longtail.scoring.query import Query
@@ -189,3 +190,12 @@ def test_a_bundle_without_text_encoder_cannot_take_new_items(tmp_path):
     bundle = write_hand_bundle(tmp_path / "bundle", text=False)
     with pytest.raises(UserError, match="holds no text encoder"):
         add_items(bundle, table(RED), tmp_path / "out")
+
+
+def test_a_new_item_has_no_number_to_be_filtered_by(tmp_path):
+    bundle = write_hand_bundle(tmp_path / "numbers", numbers={"price": [5, 9, None, 7]})
+    add_items(bundle, table(RED), tmp_path / "out")
+    recommender = Recommender(load_bundle(tmp_path / "out"), threads=1)
+    assert recommender.bundle.numbers[:, 0] == pytest.approx([5, 9, np.nan, 7, np.nan], nan_ok=True)
+    found = recommender.recommend(k=5, filters=Filters(ranges={"price": (None, 8)}))
+    assert sorted(item.item_id for item in found.items) == ["a", "d"]
