@@ -17,6 +17,7 @@ from pydantic import (
 
 from longtail.contracts.ids import canonical_id
 from longtail.scoring.asked import Asked, Filters
+from longtail.scoring.exploring import Explore
 from longtail.system.kserve_sdk import kserve
 
 InvalidInput = kserve.errors.InvalidInput
@@ -79,6 +80,22 @@ class ItemFilters(_Part):
     ranges: dict[str, Bounds] = Field({}, max_length=MAX_FILTERS)
 
 
+class Exploration(_Part):
+    """How often what is not ranked first is shown."""
+
+    epsilon: float | None = Field(None, ge=0, le=1)
+    temperature: float | None = Field(None, ge=0.01, le=100)
+    new_items: bool = False
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "Exploration":
+        if (self.epsilon is None) == (self.temperature is None):
+            raise ValueError("give epsilon or temperature, one of the two")
+        if self.new_items and self.epsilon is None:
+            raise ValueError("new_items acts with epsilon")
+        return self
+
+
 class Instance(_Part):
     """One user. Every key may be left out; a user of whom nothing is known gets what newcomers like."""
 
@@ -93,13 +110,15 @@ class Instance(_Part):
     filters: ItemFilters = ItemFilters()
     diversity: float = Field(0.0, ge=0, le=1)
     max_per: dict[str, Annotated[int, Field(ge=1)]] = Field({}, max_length=MAX_FILTERS)
+    explore: Exploration | None = None
 
     def asked(self) -> Asked:
-        filters = self.filters
+        filters, explore = self.filters, self.explore
         ranges = {name: (bounds.min, bounds.max) for name, bounds in filters.ranges.items()}
         return Asked(
-            **{name: getattr(self, name) for name in Instance.model_fields if name != "filters"},
+            **{name: getattr(self, name) for name in Instance.model_fields if name not in ("filters", "explore")},
             filters=Filters(filters.all, filters.any, filters.none, ranges),
+            explore=Explore(**explore.model_dump()) if explore else None,
         )
 
     @field_validator("attributes", "context", mode="before")
@@ -189,5 +208,5 @@ def _holder(where: tuple[Any, ...]) -> tuple[str, Iterable[str]]:
     """The object in which an unknown key stands, and the keys that it may have."""
     if len(where) == 1:
         return "", Instance.model_fields
-    part = ItemFilters if len(where) == 2 else Bounds
+    part = Exploration if where[0] == "explore" else ItemFilters if len(where) == 2 else Bounds
     return "." + ".".join(map(str, where[:-1])), part.model_fields

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from longtail.scoring.exploring import Explore
+
 Attributes = Mapping[str, str | int | float] | Sequence[str]  # {name: value}, or ``name=value`` texts
 Range = tuple[float | None, float | None]  # least and greatest, both allowed; None: no bound
 
@@ -29,7 +31,7 @@ class Asked:
     occasion. k: items wanted; None takes 10, or all where there are fewer. similar_to: items that those given are to be like.
     candidates: ids of the only items that may be given; None: all. exclude: ids that may not. diversity: 0 orders by score alone, 1 by
     how unlike the items before it each one is. max_per: items at most with an attribute, or with each value of a name where
-    attributes are ``name: value`` or ``name=value``.
+    attributes are ``name: value`` or ``name=value``. explore: None shows what is ranked first.
     """
 
     history: Sequence[str] = ()
@@ -43,3 +45,4 @@ class Asked:
     filters: Filters = Filters()
     diversity: float = 0.0
     max_per: Mapping[str, int] = field(default_factory=dict)
+    explore: Explore | None = None

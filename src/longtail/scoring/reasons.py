@@ -18,7 +18,7 @@ NEAR = 0.95  # "similar" is said of what is nearer than this share of the catalo
 SHOWN = 60  # characters of an interest in a reason
 
 Causes = Sequence[int | None]  # for each recommended item: an item of the history, or none
-Source = Literal["text", "co-occurrence", "similarity", "attributes", "history", "popularity", "rule"]
+Source = Literal["text", "co-occurrence", "similarity", "attributes", "history", "popularity", "rule", "exploration"]
 
 
 @dataclass(frozen=True)

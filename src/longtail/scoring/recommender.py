@@ -14,7 +14,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ from longtail.scoring.asked import Asked, Attributes
 from longtail.scoring.availability import Availability, Closed
 from longtail.scoring.bundle import Bundle, load_bundle
 from longtail.scoring.eligibility import Eligibility, LeftOut
+from longtail.scoring.exploring import Explored, explored
 from longtail.scoring.known_attributes import KnownAttributes
 from longtail.scoring.query import Query
 from longtail.scoring.reasons import Reason, Reasons, Source, greatest
@@ -45,7 +46,8 @@ SIMILAR_WEIGHT = 5.0  # of likeness to the items of ``similar_to``, beside stand
 
 @dataclass(frozen=True)
 class Recommendation:
-    """source, about: of the reason, in data (``reasons.Reason``)."""
+    """source, about: of the reason, in data (``reasons.Reason``). propensity: where it was explored, that the item came to its place
+    behind those before it."""
 
     item_id: str
     title: str | None
@@ -53,6 +55,7 @@ class Recommendation:
     reason: str
     source: Source
     about: str | None
+    propensity: float | None = None
 
 
 @dataclass(frozen=True)
@@ -195,6 +198,10 @@ class Recommender:
             raise UserError(f"diversity is {asked.diversity}; give 0 to 1")
         if asked.diversity and not self._scorer.has_dense_part:
             raise UserError("this model cannot say which items are alike; leave diversity out")
+        if asked.explore and (asked.diversity or asked.max_per):
+            raise UserError(
+                "explore acts with neither diversity nor max_per: propensities would not be known; leave one out"
+            )
         self._eligibility.check(asked)
 
     def query(self, asked: Asked) -> Query:
@@ -224,42 +231,50 @@ class Recommender:
         limits = rules.max_per | {
             name: min(most, rules.max_per.get(name, most)) for name, most in asked.max_per.items()
         }
-        chosen, pins = self._choose(replace(asked, k=k, max_per=limits), scores, left_out, rules)
-        alike = () if likeness is None else greatest(looked_at, likeness[:, chosen], above=ALIKE)
-        reasons = self._reasons.of(query, chosen, alike)
+        chosen = self._choose(replace(asked, k=k, max_per=limits), scores, left_out, rules)
+        alike = () if likeness is None else greatest(looked_at, likeness[:, chosen.codes], above=ALIKE)
+        reasons = self._reasons.of(query, chosen.codes, alike)
         unknown = [*latest(asked.history), *asked.similar_to, *(asked.candidates or ()), *asked.exclude]
         return Answer(
-            items=[
-                self._shown(
-                    int(item), scores, Reason("placed by the shop", "rule", pins[item]) if item in pins else reason
-                )
-                for item, reason in zip(chosen, reasons)
-            ],
+            items=self._items(chosen, scores, reasons),
             segment=segment,
             unknown_items=list(dict.fromkeys(self._eligibility.unknown(unknown))),
             unknown_attributes=[
                 name for name in (*query.attributes, *query.context) if name not in self._scorer.attributes
             ],
             nothing_fits=self._reasons.nothing_fits(query),
-            fewer_than_k=self._why_fewer(asked, left_out, len(chosen)) if len(chosen) < k else None,
-            degraded=_degraded(asked, query, looked_at),
+            fewer_than_k=self._why_fewer(asked, left_out, len(chosen.codes)) if len(chosen.codes) < k else None,
+            degraded=_degraded(asked, query, looked_at, rules),
             rules=rules.names,
         )
 
-    def _shown(self, item: int, scores: NDArray[np.float32], reason: Reason) -> Recommendation:
-        ids, titles = self.bundle.item_ids, self.bundle.titles
-        return Recommendation(ids[item], titles[item], float(scores[item]), reason.text, reason.source, reason.about)
+    def _items(self, chosen: "_Chosen", scores: NDArray[np.float32], reasons: Sequence[Reason]) -> list[Recommendation]:
+        items = []
+        for place, (item, reason) in enumerate(zip(chosen.codes.tolist(), reasons)):
+            if item in chosen.placed:
+                reason = Reason("placed by the shop", "rule", chosen.placed[item])
+            elif chosen.drawn and not chosen.drawn.greedy[place]:
+                reason = Reason("shown to learn who likes it", "exploration")
+            propensity = float(chosen.drawn.propensities[place]) if chosen.drawn else None
+            name, title = self.bundle.item_ids[item], self.bundle.titles[item]
+            found = Recommendation(
+                name, title, float(scores[item]), reason.text, reason.source, reason.about, propensity
+            )
+            items.append(found)
+        return items
 
-    def _choose(
-        self, asked: Asked, scores: NDArray[np.float32], left_out: LeftOut, rules: InForce
-    ) -> tuple[NDArray[np.intp], dict[int, str]]:
-        """Codes of the ``asked.k`` items to show, and of those that rules put to their places the rule's name."""
+    def _choose(self, asked: Asked, scores: NDArray[np.float32], left_out: LeftOut, rules: InForce) -> "_Chosen":
+        """The ``asked.k`` items to show."""
         k, everywhere = asked.k or 0, np.concatenate(left_out)
+        if asked.explore and rules.leave_order:
+            allowed = self._eligibility.allowed(asked, left_out)
+            drawn = explored(asked.explore, scores, allowed, self.bundle.train_counts == 0, k, np.random.default_rng())
+            return _Chosen(drawn.codes, {}, drawn)
         narrowed = asked.candidates is not None or asked.exclude or asked.filters or asked.similar_to or rules.pins
-        allowed = self._eligibility.allowed(asked, left_out) if narrowed else None
+        mask = self._eligibility.allowed(asked, left_out) if narrowed else None
         size = max(POOL, 10 * k) if asked.diversity or asked.max_per else k
         while True:  # a limit may use a pool up
-            chosen = pool = _best(scores, size, everywhere, allowed)
+            chosen = pool = _best(scores, size, everywhere, mask)
             if asked.diversity or asked.max_per:
                 vectors = self.bundle.tensors.item_matrix[pool if asked.diversity else pool[:0]]
                 limits = [self._eligibility.limits(item, asked.max_per) for item in pool] if asked.max_per else []
@@ -267,14 +282,24 @@ class Recommender:
             if len(chosen) == k or len(pool) < size:
                 break
             size *= 4
-        if allowed is None or not rules.pins:
-            return chosen, {}
-        pins = list(rules.pinned(k, allowed))
-        return np.array(with_pins(chosen.tolist(), pins, k), dtype=np.intp), {item: name for _, item, name in pins}
+        if mask is None or not rules.pins:
+            return _Chosen(chosen)
+        pins = list(rules.pinned(k, mask))
+        return _Chosen(
+            np.array(with_pins(chosen.tolist(), pins, k), dtype=np.intp), {item: name for _, item, name in pins}
+        )
 
     def _why_fewer(self, asked: Asked, left_out: LeftOut, given: int) -> str:
         left, said = self._eligibility.why_fewer(asked, left_out)
         return said if given == left else f"{said}, {given} keep within limits"
+
+
+class _Chosen(NamedTuple):
+    """placed: code of an item that a rule put to its place -> the rule's name; drawn: where it was explored."""
+
+    codes: NDArray[np.intp]
+    placed: Mapping[int, str] = {}
+    drawn: Explored | None = None
 
 
 def _best(
@@ -287,8 +312,10 @@ def _best(
     return codes[top_items(scores[codes], k, left_out[:0])]
 
 
-def _degraded(asked: Asked, query: Query, looked_at: NDArray[np.int32]) -> str | None:
+def _degraded(asked: Asked, query: Query, looked_at: NDArray[np.int32], rules: InForce) -> str | None:
     """What could not be answered as it was asked, in words."""
+    if asked.explore and not rules.leave_order:
+        return "nothing is explored, as a rule places or limits items"
     if asked.similar_to and not len(looked_at):
         return "no item of similar_to is known; it was left aside"
     if asked.history and not len(query.history):

@@ -110,6 +110,11 @@ class InForce:
             for place, item in rule.pin.items():
                 self.pins.setdefault(place - 1, (known[item], rule.name))
 
+    @property
+    def leave_order(self) -> bool:
+        """Whether no rule places or limits items, so that the probability of a list is known."""
+        return not (self.pins or self.max_per)
+
     def pinned(self, k: int, may_be_given: NDArray[np.bool_]) -> Iterator[tuple[int, int, str]]:
         """Place, item's code and rule's name of the pins of a list of ``k``, in the order of places, each item once."""
         seen: set[int] = set()

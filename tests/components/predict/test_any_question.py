@@ -54,6 +54,9 @@ sound = {
     "exclude": ids,
     "filters": filters,
     "diversity": st.floats(-0.1, 1.1),
+    "explore": st.fixed_dictionaries(
+        {}, optional={"epsilon": st.floats(-0.1, 1.1), "temperature": st.floats(0, 9), "new_items": st.booleans()}
+    ),
     "max_per": st.dictionaries(st.sampled_from(["brand", "lamp", "y", "", "\udfff"]), st.integers(-1, 3), max_size=2),
 }
 instance = st.fixed_dictionaries({}, optional={key: value | st.none() for key, value in sound.items()})

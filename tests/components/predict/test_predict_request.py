@@ -81,8 +81,8 @@ def test_v2_elements_are_instances_as_text_or_bytes():
         ({"instances": ["a"]}, r"instances\[0\] is a str; give an object"),
         (
             {"instances": [{}, {"histroy": []}]},
-            r"instances\[1\] has the unknown key 'histroy'; known: attributes, candidates, context, diversity, exclude, filters, "
-            "history, interests, k, max_per, similar_to",
+            r"instances\[1\] has the unknown key 'histroy'; known: attributes, candidates, context, diversity, exclude, explore, "
+            "filters, history, interests, k, max_per, similar_to",
         ),
         ({"instances": [{"history": "a"}]}, r"instances\[0\].history: input should be a valid list \(given: 'a'\)"),
         (
@@ -132,6 +132,17 @@ def test_v2_elements_are_instances_as_text_or_bytes():
         (
             {"instances": [{"filters": {"ranges": {"p": {"min": float("nan")}}}}]},
             r"filters.ranges.p.min: input should be a finite number",
+        ),
+        ({"instances": [{"explore": {}}]}, r"instances\[0\].explore: give epsilon or temperature, one of the two"),
+        (
+            {"instances": [{"explore": {"epsilon": 0.1, "temperature": 1}}]},
+            "give epsilon or temperature, one of the two",
+        ),
+        ({"instances": [{"explore": {"temperature": 1, "new_items": True}}]}, "new_items acts with epsilon"),
+        ({"instances": [{"explore": {"temperature": 0}}]}, r"explore.temperature: input should be greater"),
+        (
+            {"instances": [{"explore": {"eps": 0.1}}]},
+            r"instances\[0\].explore has the unknown key 'eps'; known: epsilon, new_items, temperature",
         ),
         ({"instances": [{"diversity": 1.5}]}, r"instances\[0\].diversity: input should be less than or equal to 1"),
         ({"instances": [{"max_per": {"brand": 0}}]}, r"instances\[0\].max_per.brand: input should be greater"),

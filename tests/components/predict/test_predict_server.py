@@ -165,7 +165,7 @@ def test_v2_metadata_names_the_tensors(server):
         (b'{"instances": [{}, {"k": 0}]}', "instances[1].k: input should be greater than or equal to 1 (given: '0')"),
         (
             b'{"instances": [{"user": "u"}]}',
-            "instances[0] has the unknown key 'user'; known: attributes, candidates, context, diversity, exclude, filters, history, interests, k, max_per, similar_to",
+            "instances[0] has the unknown key 'user'; known: attributes, candidates, context, diversity, exclude, explore, filters, history, interests, k, max_per, similar_to",
         ),
         (b'{"instances": []}', "instances holds 0 users; give 1 to 64 in a request"),
         (b"[1]", 'the body must be {"instances": [{"history": ["item id", ...], "k": 10}, ...]}'),
