@@ -1,6 +1,7 @@
 """Requests that wait at the same time are computed together: the item matrix is then read once for all of them.
 
-Nobody is made to wait for company: a free thread takes what is there.
+Nobody is made to wait for company: a free thread takes what is there. Who would have to wait too long is told so at once, and who
+did is not computed any more.
 """
 
 import asyncio
@@ -14,6 +15,10 @@ Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
 
 MOST = 16  # users computed together, but for those of one request
+
+
+class OverloadError(Exception):
+    """There is more to do than can be done in time; asking again later may help."""
 
 
 @dataclass
@@ -30,10 +35,14 @@ class Batching(Generic[Asked, Answer]):
     Args:
         answers: what is asked, of several requests, -> an answer to each.
         threads: that compute at one time.
+        most_waiting: requests that may wait.
+        seconds: within which a request is answered, or given up.
     """
 
-    def __init__(self, answers: Callable[[list[Asked]], list[Answer]], threads: int) -> None:
-        self._answers = answers
+    def __init__(
+        self, answers: Callable[[list[Asked]], list[Answer]], threads: int, most_waiting: int, seconds: float
+    ) -> None:
+        self._answers, self._most_waiting, self._seconds = answers, most_waiting, seconds
         self._waiting: queue.SimpleQueue[_Request[Asked, Answer]] = queue.SimpleQueue()
         for number in range(threads):
             threading.Thread(target=self._work, name=f"score-{number}", daemon=True).start()
@@ -42,12 +51,18 @@ class Batching(Generic[Asked, Answer]):
         """An answer to each.
 
         Raises:
+            OverloadError: too many wait, or it took too long.
             Exception: what ``answers`` raised for this request alone.
         """
+        if self._waiting.qsize() >= self._most_waiting:
+            raise OverloadError(f"{self._most_waiting} requests are waiting")
         loop = asyncio.get_running_loop()
         request = _Request[Asked, Answer](asked, loop, loop.create_future())
         self._waiting.put(request)
-        return await request.answered
+        try:
+            return await asyncio.wait_for(request.answered, self._seconds)
+        except TimeoutError:
+            raise OverloadError(f"no answer within {self._seconds:g} s") from None
 
     def _work(self) -> None:
         while True:
@@ -57,6 +72,7 @@ class Batching(Generic[Asked, Answer]):
                     batch.append(self._waiting.get_nowait())
                 except queue.Empty:
                     break
+            batch = [request for request in batch if not request.answered.cancelled()]  # whom nobody waits for
             self._compute(batch)
             for request in batch:
                 request.loop.call_soon_threadsafe(_tell, request)
@@ -75,7 +91,7 @@ class Batching(Generic[Asked, Answer]):
 
 
 def _tell(request: _Request[Asked, Answer]) -> None:
-    if request.answered.done():  # the client went away
+    if request.answered.done():  # it was given up, or the client went away
         return
     if isinstance(request.outcome, Exception):
         request.answered.set_exception(request.outcome)

@@ -10,13 +10,17 @@ import json
 import logging
 import os
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 import numpy as np
+from fastapi import HTTPException
+from grpc_interceptor.exceptions import Unavailable
 
 from longtail.components.predict import monitoring
-from longtail.components.predict.batching import Batching
+from longtail.components.predict.batching import Batching, OverloadError
 from longtail.components.predict.followed_file import FollowedFile
+from longtail.components.predict.options import DEFAULTS, Options
 from longtail.components.predict.request import (
     INPUT_TENSOR,
     Instance,
@@ -40,29 +44,20 @@ log = logging.getLogger(__name__)
 OUTPUT_TENSOR = "recommendations"
 LAST_GOOD = "the file of {} cannot be taken; what it last said acts"
 SHOWN = 3  # unknown ids in a log
+RETRY_AFTER = "1"  # seconds
 
 Prediction = dict[str, Any]
 
 
 class RecommendationModel(kserve.Model):
-    """Scores off the event loop, in threads that leave it a core; each takes the requests that wait together.
+    """Scores off the event loop, in threads that leave it a core; each takes the requests that wait together."""
 
-    max_k: items that an instance may ask for; None: the whole catalogue. availability: file of what may not be given just now;
-    rules: file of the shop's rules.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        bundle: str | os.PathLike[str],
-        max_k: int | None = None,
-        availability: str | os.PathLike[str] | None = None,
-        rules: str | os.PathLike[str] | None = None,
-    ) -> None:
+    def __init__(self, name: str, bundle: str | os.PathLike[str], options: Options = DEFAULTS) -> None:
         super().__init__(name)
-        self.path, self.max_k, self.availability, self.rules = bundle, max_k, availability, rules
+        self.path, self.options = bundle, options
         self._followed: list[FollowedFile] = []
-        self._batching = Batching(self._predictions, max(available_cores() - 1, 1))
+        threads = max(available_cores() - 1, 1)
+        self._batching = Batching(self._predictions, threads, options.most_waiting, options.seconds)
 
     def load(self) -> bool:
         """Read and check the bundle; ready only once a first answer was computed.
@@ -71,11 +66,14 @@ class RecommendationModel(kserve.Model):
             UserError: naming the bundle's file that is missing or changed, or what is wrong with the availability file.
         """
         bundle = load_bundle(self.path)
-        self._recommender = Recommender(bundle, threads=1, max_k=self.max_k)
+        self._recommender = Recommender(bundle, threads=1, max_k=self.options.max_k)
         self._version = bundle_id((bundle.path / MANIFEST).read_bytes())
         self._predictions([Asked(interests="a first question" if bundle.has_text_encoder else None)])
         monitoring.start_at_zero(self.name)
-        for name, path, take in (("availability", self.availability, self._close), ("rules", self.rules, self._obey)):
+        for name, path, take in (
+            ("availability", self.options.availability, self._close),
+            ("rules", self.options.rules, self._obey),
+        ):
             if path is not None:
                 followed = FollowedFile(name, path, take)
                 monitoring.FILE_TAKEN.labels(self.name, name).set_function(followed.is_good)
@@ -98,7 +96,7 @@ class RecommendationModel(kserve.Model):
             InvalidInput: what is wrong with the request; the client gets it as a 400.
         """
         if isinstance(payload, kserve.InferRequest):
-            predictions = await self._answered(lambda: instances_of_v2(payload))
+            predictions = await self._answered(lambda: instances_of_v2(payload), bool(payload.from_grpc))
             texts = [json.dumps(prediction, ensure_ascii=False).encode() for prediction in predictions]
             output = kserve.InferOutput(OUTPUT_TENSOR, [len(texts)], "BYTES")
             output.set_data_from_numpy(np.array(texts, dtype=np.object_))  # kserve makes it JSON again where asked
@@ -111,12 +109,18 @@ class RecommendationModel(kserve.Model):
             )
         return {"predictions": await self._answered(lambda: instances_of_v1(payload))}
 
-    async def _answered(self, read: Callable[[], list[Instance]]) -> list[Prediction]:
+    async def _answered(self, read: Callable[[], list[Instance]], by_grpc: bool = False) -> list[Prediction]:
         try:
             predictions = await self._batching.answer(self._asked(read()))
         except kserve.errors.InvalidInput:
             monitoring.REQUESTS.labels(self.name, "refused").inc()
             raise
+        except OverloadError as overload:
+            monitoring.REQUESTS.labels(self.name, "turned_away").inc()
+            message = f"overloaded: {overload}; ask again later"
+            if by_grpc:
+                raise Unavailable(message) from None
+            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, message, {"Retry-After": RETRY_AFTER}) from None
         except Exception:
             monitoring.REQUESTS.labels(self.name, "failed").inc()
             log.exception("a request failed")

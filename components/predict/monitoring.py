@@ -2,10 +2,12 @@
 
 from prometheus_client import Counter, Gauge
 
-OUTCOMES = ("served", "refused", "failed")
+OUTCOMES = ("served", "refused", "turned_away", "failed")
 
 REQUESTS = Counter(
-    "longtail_requests", "Requests: served, refused (the client's fault), failed (ours).", ["model_name", "outcome"]
+    "longtail_requests",
+    "Requests: served, refused (the client's fault), turned_away (overload), failed (ours).",
+    ["model_name", "outcome"],
 )
 ANSWERS = Counter("longtail_answers", "Users answered.", ["model_name"])
 DEGRADED = Counter(

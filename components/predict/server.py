@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from longtail.components.predict.options import DEFAULTS, Options
 from longtail.contracts.errors import EXIT_CODE, UserError
 from longtail.system.machine import free_ports, port_in_use
 
@@ -22,31 +23,25 @@ log = logging.getLogger(__name__)
 
 DEFAULT_BUNDLE = "/mnt/models"  # where KServe's storage initializer puts what STORAGE_URI names
 MAX_PORT = 65535
-MAX_K = 100  # items for one user: the answers of a request of 64 users stay below a few MB
 
 
 def serve(
-    bundle: str | os.PathLike[str],
-    name: str,
-    http_port: int = 0,
-    grpc_port: int = 0,
-    max_k: int = MAX_K,
-    availability: str | os.PathLike[str] | None = None,
-    rules: str | os.PathLike[str] | None = None,
+    bundle: str | os.PathLike[str], name: str, http_port: int = 0, grpc_port: int = 0, options: Options = DEFAULTS
 ) -> None:
-    """Serve a bundle until SIGTERM or SIGINT. A port of 0 is chosen free. max_k: items that an instance may ask for; availability:
-    file of what may not be given just now; rules: file of the shop's rules; both are followed while serving.
+    """Serve a bundle until SIGTERM or SIGINT. A port of 0 is chosen free.
 
     Raises:
-        UserError: a port that is taken, or what is wrong with the bundle or the file.
+        UserError: a port that is taken, or what is wrong with the bundle or a file of the options.
     """
     chosen = free_ports(2)
     http_port, grpc_port = http_port or chosen[0], grpc_port or chosen[1]
     _check_ports(http_port, grpc_port)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # scoring threads share the cores: numpy must not multiply them
-    from longtail.components.predict.model import RecommendationModel  # with numpy, so not before the line above
+    from longtail.components.predict.model import (  # with numpy, so not before the line above
+        RecommendationModel,
+    )
 
-    model = RecommendationModel(name, bundle, max_k, availability, rules)
+    model = RecommendationModel(name, bundle, options)
     model.load()
     log.info("serving %s as %s on http://127.0.0.1:%d (gRPC on %d)", Path(bundle), name, http_port, grpc_port)
     start(model, http_port, grpc_port)
@@ -113,23 +108,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--name", default="longtail", help="name of the model in addresses (default: %(default)s)")
     parser.add_argument("--http-port", type=int, default=0, help="port of V1 and V2 over HTTP; 0 chooses a free one")
     parser.add_argument("--grpc-port", type=int, default=0, help="port of V2 over gRPC; 0 chooses a free one")
-    parser.add_argument(
-        "--max-k", type=int, default=MAX_K, help="items that an instance may ask for (default: %(default)s)"
-    )
+    for option, kind, default, what in (
+        ("--max-k", int, DEFAULTS.max_k, "items that an instance may ask for"),
+        ("--max-waiting", int, DEFAULTS.most_waiting, "requests that may wait; more get a 503"),
+        ("--max-seconds", float, DEFAULTS.seconds, "a request that is not answered by then gets a 503"),
+    ):
+        parser.add_argument(option, type=kind, default=default, help=f"{what} (default: %(default)s)")
     parser.add_argument("--availability", help="YAML file of what may not be given just now; followed while serving")
     parser.add_argument("--rules", help="YAML file of the shop's rules; followed while serving")
-    options = parser.parse_args(arguments)
+    given = parser.parse_args(arguments)
+    for option, value in (("--max-waiting", given.max_waiting), ("--max-seconds", given.max_seconds)):
+        if not value > 0:
+            parser.error(f"argument {option}: {value} is not above 0")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    options = Options(given.max_k, given.max_waiting, given.max_seconds, given.availability, given.rules)
     try:
-        serve(
-            options.bundle,
-            options.name,
-            options.http_port,
-            options.grpc_port,
-            options.max_k,
-            options.availability,
-            options.rules,
-        )
+        serve(given.bundle, given.name, given.http_port, given.grpc_port, options)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_CODE

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from longtail.components.predict.server import MAX_K
+from longtail.components.predict.options import MAX_K
 from longtail.contracts.errors import UserError
 from longtail.pipelines.cli.options import (
     Bundle,

@@ -19,7 +19,7 @@ PRICES = {"price": [19.99, 5, None, 40]}
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     path = tmp_path_factory.mktemp("any") / "bundle"
-    model = RecommendationModel("shop", write_hand_bundle(path, attributes=ATTRIBUTES, numbers=PRICES), 100)
+    model = RecommendationModel("shop", write_hand_bundle(path, attributes=ATTRIBUTES, numbers=PRICES))
     model.load()
     return model
 

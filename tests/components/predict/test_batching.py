@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from longtail.components.predict import batching
-from longtail.components.predict.batching import Batching
+from longtail.components.predict.batching import Batching, OverloadError
 
 
 class Counting:
@@ -27,7 +27,7 @@ class Counting:
 
 async def ask_all(computed: Counting, requests: list[list[int]], threads: int = 1) -> list[object]:
     """The first request alone, then the others while it is being computed."""
-    asker = Batching(computed, threads)
+    asker = Batching(computed, threads, 1000, 60)
     first = asyncio.ensure_future(asker.answer(requests[0]))
     while not computed.calls:
         await asyncio.sleep(0.001)
@@ -60,7 +60,7 @@ def test_what_fails_fails_alone():
 def test_who_went_away_is_not_answered():
     async def leave() -> list[int]:
         computed = Counting()
-        asker = Batching(computed, 1)
+        asker = Batching(computed, 1, 1000, 60)
         gone = asyncio.ensure_future(asker.answer([1]))
         while not computed.calls:
             await asyncio.sleep(0.001)
@@ -73,12 +73,46 @@ def test_who_went_away_is_not_answered():
     assert asyncio.run(leave()) == [4]
 
 
+def test_too_many_are_turned_away_at_once_and_the_others_answered():
+    async def crowd() -> list[object]:
+        computed = Counting()
+        asker = Batching(computed, 1, most_waiting=2, seconds=60)
+        first = asyncio.ensure_future(asker.answer([1]))
+        while not computed.calls:
+            await asyncio.sleep(0.001)
+        others = [asyncio.ensure_future(asker.answer([number])) for number in (2, 3, 4)]
+        with pytest.raises(OverloadError, match="2 requests are waiting"):
+            await others[2]
+        computed.go.set()
+        return list(await asyncio.gather(first, *others[:2]))
+
+    assert asyncio.run(crowd()) == [[2], [4], [6]]
+
+
+def test_who_waited_too_long_is_told_and_not_computed():
+    async def late() -> tuple[list[int], list[list[int]]]:
+        computed = Counting()
+        asker = Batching(computed, 1, 1000, seconds=0.5)
+        first = asyncio.ensure_future(asker.answer([1]))
+        while not computed.calls:
+            await asyncio.sleep(0.001)
+        for request in (first, asyncio.ensure_future(asker.answer([2]))):
+            with pytest.raises(OverloadError, match=r"no answer within 0\.5 s"):
+                await request
+        computed.go.set()
+        asker._seconds = 60
+        return await asker.answer([3]), computed.calls
+
+    answer, calls = asyncio.run(late())
+    assert answer == [6] and all(2 not in call for call in calls)
+
+
 def test_many_at_once_by_several_threads():
     computed = Counting()
     computed.go.set()
 
     async def ask() -> list[list[int]]:
-        asker = Batching(computed, 3)
+        asker = Batching(computed, 3, 1000, 60)
         return list(await asyncio.gather(*[asker.answer([number]) for number in range(500)]))
 
     assert asyncio.run(ask()) == [[2 * number] for number in range(500)]

@@ -26,7 +26,7 @@ from longtail.registry.bundles import bundle_id
 from longtail.rollout.addresses import at
 from longtail.rollout.answers import ask_v2
 from longtail.scoring.recommender import Recommender
-from longtail.system.http import call
+from longtail.system.http import call, fetch
 from longtail.system.machine import free_ports
 
 # history a: q = (1.1, .2), see test_scorer: b = 1.05, c = .97, d = -1.2
@@ -328,3 +328,22 @@ def test_both_ports_must_differ(capsys):
     port = str(free_ports(1)[0])
     assert main(["--http-port", port, "--grpc-port", port]) == 2
     assert f"--http-port and --grpc-port are both {port}" in capsys.readouterr().err
+
+
+def test_overload_is_said_with_when_to_come_back(bundle, tmp_path):
+    """A limit that the answer to a great request does not keep."""
+    great = [{"history": ["a", "b", "c", "d"] * 2000}] * 64
+    with running_server(bundle, "shop", 60, tmp_path / "log", ["--max-seconds", "0.000001"]) as server:
+        request = urllib.request.Request(
+            f"{server.url}/v1/models/shop:predict",
+            json.dumps({"instances": great}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30)
+        assert (refused.value.code, refused.value.headers["Retry-After"]) == (503, "1")
+        assert "overloaded: no answer within" in refused.value.read().decode()
+        with pytest.raises(grpc.RpcError) as unavailable:
+            ask_grpc(server, [json.dumps(one) for one in great], raw=False)
+        assert unavailable.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert 'outcome="turned_away"} 2.0' in fetch(f"{server.url}/metrics").decode()

@@ -1,0 +1,23 @@
+"""What a server may be told beside its bundle."""
+
+import os
+from dataclasses import dataclass
+
+MAX_K = 100  # items for one user: the answers of a request of 64 users stay below a few MB
+
+
+@dataclass(frozen=True)
+class Options:
+    """max_k: items that an instance may ask for, None: the whole catalogue. most_waiting: requests that may wait for a thread, at
+    1,000 a second a fifth of a second. seconds: within which a request is answered, or turned away. availability: file of what may not
+    be given just now; rules: file of the shop's rules; both are followed while serving.
+    """
+
+    max_k: int | None = MAX_K
+    most_waiting: int = 200
+    seconds: float = 10.0
+    availability: str | os.PathLike[str] | None = None
+    rules: str | os.PathLike[str] | None = None
+
+
+DEFAULTS = Options()
