@@ -114,7 +114,7 @@ def edit(artifact: Path, **changes: object) -> None:
         (lambda path: edit(path, files=[]), "is not a readable manifest"),
         (
             lambda path: edit(path, version=99),
-            "is longtail/prepared version 99, but longtail/prepared version 4 is needed",
+            "is longtail/prepared version 99, but longtail/prepared version 5 is needed",
         ),
         (lambda path: edit(path, files={"../../etc/passwd": "0"}), "a file outside the artifact"),
     ],
@@ -126,7 +126,7 @@ def test_damage_is_named(artifact: Path, damage, message: str):
 
 
 def test_another_kind_or_nothing_is_named(artifact: Path, tmp_path: Path):
-    with pytest.raises(UserError, match="is longtail/prepared version 4, but longtail/bundle version 4 is needed"):
+    with pytest.raises(UserError, match="is longtail/prepared version 5, but longtail/bundle version 4 is needed"):
         read_artifact(artifact, BUNDLE)
     with pytest.raises(UserError, match="nowhere: no such folder; a longtail/bundle artifact was expected"):
         read_artifact(tmp_path / "nowhere", BUNDLE)
