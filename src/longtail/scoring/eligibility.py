@@ -15,6 +15,10 @@ from longtail.scoring.bundle import Bundle
 from longtail.scoring.shaping import Limit
 
 SHOWN = 3  # attributes or numbers that a refusal names
+LONGEST_COMPARED, MOST_COMPARED = (
+    60,
+    20_000,
+)  # characters, and attributes, among which a misspelt one is looked for: 30 ms
 
 _NAMED = re.compile(r"\s*([^:=]*[^:=\s])\s*[:=]")
 
@@ -161,6 +165,8 @@ def _without(codes: NDArray[np.integer]) -> Callable[[Mask], None]:
 
 
 def _near(asked: str, known: Sequence[str] | dict[str, NDArray[np.int32]]) -> str:
-    """Known attributes that are written alike."""
+    """Known attributes that are written alike, unless looking for them would take long."""
+    if len(asked) > LONGEST_COMPARED or len(known) > MOST_COMPARED:
+        return ""
     near = [found[0] for found in process.extract(asked, list(known), limit=SHOWN, score_cutoff=60)]
     return f"; near it are {', '.join(map(repr, near))}" if near else ""
