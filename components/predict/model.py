@@ -9,6 +9,8 @@ V2  BYTES tensor ``request`` [n], an instance's JSON in each element
 import json
 import logging
 import os
+import re
+import uuid
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
@@ -45,8 +47,18 @@ OUTPUT_TENSOR = "recommendations"
 LAST_GOOD = "the file of {} cannot be taken; what it last said acts"
 SHOWN = 3  # unknown ids in a log
 RETRY_AFTER = "1"  # seconds
+REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 Prediction = dict[str, Any]
+
+
+def request_id(given: str | None) -> str:
+    """The client's own, where logs can hold it; else a new one."""
+    return given if given and REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _header(headers: Any) -> str | None:
+    return headers.get("x-request-id") if isinstance(headers, dict) else None
 
 
 class RecommendationModel(kserve.Model):
@@ -96,7 +108,8 @@ class RecommendationModel(kserve.Model):
             InvalidInput: what is wrong with the request; the client gets it as a 400.
         """
         if isinstance(payload, kserve.InferRequest):
-            predictions = await self._answered(lambda: instances_of_v2(payload), bool(payload.from_grpc))
+            number = request_id(payload.id or _header(headers))
+            predictions = await self._answered(lambda: instances_of_v2(payload), number, bool(payload.from_grpc))
             texts = [json.dumps(prediction, ensure_ascii=False).encode() for prediction in predictions]
             output = kserve.InferOutput(OUTPUT_TENSOR, [len(texts)], "BYTES")
             output.set_data_from_numpy(np.array(texts, dtype=np.object_))  # kserve makes it JSON again where asked
@@ -107,9 +120,12 @@ class RecommendationModel(kserve.Model):
                 use_binary_outputs=payload.use_binary_outputs,
                 requested_outputs=payload.request_outputs,
             )
-        return {"predictions": await self._answered(lambda: instances_of_v1(payload))}
+        number = request_id(_header(headers))
+        return {"predictions": await self._answered(lambda: instances_of_v1(payload), number)}
 
-    async def _answered(self, read: Callable[[], list[Instance]], by_grpc: bool = False) -> list[Prediction]:
+    async def _answered(
+        self, read: Callable[[], list[Instance]], number: str, by_grpc: bool = False
+    ) -> list[Prediction]:
         try:
             predictions = await self._batching.answer(self._asked(read()))
         except kserve.errors.InvalidInput:
@@ -129,7 +145,7 @@ class RecommendationModel(kserve.Model):
         monitoring.REQUESTS.labels(self.name, "served").inc()
         monitoring.ANSWERS.labels(self.name).inc(len(predictions))
         monitoring.DEGRADED.labels(self.name).inc(sum(one["degraded"] is not None for one in predictions))
-        return predictions
+        return [prediction | {"request_id": number} for prediction in predictions]
 
     def _asked(self, instances: list[Instance]) -> list[Asked]:
         asked = [instance.asked() for instance in instances]

@@ -140,15 +140,33 @@ def test_v2_and_grpc_answer_as_v1_does(server):
     expected = ask(server.url, "shop", instances)
     texts = [json.dumps(instance) for instance in instances]
     assert expected[2]["unknown_items"] == ["ä"]
-    assert ask_v2(at(server.url), "shop", instances) == expected
-    assert ask_grpc(server, texts, raw=False) == expected
-    assert ask_grpc(server, texts, raw=True) == expected
+    (number,) = {prediction.pop("request_id") for prediction in expected}
+    for answers in (
+        ask_v2(at(server.url), "shop", instances),
+        ask_grpc(server, texts, raw=False),
+        ask_grpc(server, texts, raw=True),
+    ):
+        (other,) = {prediction.pop("request_id") for prediction in answers}
+        assert answers == expected and other != number
+
+
+@pytest.mark.parametrize(
+    ("given", "same"), [("order-7:a.b_c", True), ("", False), ("two words", False), ("x" * 129, False)]
+)
+def test_an_answer_carries_the_id_of_its_request(server, given, same):
+    body, headers = b'{"instances": [{}, {}]}', {"Content-Type": "application/json", "X-Request-Id": given}
+    answer = json.loads(fetch(f"{server.url}/v1/models/shop:predict", body, headers=headers))
+    (number,) = {prediction["request_id"] for prediction in answer["predictions"]}
+    assert (number == given) is same and len(number) in (len(given), 32)
 
 
 @pytest.mark.parametrize(("given", "returned"), [({"id": "7"}, "7"), ({}, "")])
 def test_v2_returns_the_id_of_the_request(server, given, returned):
     tensor = {"name": "request", "datatype": "BYTES", "shape": [1], "data": ["{}"]}
-    assert call(f"{server.url}/v2/models/shop/infer", {"inputs": [tensor], **given})["id"] == returned
+    answer = call(f"{server.url}/v2/models/shop/infer", {"inputs": [tensor], **given})
+    assert answer["id"] == returned
+    number = json.loads(answer["outputs"][0]["data"][0])["request_id"]
+    assert number == returned if returned else len(number) == 32
 
 
 def test_v2_metadata_names_the_tensors(server):
@@ -213,9 +231,16 @@ def test_parallel_clients_get_the_answers_of_sequential_ones(server):
     rng = np.random.default_rng(0)
     asked = [{"history": list(rng.choice(["a", "b", "c", "z"], size=rng.integers(0, 12))), "k": 1} for _ in range(120)]
     asked = [json.loads(json.dumps(one, default=str)) for one in asked]
-    one_by_one = [ask(server.url, "shop", [one]) for one in asked]
+
+    def answer(one):
+        (prediction,) = ask(server.url, "shop", [one])
+        return prediction.pop("request_id"), prediction
+
+    ids, one_by_one = zip(*map(answer, asked))
     with ThreadPoolExecutor(8) as clients:
-        assert list(clients.map(lambda one: ask(server.url, "shop", [one]), asked)) == one_by_one
+        others, at_once = zip(*clients.map(answer, asked))
+    assert at_once == one_by_one
+    assert len({*ids, *others}) == 2 * len(asked)
 
 
 def test_the_server_ends_quietly_on_sigterm_after_bad_and_good_requests(bundle, tmp_path):
