@@ -165,7 +165,11 @@ def test_serve_hands_over_to_the_model_server(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "execv", lambda program, words: called.append((program, words)))
     with pytest.raises(SystemExit):
         cli.main(["serve", "--bundle", str(tmp_path), "--http-port", "9000"])
-    ((program, words),) = called
+    files = ["--availability", "stock.yaml", "--rules", "rules.yaml"]
+    with pytest.raises(SystemExit):
+        cli.main(["serve", "--bundle", str(tmp_path), *files])
+    (program, words), (_, with_files) = called
+    assert with_files[-4:] == files
     assert program == sys.executable
     assert words[1:4] == ["-P", "-m", "longtail.components.predict.server"]
     options = dict(zip(words[4::2], words[5::2]))
