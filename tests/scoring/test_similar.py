@@ -17,7 +17,7 @@ def recommender(tmp_path):
     return Recommender(load_bundle(write_hand_bundle(tmp_path / "bundle")), threads=1)
 
 
-def test_likeness_is_the_cosine_in_deviations_of_pairs():
+def test_likeness_is_the_cosine_in_deviations_of_pairs(monkeypatch):
     # pairs of ITEMS: a.b 0, a.c .6, a.d -1, b.c .8, b.d 0, c.d -.6: mean -.0333, deviation .6263
     (found,) = Similarity([ITEMS]).to(np.array([0]))
     assert found == pytest.approx([(x + 0.2 / 6) / 0.62627 for x in (1, 0, 0.6, -1)], abs=1e-3)
@@ -25,6 +25,10 @@ def test_likeness_is_the_cosine_in_deviations_of_pairs():
     assert both == pytest.approx(np.array([found, [(x + 0.2 / 6) / 0.62627 for x in (0, 1, 0.8, 0)]]), abs=1e-3)
     assert Similarity([Int8Rows.of(ITEMS)]).to(np.array([0]))[0] == pytest.approx(found, abs=0.03)
     flat = np.zeros((4, 2), np.float32)
+    monkeypatch.setattr("longtail.scoring.similar.REMEMBERED", 2 * 4 * 4)  # of two items
+    few = Similarity([ITEMS])
+    for codes in ([0, 1], [2, 0], [1], [0, 1]):
+        assert few.to(np.array(codes)) == pytest.approx(Similarity([ITEMS]).to(np.array(codes)))
     assert Similarity([ITEMS, flat]).to(np.array([0]))[0] == pytest.approx(found / 2)
 
 
