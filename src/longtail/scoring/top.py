@@ -24,9 +24,9 @@ def top_items(scores: NDArray[np.floating], k: int, excluded: NDArray[np.integer
 
 
 def _lower_bound(scores: NDArray[np.floating], k: int) -> float:
-    """A number that at least ``k`` scores reach, much faster than a partition where scores are tied."""
+    """A number that at least ``k`` scores reach; by blocks, where there are enough, much faster than a partition of tied scores."""
     blocks = len(scores) // _BLOCK
     if blocks < k:
-        return -np.inf
+        return float(np.partition(scores, len(scores) - k)[len(scores) - k]) if k < len(scores) else -np.inf
     greatest = scores[: blocks * _BLOCK].reshape(blocks, _BLOCK).max(axis=1)
     return float(np.partition(greatest, blocks - k)[blocks - k])
