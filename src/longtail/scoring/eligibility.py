@@ -102,12 +102,16 @@ class Eligibility:
 
     def known(self, item_ids: Sequence[str]) -> NDArray[np.int32]:
         """Codes of those ids that the catalogue holds, in their order."""
-        found = (self.codes.get(canonical_id(item) or "") for item in item_ids)
+        found = (self._code(item) for item in item_ids)
         return np.array([code for code in found if code is not None], dtype=np.int32)
 
     def unknown(self, item_ids: Sequence[str]) -> list[str]:
         """Those ids that the catalogue does not hold."""
-        return [item for item in item_ids if canonical_id(item) not in self.codes]
+        return [item for item in item_ids if self._code(item) is None]
+
+    def _code(self, item: str) -> int | None:
+        code = self.codes.get(item)  # the catalogue's ids are canonical, as most that are asked for
+        return self.codes.get(canonical_id(item) or "") if code is None else code
 
     def _steps(self, asked: Asked, left_out: LeftOut) -> list[tuple[str, Callable[[Mask], None]]]:
         """What narrows the catalogue, in the order in which it is said."""
