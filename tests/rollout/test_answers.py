@@ -40,6 +40,14 @@ def test_other_answers_do_not_agree(answer):
         greatest_difference("v1", EVALUATED, answer)
 
 
+def test_what_the_shop_changed_is_left_aside():
+    (changed,) = served(d=10.0)
+    answers = [changed | {"changed_by_shop": True}, *served(a=10.0, b=5.0, c=5.0005)]
+    assert greatest_difference("v1", EVALUATED * 2, answers) == pytest.approx(5e-5)
+    with pytest.raises(UserError, match="evaluated user 1"):
+        greatest_difference("v1", EVALUATED * 2, [answers[0], *served(a=10.0, b=5.0)])
+
+
 @pytest.mark.parametrize("ask", [ask_v1, ask_v2])
 @pytest.mark.parametrize(
     "answer",

@@ -5,6 +5,7 @@ import pytest
 from helpers_hand_bundle import write_hand_bundle
 
 from longtail.contracts.errors import UserError
+from longtail.scoring.asked import Filters
 from longtail.scoring.bundle import load_bundle
 from longtail.scoring.recommender import Recommender
 from longtail.scoring.rules import Rules, with_pins
@@ -56,6 +57,23 @@ def test_answers_say_which_rules_are_in_force_and_what_they_placed(recommender):
     assert answer.items[0].reason == "placed by the shop"
     _, known = obeyed(recommender, text, history=["a"])
     assert known.rules == ["front"] and [item.item_id for item in known.items] == ["d", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("text", "asked", "changed"),
+    [
+        ("", {}, False),
+        ("{name: r, hide: [adult]}", {}, True),  # c is the third
+        ("{name: r, hide: [adult]}", {"k": 2}, False),
+        ("{name: r, for: [tail], hide: [adult]}", {}, False),
+        ("{name: r, boost: {lamp: 0.1}}", {}, True),  # scores are others
+        ("{name: r, pin: {1: a}}", {}, True),
+        ("{name: r, max_per: {lamp: 2}}", {}, True),
+        ("{name: r, hide: [adult]}", {"filters": Filters(none=["adult"])}, False),
+    ],
+)
+def test_it_is_said_where_the_shop_changed_the_list(recommender, text, asked, changed):
+    assert obeyed(recommender, text, **asked)[1].changed_by_shop is changed
 
 
 def test_what_is_asked_for_goes_before_pins_and_the_lesser_limit_holds(recommender):

@@ -57,15 +57,22 @@ def compare_answers(post: Post, name: str, golden: Sequence[dict[str, Any]]) -> 
     """Ask each evaluated user in a request of its own, as clients do, over V1 and V2: the answers and how far off they are.
 
     Raises:
-        UserError: an answer differs from the evaluated, or there is none.
+        UserError: an answer differs from the evaluated, or there is none; or the shop changed all of them.
     """
     instances = instances_of(golden)
     answers = {
         protocol: [ask(post, name, [instance])[0] for instance in instances]
         for protocol, ask in (("v1", ask_v1), ("v2", ask_v2))
     }
+    changed = sum(is_changed(prediction) for prediction in answers["v1"])
+    if golden and changed == len(golden):
+        raise UserError(
+            "the shop's rules or availability change the answers to all evaluated users, so that none can be compared; "
+            "serve without rules that boost, pin or limit while a bundle is rolled out"
+        )
     return {
         "golden_users": len(golden),
+        "changed_by_shop": changed,
         "greatest_relative_difference": {
             protocol: greatest_difference(protocol, golden, predictions) for protocol, predictions in answers.items()
         },
@@ -82,10 +89,12 @@ def greatest_difference(
 
     Raises:
         UserError: other items, another order, or a difference above ``TOLERANCE``. Items whose evaluated scores lie within
-            ``TOLERANCE`` of each other may change places.
+            ``TOLERANCE`` of each other may change places. Answers that the shop changed are left aside.
     """
     greatest = 0.0
     for number, (user, prediction) in enumerate(zip(golden, predictions, strict=True)):
+        if is_changed(prediction):
+            continue
         served = {item["item_id"]: item["score"] for item in prediction["items"]}
         evaluated = dict(zip(user["expected"], user["scores"]))
         scale = max((abs(score) for score in user["scores"]), default=0.0) or 1.0
@@ -101,6 +110,11 @@ def greatest_difference(
             )
         greatest = max([greatest, *differences])
     return greatest
+
+
+def is_changed(prediction: dict[str, Any]) -> bool:
+    """Whether the shop's rules or availability made the list another than the model's own, as the server says."""
+    return bool(prediction.get("changed_by_shop", False))
 
 
 def _shown(scores: dict[str, float]) -> str:

@@ -65,6 +65,7 @@ class Answer:
     unknown_items: of history, similar_to, candidates and exclude; unknown_attributes: of attributes and context. nothing_fits: no
     item quite fits the stated interests; those given come nearest. fewer_than_k: what left how many items, where they are fewer than
     asked for. degraded: what could not be answered as it was asked. rules: names of those in force for this user.
+    changed_by_shop: whether rules or availability made this list another than the model's own.
     """
 
     items: list[Recommendation]
@@ -75,6 +76,7 @@ class Answer:
     fewer_than_k: str | None = None
     degraded: str | None = None
     rules: list[str] = field(default_factory=list)
+    changed_by_shop: bool = False
 
 
 class Recommender:
@@ -246,7 +248,20 @@ class Recommender:
             fewer_than_k=self._why_fewer(asked, left_out, len(chosen.codes)) if len(chosen.codes) < k else None,
             degraded=_degraded(asked, query, looked_at, rules),
             rules=rules.names,
+            changed_by_shop=self._is_changed(asked, scores, left_out, rules, chosen),
         )
+
+    def _is_changed(
+        self, asked: Asked, scores: NDArray[np.float32], left_out: LeftOut, rules: InForce, chosen: "_Chosen"
+    ) -> bool:
+        """Whether the model alone would have answered otherwise."""
+        if rules.boost is not None or not rules.leave_order:
+            return True
+        if asked.explore or not (len(left_out.closed) or len(left_out.hidden)):
+            return False
+        plain = left_out._replace(closed=left_out.closed[:0], hidden=left_out.hidden[:0])
+        k = asked.k or min(DEFAULT_K, len(scores))
+        return not np.array_equal(self._choose(replace(asked, k=k), scores, plain, rules).codes, chosen.codes)
 
     def _items(self, chosen: "_Chosen", scores: NDArray[np.float32], reasons: Sequence[Reason]) -> list[Recommendation]:
         items = []

@@ -3,13 +3,15 @@
 import time
 
 import pytest
-from helpers_hand_bundle import write_hand_bundle
+from helpers_hand_bundle import GOLDEN, write_hand_bundle
 
 from longtail.components.deploy.local_server import running_server
 from longtail.components.predict.client import ask
 from longtail.components.predict.followed_file import FollowedFile
 from longtail.components.predict.model import LAST_GOOD
 from longtail.contracts.errors import UserError
+from longtail.rollout.addresses import at
+from longtail.rollout.answers import compare_answers
 from longtail.system.http import fetch
 
 LAST = LAST_GOOD.format("availability")
@@ -55,6 +57,19 @@ def test_it_is_followed_while_serving(tmp_path):
         until(answer, (["a", "b", "c", "d"], None))
         assert read() == ["1.0"]
     assert "the last good availability go on" in (tmp_path / "log").read_text()
+
+
+def test_a_rollout_compares_what_the_shop_did_not_change(tmp_path):
+    bundle, path = write_hand_bundle(tmp_path / "bundle"), tmp_path / "availability.yaml"
+    put(path, "sold_out: [a]")  # which two of the three would be shown
+    with running_server(bundle, "shop", 60, tmp_path / "log", ["--availability", str(path)]) as server:
+        compared = compare_answers(at(server.url), "shop", GOLDEN)
+        assert (compared["golden_users"], compared["changed_by_shop"]) == (3, 2)
+        wrong = [GOLDEN[0], GOLDEN[1] | {"scores": [1.05, 0.9, -1.2]}, GOLDEN[2]]
+        with pytest.raises(UserError, match=r"evaluated user 1 \(history \['a'\]\)"):
+            compare_answers(at(server.url), "shop", wrong)
+        with pytest.raises(UserError, match="change the answers to all evaluated users"):
+            compare_answers(at(server.url), "shop", [GOLDEN[0], GOLDEN[2]])
 
 
 def test_without_a_last_good_one_nothing_starts(tmp_path):
