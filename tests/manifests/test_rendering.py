@@ -1,7 +1,10 @@
 """Every overlay as kustomize renders it: valid to the field, no secret inside, no image without a version."""
 
 import copy
+import os
 import string
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,7 +23,28 @@ def rendered():
 
 def test_every_kustomization_is_among_those_tested():
     found = {str(path.parent.relative_to(MANIFESTS)) for path in MANIFESTS.rglob("kustomization.yaml")}
-    assert found == set(FOLDERS)
+    assert found == {*FOLDERS, "components/shop-files"}
+
+
+@pytest.mark.parametrize("beside", ["base", "overlays/production"])
+def test_the_component_gives_the_server_the_shops_files(tmp_path, beside):
+    """In an overlay of the user's own. The server takes the options that it names."""
+    paths = {name: os.path.relpath(MANIFESTS / name, tmp_path) for name in (beside, "components/shop-files")}
+    overlay = {"resources": [paths[beside]], "components": [paths["components/shop-files"]]}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    runtime = one(render(tmp_path), "ServingRuntime", "longtail")
+    assert not faults(runtime)
+    (container,) = runtime["spec"]["containers"]
+    files = [argument for argument in container["args"] if "/mnt/shop/" in argument]
+    assert files == ["--availability=/mnt/shop/availability.yaml", "--rules=/mnt/shop/rules.yaml"]
+    (mount,) = [mount for mount in container["volumeMounts"] if mount["mountPath"] == "/mnt/shop"]
+    (volume,) = [volume for volume in runtime["spec"]["volumes"] if volume["name"] == mount["name"]]
+    assert volume["configMap"] == {"name": "longtail-shop"} and mount["readOnly"]
+    assert {"/tmp", "/mnt/shop"} == {mount["mountPath"] for mount in container["volumeMounts"]}
+    told = subprocess.run(
+        [sys.executable, "-m", "longtail.components.predict.server", "--help"], capture_output=True, text=True
+    ).stdout
+    assert all(argument.partition("=")[0] in told for argument in files)
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
