@@ -24,7 +24,6 @@ class OverloadError(Exception):
 @dataclass
 class _Request(Generic[Asked, Answer]):
     asked: Sequence[Asked]
-    loop: asyncio.AbstractEventLoop
     answered: "asyncio.Future[list[Answer]]"
     outcome: list[Answer] | Exception = field(default_factory=list)
 
@@ -56,8 +55,7 @@ class Batching(Generic[Asked, Answer]):
         """
         if self._waiting.qsize() >= self._most_waiting:
             raise OverloadError(f"{self._most_waiting} requests are waiting")
-        loop = asyncio.get_running_loop()
-        request = _Request[Asked, Answer](asked, loop, loop.create_future())
+        request = _Request[Asked, Answer](asked, asyncio.get_running_loop().create_future())
         self._waiting.put(request)
         try:
             return await asyncio.wait_for(request.answered, self._seconds)
@@ -75,7 +73,7 @@ class Batching(Generic[Asked, Answer]):
             batch = [request for request in batch if not request.answered.cancelled()]  # whom nobody waits for
             self._compute(batch)
             for request in batch:
-                request.loop.call_soon_threadsafe(_tell, request)
+                request.answered.get_loop().call_soon_threadsafe(_tell, request)
 
     def _compute(self, batch: Sequence[_Request[Asked, Answer]]) -> None:
         try:

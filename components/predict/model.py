@@ -31,7 +31,7 @@ from longtail.components.predict.request import (
     refused,
 )
 from longtail.contracts.artifacts import MANIFEST
-from longtail.contracts.errors import UserError
+from longtail.contracts.errors import UserError, about
 from longtail.registry.bundles import bundle_id
 from longtail.scoring.asked import Asked
 from longtail.scoring.availability import Availability
@@ -75,7 +75,7 @@ class RecommendationModel(kserve.Model):
         """Read and check the bundle; ready only once a first answer was computed.
 
         Raises:
-            UserError: naming the bundle's file that is missing or changed, or what is wrong with the availability file.
+            UserError: naming the bundle's file that is missing or changed, or what is wrong with a file of the options.
         """
         bundle = load_bundle(self.path)
         self._recommender = Recommender(bundle, threads=1, max_k=self.options.max_k)
@@ -172,7 +172,6 @@ class RecommendationModel(kserve.Model):
             log.warning("%s: %d ids are not in the catalogue: %s …", path, len(unknown), ", ".join(unknown[:SHOWN]))
 
     def _obey(self, text: str, path: str) -> None:
-        try:
-            self._recommender.obey(Rules.parse(text, path))
-        except UserError as error:
-            raise UserError(f"{error}" if path in str(error) else f"{path}: {error}") from None
+        rules = Rules.parse(text, path)
+        with about(f"{path}:"):
+            self._recommender.obey(rules)

@@ -13,7 +13,7 @@ class UserError(ValueError):
 
 @contextmanager
 def about(option: str) -> Iterator[None]:
-    """Begin the message of a ``UserError`` with the option that it is about."""
+    """Begin the message of a ``UserError`` with the option or the file that it is about."""
     try:
         yield
     except UserError as error:

@@ -233,7 +233,8 @@ class Recommender:
         limits = rules.max_per | {
             name: min(most, rules.max_per.get(name, most)) for name, most in asked.max_per.items()
         }
-        chosen = self._choose(replace(asked, k=k, max_per=limits), scores, left_out, rules)
+        wanted = replace(asked, k=k, max_per=limits)
+        chosen = self._choose(wanted, scores, left_out, rules)
         alike = () if likeness is None else greatest(looked_at, likeness[:, chosen.codes], above=ALIKE)
         reasons = self._reasons.of(query, chosen.codes, alike)
         unknown = [*latest(asked.history), *asked.similar_to, *(asked.candidates or ()), *asked.exclude]
@@ -248,7 +249,7 @@ class Recommender:
             fewer_than_k=self._why_fewer(asked, left_out, len(chosen.codes)) if len(chosen.codes) < k else None,
             degraded=_degraded(asked, query, looked_at, rules),
             rules=rules.names,
-            changed_by_shop=self._is_changed(asked, scores, left_out, rules, chosen),
+            changed_by_shop=self._is_changed(wanted, scores, left_out, rules, chosen),
         )
 
     def _is_changed(
@@ -260,8 +261,7 @@ class Recommender:
         if asked.explore or not (len(left_out.closed) or len(left_out.hidden)):
             return False
         plain = left_out._replace(closed=left_out.closed[:0], hidden=left_out.hidden[:0])
-        k = asked.k or min(DEFAULT_K, len(scores))
-        return not np.array_equal(self._choose(replace(asked, k=k), scores, plain, rules).codes, chosen.codes)
+        return not np.array_equal(self._choose(asked, scores, plain, rules).codes, chosen.codes)
 
     def _items(self, chosen: "_Chosen", scores: NDArray[np.float32], reasons: Sequence[Reason]) -> list[Recommendation]:
         items = []
