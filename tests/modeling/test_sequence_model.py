@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -85,3 +86,14 @@ def test_the_onnx_export_answers_as_torch_at_other_shapes(tmp_path: Path) -> Non
     inputs = torch.randn(4, 1, 16)
     (found,) = session.run(None, {"inputs": inputs.numpy(), "lengths": np.ones(4, np.int64)})
     assert np.allclose(found, encoder(inputs)[:, 0].detach().numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_the_last_query_alone_is_the_one_of_all_places(blocks: int) -> None:
+    torch.manual_seed(0)
+    encoder = SequenceEncoder(replace(SHAPE, blocks=blocks)).eval()
+    for block in encoder.blocks:
+        torch.nn.init.normal_(block.attention.distance_bias)
+    inputs, lengths = torch.randn(4, 6, SHAPE.dim), torch.tensor([6, 1, 3, 5])
+    found = encoder.last(inputs, lengths)
+    torch.testing.assert_close(found, encoder(inputs)[torch.arange(4), lengths - 1])

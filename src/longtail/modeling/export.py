@@ -46,9 +46,7 @@ class _LastQuery(nn.Module):
         self.encoder = encoder
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:  # [batch, length, dim], [batch] -> [batch, dim]
-        queries = self.encoder(inputs)
-        index = (lengths - 1)[:, None, None].expand(-1, 1, queries.shape[2])
-        return torch.gather(queries, 1, index)[:, 0]
+        return self.encoder.last(inputs, lengths)
 
 
 def export_sequence_encoder(encoder: SequenceEncoder, path: Path) -> None:

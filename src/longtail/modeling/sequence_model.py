@@ -37,6 +37,23 @@ class RelativeAttention(nn.Module):
         self.distance_bias = nn.Parameter(torch.zeros(shape.heads, shape.max_history + 2))
         self.dropout = shape.dropout
 
+    def at_end(self, x: Tensor, end: Tensor) -> Tensor:
+        """What ``forward`` makes of the place ``end`` [batch] of each sequence alone. ``[batch, length, dim] -> [batch, 1, dim]``"""
+        batch, length, dim = x.shape
+        size = (self.heads, dim // self.heads)
+        of_query, of_keys = (self.project_in.weight[:dim], self.project_in.bias[:dim]), slice(dim, None)
+        q = F.linear(at(x, end), *of_query).reshape(batch, 1, *size).transpose(1, 2)
+        keys = F.linear(x, self.project_in.weight[of_keys], self.project_in.bias[of_keys])
+        k, v = keys.reshape(batch, length, 2, *size).permute(2, 0, 3, 1, 4)
+        distance = end[:, None] - torch.arange(length, device=x.device)[None, :]  # [batch, length]
+        distances = distance.clamp(0, self.distance_bias.shape[1] - 1)
+        bias = F.embedding(distances, self.distance_bias.T).masked_fill((distance < 0)[..., None], float("-inf"))
+        weights = torch.softmax(
+            (q @ k.transpose(-1, -2)) / math.sqrt(size[1]) + bias.permute(0, 2, 1)[:, :, None], dim=-1
+        )
+        mixed: Tensor = self.project_out((weights @ v).transpose(1, 2).reshape(batch, 1, dim))
+        return mixed
+
     def forward(self, x: Tensor) -> Tensor:  # [batch, length, dim] -> the same
         batch, length, dim = x.shape
         q, k, v = self.project_in(x).reshape(batch, length, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
@@ -67,7 +84,13 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(shape.dropout)
 
     def forward(self, x: Tensor) -> Tensor:  # [batch, length, dim] -> the same
-        x = x + self.dropout(self.attention(self.norm_attention(x)))
+        return self._fed(x + self.dropout(self.attention(self.norm_attention(x))))
+
+    def at_end(self, x: Tensor, end: Tensor) -> Tensor:
+        """What ``forward`` makes of one place of each sequence. ``[batch, length, dim], [batch] -> [batch, 1, dim]``"""
+        return self._fed(at(x, end) + self.attention.at_end(self.norm_attention(x), end))
+
+    def _fed(self, x: Tensor) -> Tensor:
         fed: Tensor = x + self.dropout(self.feed(self.norm_feed(x)))
         return fed
 
@@ -86,6 +109,21 @@ class SequenceEncoder(nn.Module):
         x = self.dropout(inputs * math.sqrt(self.shape.dim))
         for block in self.blocks:
             x = block(x)
+        return self._query(x)
+
+    def last(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        """The query after the last valid input, without what the last block makes of other places: scoring reads nothing else.
+
+        inputs [batch, length, dim], lengths [batch] -> [batch, dim]
+        """
+        x = inputs * math.sqrt(self.shape.dim)
+        for block in self.blocks[:-1]:
+            x = block(x)
+        last = self.blocks[-1]
+        assert isinstance(last, Block)
+        return self._query(last.at_end(x, lengths - 1))[:, 0]
+
+    def _query(self, x: Tensor) -> Tensor:
         return F.normalize(self.norm(x).float(), dim=-1) / self.shape.temperature
 
 
@@ -137,6 +175,11 @@ class SequenceModel(nn.Module):
     def inputs(self, vectors: Tensor, histories: Tensor, starts: Tensor) -> Tensor:
         """What the encoder reads. ``[batch, 1 + length, dim]``"""
         return torch.cat([starts[:, None], of_items(vectors, histories)], dim=1)
+
+
+def at(x: Tensor, places: Tensor) -> Tensor:
+    """One place of each sequence. ``[batch, length, dim], [batch] -> [batch, 1, dim]``"""
+    return torch.gather(x, 1, places[:, None, None].expand(-1, 1, x.shape[2]))
 
 
 def of_items(vectors: Tensor, codes: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Why an item is recommended, in words that are said only where they are true."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -35,6 +35,10 @@ class Reason:
     about: str | None = None
 
 
+Found = Sequence[Reason | None]  # for each item: a reason, where it is true of it
+Way = Callable[[NDArray[np.intp]], Found]
+
+
 class Reasons:
     """Explains a scorer's recommendations."""
 
@@ -50,37 +54,34 @@ class Reasons:
         "similar" is said only of items that are nearer to the item of the history than ``NEAR`` of all pairs of items are to
         each other; what "matches" and "near" an interest is ``relevance``'s to say.
         """
-        reasons = []
-        for alike, cause, (asked, matches), near, trait, other in zip(
-            looked_at or [None] * len(items),
-            self._causes(query, items),
-            self._asked_for(query, items),
-            self._nearest(query, items),
-            self._traits(query, items),
-            self._otherwise(query, items),
-        ):
-            if matches:
-                reasons.append(Reason(asked, "text", query.interests))
-            elif alike is not None:
-                reasons.append(self._similar_to(alike))
-            elif cause is not None:
-                text = f"because of {self._name(cause)} in your history"
-                reasons.append(Reason(text, "co-occurrence", self._bundle.item_ids[cause]))
-            elif near is not None:
-                reasons.append(self._similar_to(near))
-            elif asked:
-                reasons.append(Reason(asked, "text", query.interests))
-            elif trait is not None:
-                reasons.append(Reason(f"often chosen with {trait}", "attributes", trait))
-            else:
-                reasons.append(other)
-        return reasons
+        reasons: list[Reason | None] = [None] * len(items)
+        for explain in self._ways(query, dict(zip(items.tolist(), looked_at))):
+            left = [place for place, reason in enumerate(reasons) if reason is None]
+            if not left:
+                break
+            for place, reason in zip(left, explain(items[left])):
+                reasons[place] = reason
+        return [reason for reason in reasons if reason is not None]
+
+    def _ways(self, query: Query, alike: Mapping[int, int | None]) -> Iterator[Way]:
+        """The first that is true of an item explains it. alike: item -> the one that is looked at and that it is like."""
+        if query.interests:
+            yield lambda items: self._asked_for(query, items, MATCHES)
+        if alike:
+            yield lambda items: self._similar_to(alike[item] for item in items.tolist())
+        if len(query.history):
+            yield lambda items: self._because_of(self._causes(query, items))
+            yield lambda items: self._similar_to(self._nearest(query, items))
+        if query.interests:
+            yield lambda items: self._asked_for(query, items, NOTHING)
+        yield lambda items: self._traits(query, items)
+        yield lambda items: self._otherwise(query, items)
 
     def nothing_fits(self, query: Query) -> bool:
         """Whether the catalogue holds nothing that quite fits what was asked for in words."""
         return bool(query.interests) and float(self._scorer.relevance(query.interests).direct.max()) < NOTHING
 
-    def _otherwise(self, query: Query, items: NDArray[np.intp]) -> list[Reason]:
+    def _otherwise(self, query: Query, items: NDArray[np.intp]) -> Found:
         if len(query.history):
             return [Reason("fits your history as a whole", "history")] * len(items)
         known = any(name in self._scorer.attributes and not is_missing(name) for name in query.attributes)
@@ -91,21 +92,19 @@ class Reasons:
 
     def _causes(self, query: Query, items: NDArray[np.intp]) -> Causes:
         """The item of the history from which the sparse term gives each item most; among equals the latest."""
-        if not len(query.history):
-            return [None] * len(items)
         weight = self._bundle.tensors.neighbour_weight[buckets_of([query])[0]]
         given = weight * self._scorer.given_by(query.history, items)
         return greatest(self._scorer.recent(query.history)[::-1], given[::-1], above=0.0)
 
     def _nearest(self, query: Query, items: NDArray[np.intp]) -> Causes:
         """The item of the history that is most like each item, where they are alike; among equals the latest."""
-        if not len(query.history) or not self._scorer.has_dense_part:
+        if not self._scorer.has_dense_part:
             return [None] * len(items)
         matrix = self._bundle.tensors.item_matrix
         recent = self._scorer.recent(query.history)[::-1]
         return greatest(recent, matrix[recent] @ matrix[items].T, above=self._similar)
 
-    def _traits(self, query: Query, items: NDArray[np.intp]) -> list[str | None]:
+    def _traits(self, query: Query, items: NDArray[np.intp]) -> Found:
         """The attribute or context that raises each item's score most, where one does."""
         tensors, known = self._bundle.tensors, self._scorer.traits_of(query)
         known = known[[not is_missing(self._bundle.attributes[trait]) for trait in known]]
@@ -114,28 +113,40 @@ class Reasons:
         given = tensors.traits[known][:, items].toarray() - np.outer(
             tensors.trait_scale[known], tensors.trait_base[items]
         )
-        best = given.argmax(axis=0)
+        names = [self._bundle.attributes[known[place]] for place in given.argmax(axis=0)]
         return [
-            self._bundle.attributes[known[place]] if value > 0 else None
-            for place, value in zip(best, given.max(axis=0))
+            Reason(f"often chosen with {name}", "attributes", name) if value > 0 else None
+            for name, value in zip(names, given.max(axis=0))
         ]
 
-    def _asked_for(self, query: Query, items: NDArray[np.intp]) -> list[tuple[str, bool]]:
-        """What each item has to do with a stated interest, "" for nothing, and whether it matches it."""
-        if not query.interests:
-            return [("", False)] * len(items)
-        said, relevance = _shortened(query.interests), self._scorer.relevance(query.interests).direct[items]
+    def _asked_for(self, query: Query, items: NDArray[np.intp], least: float) -> Found:
+        """What each item has to do with a stated interest, where its relevance is ``least`` or more."""
+        interests = query.interests or ""
+        said, relevance = _shortened(interests), self._scorer.relevance(interests).direct[items]
         if self.nothing_fits(query):
-            return [(f"comes near to {said}, which nothing here quite fits", False)] * len(items)
-        matches, near, nothing = (
-            (f"matches your interest in {said}", True),
-            (f"near your interest in {said}", False),
-            ("", False),
-        )
-        return [matches if value >= MATCHES else near if value >= NOTHING else nothing for value in relevance]
+            what = f"comes near to {said}, which nothing here quite fits"
+            return [None if least == MATCHES else Reason(what, "text", interests)] * len(items)
+        matches = Reason(f"matches your interest in {said}", "text", interests)
+        near = Reason(f"near your interest in {said}", "text", interests)
+        return [(matches if value >= MATCHES else near) if value >= least else None for value in relevance]
 
-    def _similar_to(self, item: int) -> Reason:
-        return Reason(f"similar to {self._name(item)}", "similarity", self._bundle.item_ids[item])
+    def _because_of(self, causes: Causes) -> Found:
+        return [
+            None
+            if cause is None
+            else Reason(
+                f"because of {self._name(cause)} in your history", "co-occurrence", self._bundle.item_ids[cause]
+            )
+            for cause in causes
+        ]
+
+    def _similar_to(self, others: Iterable[int | None]) -> Found:
+        return [
+            None
+            if other is None
+            else Reason(f"similar to {self._name(other)}", "similarity", self._bundle.item_ids[other])
+            for other in others
+        ]
 
     def _name(self, item: int) -> str:
         return self._bundle.titles[item] or self._bundle.item_ids[item]

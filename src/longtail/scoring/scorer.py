@@ -10,8 +10,9 @@ from tokenizers import Tokenizer
 
 from longtail.contracts.errors import UserError
 from longtail.scoring.bundle import LIKENESS, TEXT_VECTORS, Bundle, length_bucket
-from longtail.scoring.int8 import Matrix, products
+from longtail.scoring.int8 import Matrix
 from longtail.scoring.likeness import Likeness
+from longtail.scoring.products import ItemProducts
 from longtail.scoring.query import Query
 from longtail.scoring.relevance import Answered, Relevance, load_text_vectors, texts_to_read
 from longtail.scoring.rows import standardised, unit_vectors
@@ -112,7 +113,7 @@ class Scorer:
         tensors = self.bundle.tensors
         buckets = buckets_of(queries)
         if tensors.dense_weight[buckets].any():
-            scores = products(self.encode(queries), tensors.item_matrix)
+            scores = self._products(self.encode(queries))
             scores *= tensors.dense_weight[buckets, None]
         else:
             scores = np.zeros((len(queries), len(self.bundle.item_ids)), dtype=np.float32)
@@ -136,6 +137,10 @@ class Scorer:
     def has_dense_part(self) -> bool:
         """Whether something was learnt of the item vectors."""
         return bool(self.bundle.tensors.dense_weight.any())
+
+    @cached_property
+    def _products(self) -> ItemProducts:
+        return ItemProducts(self.bundle.tensors.item_matrix, self._options)
 
     @cached_property
     def similarity(self) -> Similarity | None:
@@ -170,12 +175,11 @@ class Scorer:
         return columns, self._likeness.shares.sum() * values / max(float(np.linalg.norm(values)), 1e-9)
 
     def given_by(self, history: NDArray[np.int32], items: NDArray[np.intp]) -> NDArray[np.float32]:
-        """What each item that is read of a history, oldest first, gives to ``items`` by the sparse term. ``[recent, items]``"""
+        """What each item that is read of a history, oldest first, gives to ``items``, one at least, by the sparse term. ``[recent, items]``"""
         rows, columns, values = self._neighbour_terms(history)
-        places = np.full(len(self.bundle.item_ids), -1, dtype=np.int32)
-        places[items] = np.arange(len(items))
-        found = places[columns]
-        asked = found >= 0
+        order = np.argsort(items)
+        found = order[np.minimum(np.searchsorted(items, columns, sorter=order), len(items) - 1)]
+        asked = items[found] == columns
         given = np.zeros((len(self.recent(history)), len(items)), dtype=np.float32)
         given[rows[asked], found[asked]] = values[asked]
         return given
@@ -184,14 +188,13 @@ class Scorer:
         self, history: NDArray[np.int32]
     ) -> tuple[NDArray[np.intp], NDArray[np.int32], NDArray[np.float32]]:
         """The sparse term's entries: places in the recent history, item codes (with repeats) and decayed values."""
-        matrix = self.bundle.tensors.neighbours
-        recent = self.recent(history)
-        spans = [slice(matrix.indptr[item], matrix.indptr[item + 1]) for item in recent]
+        matrix, recent = self.bundle.tensors.neighbours, self.recent(history)
+        begins = matrix.indptr[recent]
+        lengths = matrix.indptr[recent + 1] - begins
+        rows = np.repeat(np.arange(len(recent)), lengths)
+        entries = np.arange(len(rows)) + (begins - np.cumsum(lengths) + lengths)[rows]
         decays = self.bundle.tensors.decay ** np.arange(len(recent) - 1, -1, -1)
-        rows = np.repeat(np.arange(len(recent)), [span.stop - span.start for span in spans])
-        columns = np.concatenate([matrix.indices[span] for span in spans])
-        values = np.concatenate([matrix.data[span] for span in spans]) * decays[rows]
-        return rows, columns, values.astype(np.float32)
+        return rows, matrix.indices[entries], (matrix.data[entries] * decays[rows]).astype(np.float32)
 
     def traits_of(self, query: Query) -> NDArray[np.int64]:
         """Codes of the attributes and the context that the bundle knows, each once."""
