@@ -10,7 +10,8 @@ from scipy import sparse
 
 from longtail.contracts.artifacts import BUNDLE, write_artifact
 from longtail.contracts.segments import SegmentRule
-from longtail.scoring.bundle import LENGTH_BUCKETS, Tensors, bundle_facts, write_tables
+from longtail.scoring.bundle import LENGTH_BUCKETS, Tensors, bundle_facts
+from longtail.scoring.bundle_writing import write_tables
 
 
 def write_tiny_bundle(

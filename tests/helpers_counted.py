@@ -14,7 +14,8 @@ from longtail.neighbours.counting import log_popularity
 from longtail.neighbours.item_to_item import ItemToItem, Mixture, counted, item_to_item
 from longtail.neighbours.term_settings import TermSettings
 from longtail.neighbours.validation_cases import ValidationCases
-from longtail.scoring.bundle import LENGTH_BUCKETS, LIKENESS, copy_files, items_table, load_bundle, write_tables
+from longtail.scoring.bundle import LENGTH_BUCKETS, LIKENESS, copy_files, items_table, load_bundle
+from longtail.scoring.bundle_writing import write_tables
 from longtail.scoring.int8 import Int8Rows
 
 

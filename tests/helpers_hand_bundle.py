@@ -14,7 +14,8 @@ from tokenizers.pre_tokenizers import Whitespace
 
 from longtail.contracts.artifacts import BUNDLE, write_artifact
 from longtail.contracts.segments import SegmentRule
-from longtail.scoring.bundle import LENGTH_BUCKETS, LIKENESS, TEXT_VECTORS, Tensors, bundle_facts, write_tables
+from longtail.scoring.bundle import LENGTH_BUCKETS, LIKENESS, TEXT_VECTORS, Tensors, bundle_facts
+from longtail.scoring.bundle_writing import write_tables
 from longtail.scoring.likeness import Likeness
 from longtail.scoring.relevance import save_text_vectors
 

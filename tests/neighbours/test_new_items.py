@@ -14,7 +14,8 @@ from longtail.contracts.artifacts import BUNDLE, MANIFEST, sha256, write_artifac
 from longtail.contracts.errors import UserError
 from longtail.neighbours.new_items import Added, add_items
 from longtail.scoring.asked import Filters
-from longtail.scoring.bundle import ENCODERS, LIKENESS, copy_files, items_table, load_bundle, write_tables
+from longtail.scoring.bundle import ENCODERS, LIKENESS, copy_files, items_table, load_bundle
+from longtail.scoring.bundle_writing import write_tables
 from longtail.scoring.int8 import Int8Rows
 from longtail.scoring.query import Query
 from longtail.scoring.recommender import Recommender

@@ -10,6 +10,7 @@ from longtail.contracts.errors import UserError
 from longtail.scoring.asked import Asked, Filters
 from longtail.scoring.bundle import load_bundle
 from longtail.scoring.recommender import Recommender
+from longtail.scoring.scores import Scores
 
 ATTRIBUTES = (("lamp", "brand=Lux"), ("lamp", "brand=Sol"), ("chair",), ("chair", "brand=Lux", "oak"))
 PRICES = {"price": [19.99, 5, None, 40], "stock": [0, 2, 2, 2]}
@@ -138,14 +139,12 @@ def test_the_order_is_that_of_the_full_ranking_restricted(recommender, history, 
     assert (answer.fewer_than_k is not None) == (len(expected) < k)
 
 
-def test_masks_give_what_sorting_all_gives(recommender, monkeypatch):
+def test_masks_give_what_sorting_all_gives():
     """300 of 30,000, as scores fall."""
     rng = np.random.default_rng(0)
     scores = np.round(rng.standard_normal(30_000), 2).astype(np.float32)  # with ties
     allowed = np.zeros(30_000, dtype=bool)
     allowed[rng.choice(30_000, 300, replace=False)] = True
-    from longtail.scoring.recommender import _best
-
     expected = [code for code in np.argsort(-scores, kind="stable") if allowed[code]]
-    assert _best(scores, 10, np.zeros(0, np.int32), allowed).tolist() == expected[:10]
-    assert _best(scores, 400, np.zeros(0, np.int32), allowed).tolist() == expected
+    assert Scores(scores).best(10, np.zeros(0, np.int32), allowed).tolist() == expected[:10]
+    assert Scores(scores).best(400, np.zeros(0, np.int32), allowed).tolist() == expected

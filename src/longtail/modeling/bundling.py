@@ -23,7 +23,8 @@ from longtail.neighbours.recency import choose_half_life, recent_counts
 from longtail.neighbours.traits import fit_traits, no_traits, vocabulary
 from longtail.neighbours.usual import USUAL, Usual
 from longtail.neighbours.validation_cases import ValidationCases
-from longtail.scoring.bundle import LIKENESS, Tensors, bundle_facts, write_tables
+from longtail.scoring.bundle import LIKENESS, Tensors, bundle_facts
+from longtail.scoring.bundle_writing import write_tables
 
 RIDGE = 1.0  # of the guess of words' vectors: one more text, as it were, that says nothing
 

@@ -31,8 +31,8 @@ from longtail.scoring.bundle import (
     copy_files,
     items_table,
     load_bundle,
-    write_tables,
 )
+from longtail.scoring.bundle_writing import write_tables
 from longtail.scoring.int8 import Int8Rows, Matrix
 from longtail.scoring.likeness import Likeness, put
 from longtail.scoring.relevance import load_text_vectors, save_text_vectors

@@ -26,7 +26,8 @@ from longtail.neighbours.counting import log_popularity
 from longtail.neighbours.item_to_item import ItemToItem, Mixture, counted
 from longtail.neighbours.recency import recent_counts
 from longtail.neighbours.traits import TraitTerm, columns_of, vocabulary
-from longtail.scoring.bundle import ENCODERS, LIKENESS, Bundle, copy_files, items_table, load_bundle, write_tables
+from longtail.scoring.bundle import ENCODERS, LIKENESS, Bundle, copy_files, items_table, load_bundle
+from longtail.scoring.bundle_writing import write_tables
 from longtail.scoring.likeness import Likeness
 from longtail.scoring.rows import keep_top
 

@@ -10,6 +10,7 @@ The teacher's ``scorer`` folder and the Student bundle have this one format. Fil
     text_encoder.onnx      input_ids, attention_mask [batch, tokens] -> text_vector [batch, text_dim] (optional)
     tokenizer.json         of the text encoder                                                        (optional)
     text_vectors.safetensors  the items' pretrained text vectors (scoring.relevance)                  (optional)
+    item_index.faiss       finds the best of many items (scoring.item_index)                           (of large catalogues)
     likeness.safetensors   how alike items' texts are (scoring.likeness), for texts that come later    (optional)
 Facts in the manifest: ``segment_rule``, ``exclude_history``, ``max_history``, ``max_tokens``, ``train_digest``, ...
 """
@@ -26,7 +27,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 from scipy import sparse
 
 from longtail.contracts.artifacts import BUNDLE, read_artifact
@@ -107,21 +108,6 @@ class Bundle:
     @property
     def segment_rule(self) -> SegmentRule:
         return SegmentRule(**self.facts["segment_rule"])
-
-
-def write_tables(folder: Path, tensors: Tensors, items: pa.Table, attributes: list[str]) -> None:
-    """Write all but the ONNX files and the manifest into ``folder`` (inside ``write_artifact``)."""
-    arrays = {
-        name: np.ascontiguousarray(value) for name, value in vars(tensors).items() if isinstance(value, np.ndarray)
-    }
-    if isinstance(tensors.item_matrix, Int8Rows):
-        arrays |= {"item_matrix": tensors.item_matrix.codes, "item_matrix.scale": tensors.item_matrix.scale}
-    arrays |= sparse_arrays(tensors.neighbours) | sparse_arrays(tensors.traits, "traits")
-    arrays |= {"decay": np.array([tensors.decay], dtype=np.float32)}
-    save_file(arrays, folder / "tensors.safetensors")
-    kept = [name for name in (*ITEM_COLUMNS, Columns.TEXT) if name in items.column_names]
-    pq.write_table(items.select(kept), folder / "items.parquet")
-    (folder / "attributes.json").write_text(json.dumps(attributes))
 
 
 def sparse_arrays(matrix: sparse.csr_array, name: str = "neighbours") -> dict[str, NDArray[Any]]:

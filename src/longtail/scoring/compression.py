@@ -9,7 +9,8 @@ from pathlib import Path
 import onnxruntime
 
 from longtail.contracts.errors import UserError
-from longtail.scoring.bundle import ENCODERS, LIKENESS, Bundle, copy_files, items_table, write_tables
+from longtail.scoring.bundle import ENCODERS, LIKENESS, Bundle, copy_files, items_table
+from longtail.scoring.bundle_writing import write_tables
 from longtail.scoring.compression_settings import CompressionSettings
 from longtail.scoring.int8 import Int8Rows
 from longtail.scoring.rows import keep_top

@@ -12,7 +12,7 @@ The one place where ids become codes, where limits are checked, and where it is 
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -26,21 +26,24 @@ from longtail.registry.champion import champion_folder
 from longtail.scoring.asked import Asked, Attributes
 from longtail.scoring.availability import Availability, Closed
 from longtail.scoring.bundle import Bundle, load_bundle
-from longtail.scoring.eligibility import Eligibility, LeftOut
+from longtail.scoring.eligibility import Eligibility, LeftOut, Mask
 from longtail.scoring.exploring import Explored, explored
 from longtail.scoring.known_attributes import KnownAttributes
 from longtail.scoring.query import Query
 from longtail.scoring.reasons import Reason, Reasons, Source, greatest
 from longtail.scoring.rows import standardised
 from longtail.scoring.rules import InForce, Rules, with_pins
-from longtail.scoring.scorer import Scorer
+from longtail.scoring.scorer import Found, Scorer
+from longtail.scoring.scores import Scores
 from longtail.scoring.shaping import POOL, shaped
 from longtail.scoring.similar import ALIKE
-from longtail.scoring.top import top_items
 
 DEFAULT_K = 10
 MAX_HISTORY = 10_000  # item ids that are read of a history, the latest ones
 PIECE_SCORES = 4_000_000  # scores of several users that are there at one time, 16 MB; those of one user at least
+INDEXED_TOGETHER = 64  # users whose items an index finds at one time
+SCORED_AT_ONCE = 20_000  # items that are few enough to be scored all; where more may be given an index chooses
+ENOUGH = 4  # times k of what an index found must be allowed: else all items are scored
 SIMILAR_WEIGHT = 5.0  # of likeness to the items of ``similar_to``, beside standardised scores of what users choose
 
 
@@ -166,16 +169,13 @@ class Recommender:
         """
         for one in asked:
             self.check(one)
-        queries = [self.query(one) for one in asked]
+        questions = [self._question(one) for one in asked]
         size = max(PIECE_SCORES // len(self.bundle.item_ids), 1)
+        if self._scorer.item_index is not None:
+            size = INDEXED_TOGETHER
+        pieces = [questions[begin : begin + size] for begin in range(0, len(questions), size)]
         return [
-            self._answer(one, query, scores)
-            for begin in range(0, len(queries), size)
-            for one, query, scores in zip(
-                asked[begin : begin + size],
-                queries[begin : begin + size],
-                self._scorer.score(queries[begin : begin + size]),
-            )
+            self._answer(question, scores) for piece in pieces for question, scores in zip(piece, self._scores(piece))
         ]
 
     def check(self, asked: Asked) -> None:
@@ -217,24 +217,65 @@ class Recommender:
             context=moment,
         )
 
-    def _answer(self, asked: Asked, query: Query, scores: NDArray[np.float32]) -> Answer:
-        """scores: of the whole catalogue for ``query``. ``[items]``"""
-        k = asked.k or min(DEFAULT_K, len(scores))
+    def _question(self, asked: Asked) -> "_Question":
+        query = self.query(asked)
         segment = str(self.bundle.segment_rule.assign(np.array([len(query.history)], dtype=np.int64))[0])
         rules = self._rules[segment]
         history = query.history if self.bundle.facts["exclude_history"] else query.history[:0]
-        left_out = LeftOut(history, self._closed.at(time.time()), rules.hidden)
-        looked_at = self._eligibility.known(asked.similar_to)
-        likeness = self._scorer.similarity.to(looked_at) if len(looked_at) and self._scorer.similarity else None
-        if likeness is not None:
-            scores = standardised(scores[None])[0] + np.float32(SIMILAR_WEIGHT) * likeness.max(axis=0)
-        if rules.boost is not None:
-            scores = scores + scores.std() * rules.boost
         limits = rules.max_per | {
             name: min(most, rules.max_per.get(name, most)) for name, most in asked.max_per.items()
         }
-        wanted = replace(asked, k=k, max_per=limits)
-        chosen = self._choose(wanted, scores, left_out, rules)
+        wanted = replace(asked, k=asked.k or min(DEFAULT_K, len(self.bundle.item_ids)), max_per=limits)
+        left_out = LeftOut(history, self._closed.at(time.time()), rules.hidden)
+        return _Question(wanted, query, segment, rules, left_out, self._allowed(asked, left_out, rules))
+
+    def _allowed(self, asked: Asked, left_out: LeftOut, rules: InForce) -> Mask | None:
+        """Which items may be given; None: all that are not left out."""
+        narrowed = asked.candidates is not None or asked.exclude or asked.filters or asked.similar_to
+        return self._eligibility.allowed(asked, left_out) if narrowed or asked.explore or rules.pins else None
+
+    def _scores(self, questions: Sequence["_Question"]) -> Iterable[Scores]:
+        """Of the whole catalogue, or, where an index can tell them, of the items that may come into the answer."""
+        if self._scorer.item_index is None:
+            return map(Scores, self._scorer.score([one.query for one in questions]))
+        by_index = [one for one in questions if not one.needs_all]
+        found = zip(by_index, self._scorer.found([one.query for one in by_index]))
+        scored = {id(one): self._scores_of(one, what) for one, what in found}
+        return (scored.get(id(one)) or self._all_scores(one) for one in questions)
+
+    def _all_scores(self, question: "_Question") -> Scores:
+        return Scores(self._scorer.score([question.query])[0])
+
+    def _scores_of(self, question: "_Question", found: Found) -> Scores | None:
+        """None where the index did not find enough."""
+        allowed, left_out, codes = question.allowed, question.left_out, found.codes
+        complete = False
+        if allowed is not None and np.count_nonzero(allowed) <= SCORED_AT_ONCE:
+            complete = True
+            codes = np.union1d(  # what the shop took out stays among them, to say whether that changed the answer
+                np.flatnonzero(allowed), np.concatenate(left_out[1:])
+            )
+        else:
+            codes = np.union1d(codes, question.rules.pinned_codes)
+            enough = allowed[codes] if allowed is not None else ~np.isin(codes, np.concatenate(left_out))
+            if np.count_nonzero(enough) < ENOUGH * (question.asked.k or 0):
+                return None
+        return Scores(self._scorer.score_found(found, codes), codes, complete)
+
+    def _answer(self, question: "_Question", scores: Scores) -> Answer:
+        asked, query, segment, rules, left_out, _ = question
+        k = asked.k or 0
+        looked_at = self._eligibility.known(asked.similar_to)
+        likeness = self._scorer.similarity.to(looked_at) if len(looked_at) and self._scorer.similarity else None
+        values = scores.values
+        if likeness is not None:
+            values = standardised(values[None])[0] + np.float32(SIMILAR_WEIGHT) * likeness.max(axis=0)
+        if rules.boost is not None:
+            values = values + values.std() * rules.boost
+        scores = replace(scores, values=values)
+        chosen = self._choose(question, scores)
+        if len(chosen.codes) < k and not scores.complete:
+            return self._answer(question, self._all_scores(question))
         alike = () if likeness is None else greatest(looked_at, likeness[:, chosen.codes], above=ALIKE)
         reasons = self._reasons.of(query, chosen.codes, alike)
         unknown = [*latest(asked.history), *asked.similar_to, *(asked.candidates or ()), *asked.exclude]
@@ -249,47 +290,45 @@ class Recommender:
             fewer_than_k=self._why_fewer(asked, left_out, len(chosen.codes)) if len(chosen.codes) < k else None,
             degraded=_degraded(asked, query, looked_at, rules),
             rules=rules.names,
-            changed_by_shop=self._is_changed(wanted, scores, left_out, rules, chosen),
+            changed_by_shop=self._is_changed(question, scores, chosen),
         )
 
-    def _is_changed(
-        self, asked: Asked, scores: NDArray[np.float32], left_out: LeftOut, rules: InForce, chosen: "_Chosen"
-    ) -> bool:
+    def _is_changed(self, question: "_Question", scores: Scores, chosen: "_Chosen") -> bool:
         """Whether the model alone would have answered otherwise."""
+        asked, left_out, rules = question.asked, question.left_out, question.rules
         if rules.boost is not None or not rules.leave_order:
             return True
         if asked.explore or not (len(left_out.closed) or len(left_out.hidden)):
             return False
         plain = left_out._replace(closed=left_out.closed[:0], hidden=left_out.hidden[:0])
-        return not np.array_equal(self._choose(asked, scores, plain, rules).codes, chosen.codes)
+        alone = question._replace(left_out=plain, allowed=self._allowed(asked, plain, rules))
+        return not np.array_equal(self._choose(alone, scores).codes, chosen.codes)
 
-    def _items(self, chosen: "_Chosen", scores: NDArray[np.float32], reasons: Sequence[Reason]) -> list[Recommendation]:
+    def _items(self, chosen: "_Chosen", scores: Scores, reasons: Sequence[Reason]) -> list[Recommendation]:
         items = []
-        for place, (item, reason) in enumerate(zip(chosen.codes.tolist(), reasons)):
+        for place, (item, score, reason) in enumerate(
+            zip(chosen.codes.tolist(), scores[chosen.codes].tolist(), reasons)
+        ):
             if item in chosen.placed:
                 reason = Reason("placed by the shop", "rule", chosen.placed[item])
             elif chosen.drawn and not chosen.drawn.greedy[place]:
                 reason = Reason("shown to learn who likes it", "exploration")
             propensity = float(chosen.drawn.propensities[place]) if chosen.drawn else None
             name, title = self.bundle.item_ids[item], self.bundle.titles[item]
-            found = Recommendation(
-                name, title, float(scores[item]), reason.text, reason.source, reason.about, propensity
-            )
-            items.append(found)
+            items.append(Recommendation(name, title, score, reason.text, reason.source, reason.about, propensity))
         return items
 
-    def _choose(self, asked: Asked, scores: NDArray[np.float32], left_out: LeftOut, rules: InForce) -> "_Chosen":
+    def _choose(self, question: "_Question", scores: Scores) -> "_Chosen":
         """The ``asked.k`` items to show."""
-        k, everywhere = asked.k or 0, np.concatenate(left_out)
-        if asked.explore and rules.leave_order:
-            allowed = self._eligibility.allowed(asked, left_out)
-            drawn = explored(asked.explore, scores, allowed, self.bundle.train_counts == 0, k, np.random.default_rng())
+        asked, rules, mask = question.asked, question.rules, question.allowed
+        k, everywhere = asked.k or 0, np.concatenate(question.left_out)
+        if asked.explore and rules.leave_order and mask is not None:
+            is_new = self.bundle.train_counts == 0
+            drawn = explored(asked.explore, scores.values, mask, is_new, k, np.random.default_rng())
             return _Chosen(drawn.codes, {}, drawn)
-        narrowed = asked.candidates is not None or asked.exclude or asked.filters or asked.similar_to or rules.pins
-        mask = self._eligibility.allowed(asked, left_out) if narrowed else None
         size = max(POOL, 10 * k) if asked.diversity or asked.max_per else k
         while True:  # a limit may use a pool up
-            chosen = pool = _best(scores, size, everywhere, mask)
+            chosen = pool = scores.best(size, everywhere, mask)
             if asked.diversity or asked.max_per:
                 vectors = self.bundle.tensors.item_matrix[pool if asked.diversity else pool[:0]]
                 limits = [self._eligibility.limits(item, asked.max_per) for item in pool] if asked.max_per else []
@@ -309,22 +348,29 @@ class Recommender:
         return said if given == left else f"{said}, {given} keep within limits"
 
 
+class _Question(NamedTuple):
+    """asked: with the ``k`` and the limits that hold; allowed [items]: None where all may be given that are not left out."""
+
+    asked: Asked
+    query: Query
+    segment: str
+    rules: InForce
+    left_out: LeftOut
+    allowed: Mask | None
+
+    @property
+    def needs_all(self) -> bool:
+        """Whether the scores of all items count: those of an index's best do not tell."""
+        asked = self.asked
+        return bool(asked.interests or asked.similar_to or asked.explore) or self.rules.boost is not None
+
+
 class _Chosen(NamedTuple):
     """placed: code of an item that a rule put to its place -> the rule's name; drawn: where it was explored."""
 
     codes: NDArray[np.intp]
     placed: Mapping[int, str] = {}
     drawn: Explored | None = None
-
-
-def _best(
-    scores: NDArray[np.float32], k: int, left_out: NDArray[np.int32], allowed: NDArray[np.bool_] | None
-) -> NDArray[np.intp]:
-    """As ``top_items``, of those that are allowed; without a mask all are that are not left out."""
-    if allowed is None:
-        return top_items(scores, k, left_out)
-    codes = np.flatnonzero(allowed)
-    return codes[top_items(scores[codes], k, left_out[:0])]
 
 
 def _degraded(asked: Asked, query: Query, looked_at: NDArray[np.int32], rules: InForce) -> str | None:

@@ -1,7 +1,8 @@
 """Scores with a bundle: the one scorer of evaluate, predict and batch scoring."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -11,6 +12,7 @@ from tokenizers import Tokenizer
 from longtail.contracts.errors import UserError
 from longtail.scoring.bundle import LIKENESS, TEXT_VECTORS, Bundle, length_bucket
 from longtail.scoring.int8 import Matrix
+from longtail.scoring.item_index import INDEX, ItemIndex, linear_query, linear_rows
 from longtail.scoring.likeness import Likeness
 from longtail.scoring.products import ItemProducts
 from longtail.scoring.query import Query
@@ -21,6 +23,15 @@ from longtail.scoring.similar import Similarity
 REMEMBERED = 1024  # interests whose vectors are kept: 3 MB at 768 numbers, more where they hold several wishes
 REMEMBERED_ANSWERS = 16  # interests for which the relevance of the whole catalogue is kept
 RELEVANCE_WEIGHT = 2.5  # of what fits the words of an interest, beside standardised scores of what users choose
+
+
+class Found(NamedTuple):
+    """What an index says of a query. vector [dim + 2]: see ``linear_query``; codes: of items worth a look, ascending; sparse: codes, with repeats, and
+    what is added to their scores."""
+
+    vector: NDArray[np.float32]
+    codes: NDArray[np.int64]
+    sparse: Sequence[tuple[NDArray[np.integer], NDArray[np.float32]]]
 
 
 class Scorer:
@@ -45,6 +56,8 @@ class Scorer:
             self._tokenizer.enable_padding()
             self._likeness = Likeness.load(bundle.path / LIKENESS)
             self._frozen, self._item_texts = load_text_vectors(bundle.path / TEXT_VECTORS), bundle.item_texts()
+        held = bundle.path / INDEX
+        self.item_index = ItemIndex.load(held, bundle.tensors, threads) if held.is_file() else None
         self._row_length = int(np.diff(bundle.tensors.neighbours.indptr).max(initial=0))
         self._corrected = lru_cache(REMEMBERED)(lambda interest: self.index.corrected(interest))
         self._read = lru_cache(REMEMBERED)(lambda texts: self.text_vectors(texts))
@@ -110,8 +123,7 @@ class Scorer:
 
     def behaviour(self, queries: Sequence[Query]) -> NDArray[np.float32]:
         """What users choose; a stated interest counts as an item known by its text alone. ``[queries, items]``"""
-        tensors = self.bundle.tensors
-        buckets = buckets_of(queries)
+        tensors, buckets = self.bundle.tensors, buckets_of(queries)
         if tensors.dense_weight[buckets].any():
             scores = self._products(self.encode(queries))
             scores *= tensors.dense_weight[buckets, None]
@@ -121,17 +133,47 @@ class Scorer:
         for row, query in enumerate(queries):
             known = self.traits_of(query)
             if len(known) and (weight := tensors.trait_weight[buckets[row]]):
-                lifted = tensors.traits[known]
-                np.add.at(scores[row], lifted.indices, weight * lifted.data)
                 scores[row] -= weight * tensors.trait_scale[known].sum() * tensors.trait_base
-            if len(query.history):
-                _, columns, contributions = self._neighbour_terms(query.history)
-                np.add.at(scores[row], columns, tensors.neighbour_weight[buckets[row]] * contributions)
-            if query.interests:
-                alike, values = self._neighbours_of_text(query.interests)
-                decay = tensors.decay ** len(self.recent(query.history))
-                scores[row, alike] += tensors.neighbour_weight[buckets[row]] * decay * values
+            for columns, values in self._sparse_terms(query):
+                np.add.at(scores[row], columns, values)
         return scores
+
+    def found(self, queries: Sequence[Query]) -> Iterator["Found"]:
+        """What an index says of each query, without a stated interest; ``item_index`` must be there."""
+        assert self.item_index is not None
+        if not queries:
+            return
+        tensors, buckets = self.bundle.tensors, buckets_of(queries)
+        scales = [tensors.trait_scale[self.traits_of(query)].sum() for query in queries]
+        linear = linear_query(tensors, self.encode(queries), buckets, np.array(scales, dtype=np.float32))
+        for query, vector, codes in zip(queries, linear, self.item_index.find(linear)):
+            sparse = list(self._sparse_terms(query))
+            touched = np.concatenate([codes, self.item_index.popular, *(columns for columns, _ in sparse)])
+            yield Found(vector, np.unique(touched), sparse)
+
+    def score_found(self, found: "Found", codes: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Scores of items. codes: ascending, each once. ``[codes]``"""
+        scores = linear_rows(self.bundle.tensors, codes) @ found.vector
+        for columns, values in found.sparse:
+            places = np.minimum(np.searchsorted(codes, columns), len(codes) - 1)
+            asked = codes[places] == columns
+            np.add.at(scores, places[asked], values[asked])
+        return scores
+
+    def _sparse_terms(self, query: Query) -> Iterator[tuple[NDArray[np.integer], NDArray[np.float32]]]:
+        """Codes of items, with repeats, and what is added to their scores."""
+        tensors, bucket = self.bundle.tensors, buckets_of([query])[0]
+        known = self.traits_of(query)
+        if len(known) and (weight := tensors.trait_weight[bucket]):
+            lifted = tensors.traits[known]
+            yield lifted.indices, weight * lifted.data
+        if len(query.history):
+            _, columns, contributions = self._neighbour_terms(query.history)
+            yield columns, tensors.neighbour_weight[bucket] * contributions
+        if query.interests:
+            alike, values = self._neighbours_of_text(query.interests)
+            decay = tensors.decay ** len(self.recent(query.history))
+            yield alike, np.float32(tensors.neighbour_weight[bucket] * decay) * values
 
     @property
     def has_dense_part(self) -> bool:
