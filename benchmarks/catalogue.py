@@ -1,9 +1,9 @@
 """What an index of the items brings in large catalogues: time, recall and memory, beside scoring all items.
 
     python benchmarks/catalogue.py --items 1000000 --work WORK --json catalogue.json
-    python benchmarks/catalogue.py --sizes 10000 20000 50000 100000 200000 --work WORK
+    python benchmarks/catalogue.py --sizes 10000 20000 50000 100000 200000 --floats --work WORK
 
-Made-up bundles of ``--items``: int8 vectors of 240 numbers in clusters of 200 (``--spread`` scatters them all alike instead, which nothing
+Made-up bundles of ``--items``: vectors of 240 numbers, int8 or floats, in clusters of 200 (``--spread`` scatters them all alike instead, which nothing
 learnt looks like), popularity that falls as 1 / rank, 50 neighbours of each item, 100 brands of as many items. Histories are of three items, from
 which the encoder, of the default sizes, takes the latest. The first way asks a server over ``--clients`` connections, plainly and with a filter that leaves 1 %, and says how
 many of the 10 best items of the whole catalogue are in its answers; the second asks in one process, with the index and without.
@@ -55,7 +55,7 @@ def vectors_of(items: int, spread: bool, rng: np.random.Generator) -> Int8Rows:
     return Int8Rows(codes, scales)
 
 
-def write_made_up(path: Path, items: int, spread: bool) -> None:
+def write_made_up(path: Path, items: int, spread: bool, floats: bool) -> None:
     """A bundle whose neighbours are items of the same cluster."""
     rng = np.random.default_rng(0)
     popularity = np.log(1 / (1 + rng.permutation(items)))
@@ -63,8 +63,9 @@ def write_made_up(path: Path, items: int, spread: bool) -> None:
     near = np.sort(np.minimum(near, items - 1), axis=1)
     shares = rng.random((items, NEIGHBOURS), dtype=np.float32)
     rows = np.arange(0, items * NEIGHBOURS + 1, NEIGHBOURS)
+    vectors = vectors_of(items, spread, rng)
     tensors = Tensors(
-        item_matrix=vectors_of(items, spread, rng),
+        item_matrix=vectors[:] if floats else vectors,
         log_popularity=((popularity - popularity.mean()) / popularity.std()).astype(np.float32),
         start=np.zeros(DIM, np.float32),
         attribute_matrix=np.zeros((0, DIM), np.float32),
@@ -103,11 +104,11 @@ def write_made_up(path: Path, items: int, spread: bool) -> None:
         export_sequence_encoder(encoder, folder / "sequence_encoder.onnx")
 
 
-def made_up(work: Path, items: int, spread: bool) -> Path:
-    path = work / f"bundle-{items}{'-spread' if spread else ''}"
+def made_up(work: Path, items: int, spread: bool, floats: bool) -> Path:
+    path = work / f"bundle-{items}{'-spread' if spread else ''}{'-floats' if floats else ''}"
     if not path.is_dir():
         begin = time.monotonic()
-        write_made_up(path, items, spread)
+        write_made_up(path, items, spread, floats)
         print(f"a bundle of {items:,} items was made in {time.monotonic() - begin:.0f} s", flush=True)
     return path
 
@@ -218,6 +219,7 @@ def main() -> int:
         "--sizes", type=int, nargs="*", default=[], help="items of the bundles that are asked in one process"
     )
     parser.add_argument("--spread", action="store_true", help="vectors in all directions alike")
+    parser.add_argument("--floats", action="store_true", help="vectors as distill writes them by default, not int8")
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--requests", type=int, default=500, help="of each client")
     parser.add_argument("--questions", type=int, default=100, help="of each kind, in one process")
@@ -228,10 +230,12 @@ def main() -> int:
     rows = []
     bundle_writing.INDEXED_FROM = min([*given.sizes, bundle_writing.INDEXED_FROM])
     for items in given.sizes:
-        rows.append(in_one_process(load_bundle(made_up(given.work, items, given.spread)), given.questions))
+        rows.append(
+            in_one_process(load_bundle(made_up(given.work, items, given.spread, given.floats)), given.questions)
+        )
         print(json.dumps(rows[-1]), flush=True)
     if given.items:
-        rows.append(served(made_up(given.work, given.items, given.spread), given.clients, given.requests))
+        rows.append(served(made_up(given.work, given.items, given.spread, given.floats), given.clients, given.requests))
         print(json.dumps(rows[-1], indent=1))
     if given.json:
         given.json.write_text(json.dumps(rows, indent=1) + "\n")

@@ -11,7 +11,7 @@ from longtail.scoring.asked import Asked, Filters
 from longtail.scoring.availability import Availability
 from longtail.scoring.bundle import load_bundle
 from longtail.scoring.int8 import Int8Rows
-from longtail.scoring.item_index import INDEX, ItemIndex, linear_query, linear_rows
+from longtail.scoring.item_index import INDEX, ItemIndex, linear_query, linear_rows, linear_scores
 from longtail.scoring.query import Query
 from longtail.scoring.recommender import Recommender
 from longtail.scoring.rules import Rules
@@ -58,7 +58,7 @@ def without_index(bundle):
 
 
 def test_a_large_catalogue_is_written_with_its_index(bundle):
-    assert Scorer(bundle).item_index.popular.shape == (1000,)
+    assert Scorer(bundle).item_index.popular.shape == (500,)
     small = ItemIndex.load(bundle.path / INDEX, bundle.tensors)
     assert small.recall() >= 0.98
     other = replace(bundle.tensors, log_popularity=np.zeros(7, np.float32))
@@ -76,14 +76,14 @@ def test_an_index_that_misses_too_much_is_not_used(bundle, monkeypatch, caplog):
 def test_linear_parts_are_what_scores_owe_to_items_alone(bundle):
     tensors, rng = bundle.tensors, np.random.default_rng(0)
     vectors = rng.normal(size=(2, 17)).astype(np.float32)
-    found = (
-        linear_query(tensors, vectors, np.array([0, 3]), np.array([0.0, 1.5], np.float32))
-        @ linear_rows(tensors, np.array([5, 9])).T
-    )
-    for row, scale in enumerate((0.0, 1.5)):
-        for column, item in enumerate((5, 9)):
-            expected = vectors[row] @ tensors.item_matrix[item] + 0.1 * tensors.log_popularity[item]
+    items = np.array([5, 9])
+    queries = linear_query(tensors, vectors, np.array([0, 3]), np.array([0.0, 1.5], np.float32))
+    found = queries @ linear_rows(tensors, items).T
+    for row, (scale, weight) in enumerate(((0.0, 0), (1.5, 1))):
+        for column, item in enumerate(items):
+            expected = weight * (vectors[row] @ tensors.item_matrix[item]) + 0.1 * tensors.log_popularity[item]
             assert found[row, column] == pytest.approx(expected - 0.3 * scale * tensors.trait_base[item], abs=1e-5)
+        np.testing.assert_allclose(linear_scores(tensors, items, queries[row]), found[row], atol=1e-5)
 
 
 @pytest.mark.parametrize("int8", [False, True])
@@ -95,9 +95,14 @@ def test_scores_of_some_items_are_those_of_all(bundle, int8):
         for history, attributes in (([], ()), ([3, 9, 3], ("gender=F",)), ([7] * 4, ("gender=M", "gender=F", "other")))
     ]
     codes = np.sort(np.random.default_rng(0).choice(ITEMS, 500, replace=False))
-    for whole, found in zip(scorer.score(queries), scorer.found(queries)):
-        np.testing.assert_allclose(scorer.score_found(found, codes), whole[codes], atol=1e-4)
-        assert np.isin(np.argsort(-whole)[:10], found.codes).mean() >= 0.9
+    among = [codes, None, codes[:0]]
+    few, some, none = scorer.found(queries, among)
+    whole = scorer.score(queries)
+    np.testing.assert_allclose(few.values, whole[0][codes], atol=1e-4)
+    np.testing.assert_allclose(some.values, whole[1][some.codes], atol=1e-4)
+    assert (np.diff(some.codes) > 0).all()
+    assert (few.complete, some.complete, len(none.values)) == (True, False, 0)
+    assert np.isin(np.argsort(-whole[1])[:10], some.codes).mean() >= 0.9
 
 
 def questions(rng):

@@ -30,6 +30,10 @@ class Int8Rows:
     def __getitem__(self, rows: slice | NDArray[np.integer]) -> NDArray[np.float32]:
         return self.codes[rows].astype(np.float32) * self.scale[rows, None]
 
+    def times(self, rows: NDArray[np.integer], vector: NDArray[np.float32]) -> NDArray[np.float32]:
+        """``self[rows] @ vector``, with the scales last. ``[rows]``"""
+        return np.asarray((self.codes[rows].astype(np.float32) @ vector) * self.scale[rows], dtype=np.float32)
+
 
 Matrix: TypeAlias = NDArray[np.float32] | Int8Rows
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from longtail.contracts.errors import UserError
 from longtail.scoring.bundle import Tensors
+from longtail.scoring.int8 import Int8Rows
 from longtail.scoring.scores import NOBODY
 from longtail.scoring.top import top_items
 from longtail.system.machine import available_cores
@@ -25,8 +26,8 @@ log = logging.getLogger(__name__)
 INDEX = "item_index.faiss"
 INDEXED_FROM = 50_000  # items; below, scoring all of them is as fast (benchmarks/catalogue.py)
 LEAST_RECALL = 0.98  # of the 10 best, among ``FOUND``; an index that has less is not used
-FOUND = 1000  # items for a query
-POPULAR = 1000  # items that are looked at whatever is asked, as the index knows popularity roughly
+FOUND = 500  # items for a query
+POPULAR = 500  # items that are looked at whatever is asked, as the index knows popularity roughly
 BITS = 4
 TRAINED_ON = 65_536  # items
 BLOCK = 50_000  # items whose vectors are floats at one time
@@ -116,9 +117,17 @@ def linear_rows(tensors: Tensors, items: NDArray[np.integer] | slice) -> NDArray
     return np.column_stack(own).astype(np.float32, copy=False)
 
 
+def linear_scores(tensors: Tensors, items: NDArray[np.integer], query: NDArray[np.float32]) -> NDArray[np.float32]:
+    """``linear_rows(tensors, items) @ query``. ``[items]``"""
+    matrix, dense = tensors.item_matrix, query[:-2]
+    scores: NDArray[np.float32] = matrix.times(items, dense) if isinstance(matrix, Int8Rows) else matrix[items] @ dense
+    scores += query[-2] * tensors.log_popularity[items]
+    return scores + query[-1] * tensors.trait_base[items] if query[-1] else scores
+
+
 def _even(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """With a column of zeros where two numbers each do not come out even."""
-    return np.ascontiguousarray(np.pad(rows, ((0, 0), (0, rows.shape[1] % 2))))
+    return np.ascontiguousarray(np.pad(rows, ((0, 0), (0, 1))) if rows.shape[1] % 2 else rows)
 
 
 def _blocks(tensors: Tensors) -> Iterator[NDArray[np.float32]]:

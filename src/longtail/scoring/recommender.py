@@ -33,8 +33,8 @@ from longtail.scoring.query import Query
 from longtail.scoring.reasons import Reason, Reasons, Source, greatest
 from longtail.scoring.rows import standardised
 from longtail.scoring.rules import InForce, Rules, with_pins
-from longtail.scoring.scorer import Found, Scorer
-from longtail.scoring.scores import Scores
+from longtail.scoring.scorer import Scorer
+from longtail.scoring.scores import Scores, distinct
 from longtail.scoring.shaping import POOL, shaped
 from longtail.scoring.similar import ALIKE
 
@@ -239,28 +239,12 @@ class Recommender:
         if self._scorer.item_index is None:
             return map(Scores, self._scorer.score([one.query for one in questions]))
         by_index = [one for one in questions if not one.needs_all]
-        found = zip(by_index, self._scorer.found([one.query for one in by_index]))
-        scored = {id(one): self._scores_of(one, what) for one, what in found}
+        found = self._scorer.found([one.query for one in by_index], [one.few for one in by_index])
+        scored = {id(one): scores for one, scores in zip(by_index, found) if one.suffices(scores)}
         return (scored.get(id(one)) or self._all_scores(one) for one in questions)
 
     def _all_scores(self, question: "_Question") -> Scores:
         return Scores(self._scorer.score([question.query])[0])
-
-    def _scores_of(self, question: "_Question", found: Found) -> Scores | None:
-        """None where the index did not find enough."""
-        allowed, left_out, codes = question.allowed, question.left_out, found.codes
-        complete = False
-        if allowed is not None and np.count_nonzero(allowed) <= SCORED_AT_ONCE:
-            complete = True
-            codes = np.union1d(  # what the shop took out stays among them, to say whether that changed the answer
-                np.flatnonzero(allowed), np.concatenate(left_out[1:])
-            )
-        else:
-            codes = np.union1d(codes, question.rules.pinned_codes)
-            enough = allowed[codes] if allowed is not None else ~np.isin(codes, np.concatenate(left_out))
-            if np.count_nonzero(enough) < ENOUGH * (question.asked.k or 0):
-                return None
-        return Scores(self._scorer.score_found(found, codes), codes, complete)
 
     def _answer(self, question: "_Question", scores: Scores) -> Answer:
         asked, query, segment, rules, left_out, _ = question
@@ -360,9 +344,28 @@ class _Question(NamedTuple):
 
     @property
     def needs_all(self) -> bool:
-        """Whether the scores of all items count: those of an index's best do not tell."""
-        asked = self.asked
-        return bool(asked.interests or asked.similar_to or asked.explore) or self.rules.boost is not None
+        """Whether the scores of all items count: those of an index's best do not tell. A pinned item need not be among those, either."""
+        asked, rules = self.asked, self.rules
+        return bool(asked.interests or asked.similar_to or asked.explore or rules.pins) or rules.boost is not None
+
+    @property
+    def few(self) -> NDArray[np.integer] | None:
+        """The items that may be given, where they are so few that all are scored; with those that the shop took out, to say whether
+        that changed the answer."""
+        if self.allowed is None or np.count_nonzero(self.allowed) > SCORED_AT_ONCE:
+            return None
+        codes, taken = np.flatnonzero(self.allowed), self.left_out[1:]
+        return distinct([codes, *taken]) if any(map(len, taken)) else codes
+
+    def suffices(self, scores: Scores) -> bool:
+        """Whether enough of what an index found may be given."""
+        if scores.complete or scores.codes is None:
+            return True
+        if self.allowed is None:
+            may_be_given = ~np.isin(scores.codes, np.concatenate(self.left_out))
+        else:
+            may_be_given = self.allowed[scores.codes]
+        return int(np.count_nonzero(may_be_given)) >= ENOUGH * (self.asked.k or 0)
 
 
 class _Chosen(NamedTuple):

@@ -111,10 +111,6 @@ class InForce:
                 self.pins.setdefault(place - 1, (known[item], rule.name))
 
     @property
-    def pinned_codes(self) -> NDArray[np.int64]:
-        return np.array([item for item, _ in self.pins.values()], dtype=np.int64)
-
-    @property
     def leave_order(self) -> bool:
         """Whether no rule places or limits items, so that the probability of a list is known."""
         return not (self.pins or self.max_per)

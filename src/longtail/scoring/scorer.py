@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
-from typing import NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -12,12 +11,13 @@ from tokenizers import Tokenizer
 from longtail.contracts.errors import UserError
 from longtail.scoring.bundle import LIKENESS, TEXT_VECTORS, Bundle, length_bucket
 from longtail.scoring.int8 import Matrix
-from longtail.scoring.item_index import INDEX, ItemIndex, linear_query, linear_rows
+from longtail.scoring.item_index import INDEX, ItemIndex, linear_query, linear_scores
 from longtail.scoring.likeness import Likeness
 from longtail.scoring.products import ItemProducts
 from longtail.scoring.query import Query
 from longtail.scoring.relevance import Answered, Relevance, load_text_vectors, texts_to_read
 from longtail.scoring.rows import standardised, unit_vectors
+from longtail.scoring.scores import Scores, distinct
 from longtail.scoring.similar import Similarity
 
 REMEMBERED = 1024  # interests whose vectors are kept: 3 MB at 768 numbers, more where they hold several wishes
@@ -25,13 +25,8 @@ REMEMBERED_ANSWERS = 16  # interests for which the relevance of the whole catalo
 RELEVANCE_WEIGHT = 2.5  # of what fits the words of an interest, beside standardised scores of what users choose
 
 
-class Found(NamedTuple):
-    """What an index says of a query. vector [dim + 2]: see ``linear_query``; codes: of items worth a look, ascending; sparse: codes, with repeats, and
-    what is added to their scores."""
-
-    vector: NDArray[np.float32]
-    codes: NDArray[np.int64]
-    sparse: Sequence[tuple[NDArray[np.integer], NDArray[np.float32]]]
+Codes = NDArray[np.integer]  # of items
+Terms = tuple[Codes, NDArray[np.float32]]  # items, with repeats, and what is added to their scores
 
 
 class Scorer:
@@ -138,29 +133,30 @@ class Scorer:
                 np.add.at(scores[row], columns, values)
         return scores
 
-    def found(self, queries: Sequence[Query]) -> Iterator["Found"]:
-        """What an index says of each query, without a stated interest; ``item_index`` must be there."""
+    def found(self, queries: Sequence[Query], among: Sequence[Codes | None]) -> Iterator[Scores]:
+        """Scores of items that are worth a look, by the index; of all of ``among``, ascending, where a query has them. No query has interests."""
         assert self.item_index is not None
-        if not queries:
-            return
         tensors, buckets = self.bundle.tensors, buckets_of(queries)
         scales = [tensors.trait_scale[self.traits_of(query)].sum() for query in queries]
         linear = linear_query(tensors, self.encode(queries), buckets, np.array(scales, dtype=np.float32))
-        for query, vector, codes in zip(queries, linear, self.item_index.find(linear)):
+        searched = [row for row, codes in enumerate(among) if codes is None]
+        found = dict(zip(searched, self.item_index.find(linear[searched]))) if searched else {}
+        for row, (query, codes) in enumerate(zip(queries, among)):
             sparse = list(self._sparse_terms(query))
-            touched = np.concatenate([codes, self.item_index.popular, *(columns for columns, _ in sparse)])
-            yield Found(vector, np.unique(touched), sparse)
+            if codes is None:
+                codes = distinct([found[row], self.item_index.popular, *(columns for columns, _ in sparse)])
+            yield Scores(self._scores_of(linear[row], sparse, codes), codes, row not in found)
 
-    def score_found(self, found: "Found", codes: NDArray[np.integer]) -> NDArray[np.float32]:
-        """Scores of items. codes: ascending, each once. ``[codes]``"""
-        scores = linear_rows(self.bundle.tensors, codes) @ found.vector
-        for columns, values in found.sparse:
-            places = np.minimum(np.searchsorted(codes, columns), len(codes) - 1)
-            asked = codes[places] == columns
+    def _scores_of(self, linear: NDArray[np.float32], sparse: Sequence[Terms], codes: Codes) -> NDArray[np.float32]:
+        """codes: ascending, each once. ``[codes]``"""
+        scores = linear_scores(self.bundle.tensors, codes, linear)
+        for columns, values in sparse:
+            places = np.minimum(np.searchsorted(codes, columns), max(len(codes) - 1, 0))
+            asked = codes[places] == columns if len(codes) else np.zeros(len(columns), dtype=bool)
             np.add.at(scores, places[asked], values[asked])
         return scores
 
-    def _sparse_terms(self, query: Query) -> Iterator[tuple[NDArray[np.integer], NDArray[np.float32]]]:
+    def _sparse_terms(self, query: Query) -> Iterator[Terms]:
         """Codes of items, with repeats, and what is added to their scores."""
         tensors, bucket = self.bundle.tensors, buckets_of([query])[0]
         known = self.traits_of(query)
