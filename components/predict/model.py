@@ -123,6 +123,14 @@ class RecommendationModel(kserve.Model):
         number = request_id(_header(headers))
         return {"predictions": await self._answered(lambda: instances_of_v1(payload), number)}
 
+    async def explain(self, payload: Any, headers: Any = None) -> Any:
+        """KServe's verb for models that explain apart from answering.
+
+        Raises:
+            InvalidInput: always; a 501 would count as a failure of the server.
+        """
+        raise refused(":explain is not answered here; :predict gives a reason with each item")
+
     async def _answered(
         self, read: Callable[[], list[Instance]], number: str, by_grpc: bool = False
     ) -> list[Prediction]:

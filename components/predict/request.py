@@ -155,14 +155,16 @@ def instances_of_v1(payload: Any) -> list[Instance]:
     return _parse(payload["instances"], "instances")
 
 
+def check_tensors(tensors: list[tuple[str, str]]) -> None:
+    """Refuse others than the one that is read. tensors: name and datatype of each."""
+    if tensors != [(INPUT_TENSOR, "BYTES")]:
+        given = ", ".join(f"{name!r} of {datatype}" for name, datatype in tensors) or "none"
+        raise refused(f"one input tensor named {INPUT_TENSOR!r} of datatype BYTES is needed; given: {given}")
+
+
 def instances_of_v2(request: kserve.InferRequest) -> list[Instance]:
     """The instances of a V2 request: one BYTES tensor ``request``, a JSON object in each element."""
-    names = [tensor.name for tensor in request.inputs]
-    if names != [INPUT_TENSOR] or request.inputs[0].datatype != "BYTES":
-        raise refused(
-            f"one input tensor named {INPUT_TENSOR!r} of datatype BYTES is needed; given: "
-            + (", ".join(f"{tensor.name!r} of {tensor.datatype}" for tensor in request.inputs) or "none")
-        )
+    check_tensors([(tensor.name, tensor.datatype) for tensor in request.inputs])
     try:
         elements = request.inputs[0].as_numpy().ravel()
     except Exception as error:  # noqa: BLE001  (numpy and struct raise many kinds on malformed bytes)
@@ -189,11 +191,12 @@ def _parse(rows: list[Any], source: str) -> list[Instance]:
         try:
             instances.append(Instance.model_validate(row))
         except ValidationError as error:
-            raise refused(_explain(f"{source}[{number}]", error.errors()[0])) from None
+            raise refused(explain(f"{source}[{number}]", error.errors()[0])) from None
     return instances
 
 
-def _explain(place: str, fault: Any) -> str:
+def explain(place: str, fault: Any) -> str:
+    """What pydantic found wrong (one of ``errors()``), with where it is and what was given."""
     where = fault["loc"]
     if fault["type"] == "extra_forbidden":
         of, known = _holder(where)

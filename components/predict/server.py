@@ -49,10 +49,22 @@ def serve(
 
 def start(model: "kserve.Model", http_port: int, grpc_port: int) -> None:
     """Serve one loaded model until SIGTERM or SIGINT, by one worker: pods are what multiplies."""
+    from longtail.components.predict import monitoring
+    from longtail.components.predict.guard import GuardedDataPlane, OneModel, guard, guard_grpc
     from longtail.system.kserve_sdk import kserve
 
     _quiet_kserve()
-    server = kserve.ModelServer(http_port=http_port, grpc_port=grpc_port, workers=1, enable_latency_logging=False)
+    count = monitoring.REQUESTS.labels(model.name, "refused").inc
+    server = kserve.ModelServer(
+        http_port=http_port,
+        grpc_port=grpc_port,
+        workers=1,
+        enable_latency_logging=False,
+        registered_models=OneModel(),
+    )
+    server.dataplane = GuardedDataPlane(server.registered_models, count)
+    guard(kserve.model_server.app, count)
+    guard_grpc(count)
     server.model_repository_extension = _fixed_models(server.registered_models)
     server.start([model])
 
@@ -86,8 +98,10 @@ def _quiet_kserve() -> None:
     """KServe writes four lines a request, and a traceback for every bad one: keep warnings, in one line each."""
     from longtail.system.kserve_sdk import kserve
 
+    the_clients = kserve.errors.InvalidInput, kserve.errors.ModelNotFound
+
     def without_traceback(record: logging.LogRecord) -> bool:
-        if record.exc_info and isinstance(record.exc_info[1], kserve.errors.InvalidInput):
+        if record.exc_info and isinstance(record.exc_info[1], the_clients):
             record.msg, record.args, record.exc_info = "refused a request: %s", (record.exc_info[1],), None
             record.levelno, record.levelname = logging.WARNING, "WARNING"
         return True
