@@ -5,8 +5,10 @@ did is not computed any more.
 """
 
 import asyncio
+import math
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -22,9 +24,18 @@ class OverloadError(Exception):
 
 
 @dataclass
+class Moments:
+    """When a request was taken from those that wait, and when it was computed; ``time.perf_counter``."""
+
+    taken: float = math.nan
+    done: float = math.nan
+
+
+@dataclass
 class _Request(Generic[Asked, Answer]):
     asked: Sequence[Asked]
     answered: "asyncio.Future[list[Answer]]"
+    moments: Moments
     outcome: list[Answer] | Exception = field(default_factory=list)
 
 
@@ -46,8 +57,8 @@ class Batching(Generic[Asked, Answer]):
         for number in range(threads):
             threading.Thread(target=self._work, name=f"score-{number}", daemon=True).start()
 
-    async def answer(self, asked: Sequence[Asked]) -> list[Answer]:
-        """An answer to each.
+    async def answer(self, asked: Sequence[Asked], moments: Moments | None = None) -> list[Answer]:
+        """An answer to each. moments: filled in where given.
 
         Raises:
             OverloadError: too many wait, or it took too long.
@@ -55,7 +66,8 @@ class Batching(Generic[Asked, Answer]):
         """
         if self._waiting.qsize() >= self._most_waiting:
             raise OverloadError(f"{self._most_waiting} requests are waiting")
-        request = _Request[Asked, Answer](asked, asyncio.get_running_loop().create_future())
+        answered = asyncio.get_running_loop().create_future()
+        request = _Request[Asked, Answer](asked, answered, moments or Moments())
         self._waiting.put(request)
         try:
             return await asyncio.wait_for(request.answered, self._seconds)
@@ -71,8 +83,11 @@ class Batching(Generic[Asked, Answer]):
                 except queue.Empty:
                     break
             batch = [request for request in batch if not request.answered.cancelled()]  # whom nobody waits for
+            taken = time.perf_counter()
             self._compute(batch)
+            done = time.perf_counter()
             for request in batch:
+                request.moments.taken, request.moments.done = taken, done
                 request.answered.get_loop().call_soon_threadsafe(_tell, request)
 
     def _compute(self, batch: Sequence[_Request[Asked, Answer]]) -> None:

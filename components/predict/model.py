@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import re
+import time
 import uuid
 from collections.abc import Callable
 from http import HTTPStatus
@@ -20,7 +21,7 @@ from fastapi import HTTPException
 from grpc_interceptor.exceptions import Unavailable
 
 from longtail.components.predict import monitoring
-from longtail.components.predict.batching import Batching, OverloadError
+from longtail.components.predict.batching import Batching, Moments, OverloadError
 from longtail.components.predict.followed_file import FollowedFile
 from longtail.components.predict.options import DEFAULTS, Options
 from longtail.components.predict.request import (
@@ -81,7 +82,7 @@ class RecommendationModel(kserve.Model):
         self._recommender = Recommender(bundle, threads=1, max_k=self.options.max_k)
         self._version = bundle_id((bundle.path / MANIFEST).read_bytes())
         self._predictions([Asked(interests="a first question" if bundle.has_text_encoder else None)])
-        monitoring.start_at_zero(self.name)
+        self._meter = monitoring.Meter(self.name)
         for name, path, take in (
             ("availability", self.options.availability, self._close),
             ("rules", self.options.rules, self._obey),
@@ -134,25 +135,35 @@ class RecommendationModel(kserve.Model):
     async def _answered(
         self, read: Callable[[], list[Instance]], number: str, by_grpc: bool = False
     ) -> list[Prediction]:
+        begin, moments = time.perf_counter(), Moments()
         try:
-            predictions = await self._batching.answer(self._asked(read()))
+            asked = self._asked(read())
+            was_read = time.perf_counter()
+            predictions = await self._batching.answer(asked, moments)
         except kserve.errors.InvalidInput:
-            monitoring.REQUESTS.labels(self.name, "refused").inc()
+            self._meter.ended("refused")
             raise
         except OverloadError as overload:
-            monitoring.REQUESTS.labels(self.name, "turned_away").inc()
+            self._meter.ended("turned_away")
             message = f"overloaded: {overload}; ask again later"
             if by_grpc:
                 raise Unavailable(message) from None
             raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, message, {"Retry-After": RETRY_AFTER}) from None
         except Exception:
-            monitoring.REQUESTS.labels(self.name, "failed").inc()
+            self._meter.ended("failed")
             log.exception("a request failed")
             # KServe shows clients an exception's text: theirs tells nothing of the inside
             raise RuntimeError("internal error; the server's log has the details") from None
-        monitoring.REQUESTS.labels(self.name, "served").inc()
-        monitoring.ANSWERS.labels(self.name).inc(len(predictions))
-        monitoring.DEGRADED.labels(self.name).inc(sum(one["degraded"] is not None for one in predictions))
+        self._meter.ended("served")
+        self._meter.answered(predictions)
+        self._meter.took(
+            {
+                "reading": was_read - begin,
+                "waiting": moments.taken - was_read,
+                "scoring": moments.done - moments.taken,
+                "whole": time.perf_counter() - begin,
+            }
+        )
         return [prediction | {"request_id": number} for prediction in predictions]
 
     def _asked(self, instances: list[Instance]) -> list[Asked]:

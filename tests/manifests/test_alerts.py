@@ -17,9 +17,9 @@ SERIES = """
         values: '0+97x120'
       - series: 'longtail_requests_total{namespace="longtail", model_name="shop", outcome="failed"}'
         values: '0+FAILEDx120'
-      - series: 'longtail_answers_total{namespace="longtail", model_name="shop"}'
-        values: '0+100x120'
-      - series: 'longtail_degraded_answers_total{namespace="longtail", model_name="shop"}'
+      - series: 'longtail_answers_total{namespace="longtail", model_name="shop", segment="cold", degraded="no"}'
+        values: '0+ASKEDx120'
+      - series: 'longtail_answers_total{namespace="longtail", model_name="shop", segment="tail", degraded="yes"}'
         values: '0+DEGRADEDx120'
       - series: 'longtail_data_until_timestamp_seconds{namespace="longtail", model_name="shop"}'
         values: 'UNTIL+0x120'
@@ -34,7 +34,7 @@ SERIES = """
       - series: 'request_predict_seconds_bucket{namespace="longtail", model_name="shop", le="+Inf"}'
         values: '0+100x120'
 """
-HEALTHY = {"FAILED": "0", "DEGRADED": "1", "UNTIL": "0", "TAKEN": "1", "QUICK": "100"}
+HEALTHY = {"FAILED": "0", "DEGRADED": "1", "ASKED": "99", "UNTIL": "0", "TAKEN": "1", "QUICK": "100"}
 ALERTS = (
     "LongtailAbsent",
     "LongtailErrors",
@@ -65,7 +65,7 @@ def test_the_alerts_are_about_metrics_that_the_server_has(rules):
     alerts = rules["groups"][0]["rules"]
     assert tuple(alert["alert"] for alert in alerts) == ALERTS
     used = {name for alert in alerts for name in re.findall(r"\b(?:longtail|request)_[a-z_]+(?=\{)", alert["expr"])}
-    assert len(used) == 6
+    assert len(used) == 5
     assert used <= exported()
 
 
@@ -126,7 +126,7 @@ def test_a_healthy_service_is_quiet(firing):
     ("changed", "alert", "value"),
     [
         ({"FAILED": "3"}, "LongtailErrors", "3%"),
-        ({"DEGRADED": "20"}, "LongtailDegraded", "20%"),
+        ({"DEGRADED": "20", "ASKED": "80"}, "LongtailDegraded", "20%"),
         ({"QUICK": "50"}, "LongtailSlow", "492ms"),  # the 99th of 100 lies 49/50 of the way from 0.1 s to 0.5 s
         ({"UNTIL": "-1209600"}, "LongtailStale", "14d 1h 59m 0s"),
     ],
