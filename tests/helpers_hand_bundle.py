@@ -3,6 +3,8 @@
 Four items in two dimensions, an encoder that sums its inputs, and a text encoder that knows two words.
 """
 
+import json
+
 import numpy as np
 import onnx
 import pyarrow as pa
@@ -131,4 +133,15 @@ def write_hand_bundle(
             tokenizer = Tokenizer(WordLevel(WORDS, unk_token="[PAD]"))
             tokenizer.pre_tokenizer = Whitespace()
             tokenizer.save(str(folder / "tokenizer.json"))
+    return path
+
+
+def write_dated_bundle(path, data_until, folder):
+    """As ``write_hand_bundle``, which it writes to ``folder``; data_until: seconds since 1970 of the newest interaction."""
+    bundle = write_hand_bundle(folder)
+    facts = json.loads((bundle / "manifest.json").read_text())["facts"]
+    with write_artifact(path, BUNDLE, facts | {"data_until": data_until}) as dated:
+        for file in bundle.iterdir():
+            if file.name != "manifest.json":
+                (dated / file.name).write_bytes(file.read_bytes())
     return path

@@ -2,18 +2,16 @@
 
 import asyncio
 import itertools
-import json
 import time
 from typing import get_args
 
 import pytest
-from helpers_hand_bundle import write_hand_bundle
+from helpers_hand_bundle import write_dated_bundle, write_hand_bundle
 from kserve.errors import InvalidInput
 from prometheus_client import REGISTRY
 
 from longtail.components.predict.model import RecommendationModel
 from longtail.components.predict.monitoring import PHASES
-from longtail.contracts.artifacts import BUNDLE, write_artifact
 from longtail.contracts.segments import SEGMENTS
 from longtail.scoring.reasons import Source
 
@@ -130,13 +128,7 @@ def test_labels_are_of_what_was_known_before(model):
 
 
 def test_the_age_of_the_data_is_the_bundles(tmp_path, request):
-    bundle = write_hand_bundle(tmp_path / "bundle")
-    facts = json.loads((bundle / "manifest.json").read_text())["facts"]
-    dated = tmp_path / "dated"
-    with write_artifact(dated, BUNDLE, facts | {"data_until": 1735689600}) as folder:
-        for file in bundle.iterdir():
-            if file.name != "manifest.json":
-                (folder / file.name).write_bytes(file.read_bytes())
+    dated = write_dated_bundle(tmp_path / "dated", 1735689600, tmp_path / "bundle")
     model = RecommendationModel(request.node.name, dated)
     model.load()
     assert value("longtail_data_until_timestamp_seconds", model) == 1735689600
