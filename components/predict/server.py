@@ -40,10 +40,13 @@ def serve(
     from longtail.components.predict.model import (  # with numpy, so not before the line above
         RecommendationModel,
     )
+    from longtail.components.predict.openapi import describe
+    from longtail.system.kserve_sdk import kserve
 
     model = RecommendationModel(name, bundle, options)
     model.load()
     log.info("serving %s as %s on http://127.0.0.1:%d (gRPC on %d)", Path(bundle), name, http_port, grpc_port)
+    describe(kserve.model_server.app)
     start(model, http_port, grpc_port)
 
 
