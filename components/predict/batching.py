@@ -25,10 +25,24 @@ class OverloadError(Exception):
 
 @dataclass
 class Moments:
-    """When a request was taken from those that wait, and when it was computed; ``time.perf_counter``."""
+    """What a request came through, and when, by ``time.perf_counter``; NaN: it did not come so far. Who computes notes when it was taken
+    from those that wait, and when it was done; who asks notes the others."""
 
+    began: float = math.nan
+    read: float = math.nan
     taken: float = math.nan
     done: float = math.nan
+    ended: float = math.nan
+
+    def phases(self) -> dict[str, tuple[float, float]]:
+        """Begin and end of those that came to their end."""
+        spans = {
+            "reading": (self.began, self.read),
+            "waiting": (self.read, self.taken),
+            "scoring": (self.taken, self.done),
+            "whole": (self.began, self.ended),
+        }
+        return {name: span for name, span in spans.items() if not math.isnan(sum(span))}
 
 
 @dataclass

@@ -10,9 +10,11 @@ from http import HTTPStatus
 from typing import Any
 
 import orjson
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from prometheus_client import REGISTRY
+from prometheus_client.exposition import choose_encoder
 from pydantic import ValidationError
 
 from longtail.components.predict.request import InvalidInput, check_tensors, explain, refused
@@ -96,7 +98,7 @@ def _check_binary(body: bytes, length: str | None) -> None:
 def guard(app: FastAPI, count: Callable[[], None]) -> None:
     """Refuse in one line what FastAPI finds wrong with a V2 request; ``count`` is called for each.
 
-    Versions of models are unknown here, which is a 404 and not KServe's 501.
+    Versions of models are unknown here, which is a 404 and not KServe's 501; and a scraper may ask for any version of the format.
     """
 
     async def say(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -111,9 +113,17 @@ def guard(app: FastAPI, count: Callable[[], None]) -> None:
         log.warning("refused a request: %s", line)
         return JSONResponse({"error": line}, HTTPStatus.BAD_REQUEST)
 
+    async def metrics(request: Request) -> Response:
+        try:
+            encode, kind = choose_encoder(request.headers.get("accept"))
+        except (TypeError, ValueError):  # prometheus_client compares a version that is not a number
+            encode, kind = choose_encoder("")
+        return Response(encode(REGISTRY), headers={"content-type": kind})
+
     async def versions(model_name: str, version: str) -> None:
         raise kserve.errors.ModelNotFound(str(refused(f"{model_name} and version {version}")))
 
     app.add_exception_handler(RequestValidationError, say)  # type: ignore[arg-type]
-    path = "/v2/models/{model_name}/versions/{version:path}"  # before KServe's own, since the first that fits acts
+    path = "/v2/models/{model_name}/versions/{version:path}"  # both before KServe's own, since the first that fits acts
     app.add_api_route(path, versions, methods=["GET", "POST"], include_in_schema=False)
+    app.add_api_route("/metrics", metrics, methods=["GET"], include_in_schema=False)

@@ -31,6 +31,7 @@ from longtail.components.predict.request import (
     instances_of_v2,
     refused,
 )
+from longtail.components.predict.tracing import traces_from_environment
 from longtail.contracts.artifacts import MANIFEST
 from longtail.contracts.errors import UserError, about
 from longtail.registry.bundles import bundle_id
@@ -82,7 +83,7 @@ class RecommendationModel(kserve.Model):
         self._recommender = Recommender(bundle, threads=1, max_k=self.options.max_k)
         self._version = bundle_id((bundle.path / MANIFEST).read_bytes())
         self._predictions([Asked(interests="a first question" if bundle.has_text_encoder else None)])
-        self._meter = monitoring.Meter(self.name)
+        self._meter, self._traces = monitoring.Meter(self.name), traces_from_environment(self.name)
         for name, path, take in (
             ("availability", self.options.availability, self._close),
             ("rules", self.options.rules, self._obey),
@@ -110,7 +111,9 @@ class RecommendationModel(kserve.Model):
         """
         if isinstance(payload, kserve.InferRequest):
             number = request_id(payload.id or _header(headers))
-            predictions = await self._answered(lambda: instances_of_v2(payload), number, bool(payload.from_grpc))
+            predictions = await self._answered(
+                lambda: instances_of_v2(payload), number, headers, bool(payload.from_grpc)
+            )
             texts = [json.dumps(prediction, ensure_ascii=False).encode() for prediction in predictions]
             output = kserve.InferOutput(OUTPUT_TENSOR, [len(texts)], "BYTES")
             output.set_data_from_numpy(np.array(texts, dtype=np.object_))  # kserve makes it JSON again where asked
@@ -122,7 +125,7 @@ class RecommendationModel(kserve.Model):
                 requested_outputs=payload.request_outputs,
             )
         number = request_id(_header(headers))
-        return {"predictions": await self._answered(lambda: instances_of_v1(payload), number)}
+        return {"predictions": await self._answered(lambda: instances_of_v1(payload), number, headers)}
 
     async def explain(self, payload: Any, headers: Any = None) -> Any:
         """KServe's verb for models that explain apart from answering.
@@ -133,37 +136,37 @@ class RecommendationModel(kserve.Model):
         raise refused(":explain is not answered here; :predict gives a reason with each item")
 
     async def _answered(
-        self, read: Callable[[], list[Instance]], number: str, by_grpc: bool = False
+        self, read: Callable[[], list[Instance]], number: str, headers: Any, by_grpc: bool = False
     ) -> list[Prediction]:
-        begin, moments = time.perf_counter(), Moments()
+        moments, outcome = Moments(time.perf_counter()), None
+        asked, predictions = list[Asked](), list[Prediction]()
         try:
             asked = self._asked(read())
-            was_read = time.perf_counter()
+            moments.read = time.perf_counter()
             predictions = await self._batching.answer(asked, moments)
+            outcome = "served"
         except kserve.errors.InvalidInput:
-            self._meter.ended("refused")
+            outcome = "refused"
             raise
         except OverloadError as overload:
-            self._meter.ended("turned_away")
+            outcome = "turned_away"
             message = f"overloaded: {overload}; ask again later"
             if by_grpc:
                 raise Unavailable(message) from None
             raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, message, {"Retry-After": RETRY_AFTER}) from None
         except Exception:
-            self._meter.ended("failed")
+            outcome = "failed"
             log.exception("a request failed")
             # KServe shows clients an exception's text: theirs tells nothing of the inside
             raise RuntimeError("internal error; the server's log has the details") from None
-        self._meter.ended("served")
+        finally:
+            moments.ended = time.perf_counter()
+            if outcome is not None:  # else the client went away
+                self._meter.ended(outcome)
+                if self._traces is not None:
+                    self._traces.record(headers, outcome, moments, asked, predictions)
         self._meter.answered(predictions)
-        self._meter.took(
-            {
-                "reading": was_read - begin,
-                "waiting": moments.taken - was_read,
-                "scoring": moments.done - moments.taken,
-                "whole": time.perf_counter() - begin,
-            }
-        )
+        self._meter.took(moments.phases())
         return [prediction | {"request_id": number} for prediction in predictions]
 
     def _asked(self, instances: list[Instance]) -> list[Asked]:

@@ -89,7 +89,7 @@ class Meter:
         for source, count in sources.items():
             self._items[source].inc(count)
 
-    def took(self, seconds: Mapping[str, float]) -> None:
-        """phase -> seconds of a served request."""
-        for phase, spent in seconds.items():
-            self._seconds[phase].observe(spent)
+    def took(self, phases: Mapping[str, tuple[float, float]]) -> None:
+        """phase -> begin and end, in seconds, of a served request."""
+        for phase, (begin, end) in phases.items():
+            self._seconds[phase].observe(end - begin)

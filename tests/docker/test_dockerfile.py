@@ -110,7 +110,7 @@ def test_whatever_uses_the_network_is_given_the_ca_bundle() -> None:
 def test_predict_gets_neither_the_pipeline_nor_torch() -> None:
     assert "libraries predict.txt" in stages()["predict-build"]
     assert "torch" not in stages()["predict-build"]
-    assert re.search(r"requirements\.py serving >predict\.txt", stages()["build"])
+    assert re.search(r"requirements\.py serving tracing >predict\.txt", stages()["build"])
 
 
 def test_requirements_are_those_of_pyproject() -> None:

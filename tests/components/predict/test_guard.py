@@ -3,6 +3,7 @@
 import http.client
 import json
 import re
+import urllib.request
 
 import grpc
 import pytest
@@ -110,6 +111,21 @@ def test_a_sound_request_in_binary_is_answered(server, outputs):
     assert status == 200
     first, second = (json.loads(text)["items"] for text in json.loads(answer)["outputs"][0]["data"])
     assert (first[0]["item_id"], second[0]["item_id"]) == ("b", "a")
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("application/openmetrics-text; version=x", "text/plain"),
+        ("application/openmetrics-text; version=1.0.0", "application/openmetrics-text"),
+        ("*/*", "text/plain"),
+    ],
+)
+def test_metrics_are_told_whatever_version_is_asked_for(server, accept, kind):
+    request = urllib.request.Request(f"{server.url}/metrics", headers={"Accept": accept})
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
+        assert answer.headers["Content-Type"].startswith(kind)
+        assert b"longtail_requests_total" in answer.read()
 
 
 def test_grpc_names_the_tensor_that_is_needed(server):
