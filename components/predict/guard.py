@@ -115,7 +115,7 @@ def guard(app: FastAPI, count: Callable[[], None]) -> None:
 
     async def metrics(request: Request) -> Response:
         try:
-            encode, kind = choose_encoder(request.headers.get("accept"))
+            encode, kind = choose_encoder(request.headers.get("accept", ""))
         except (TypeError, ValueError):  # prometheus_client compares a version that is not a number
             encode, kind = choose_encoder("")
         return Response(encode(REGISTRY), headers={"content-type": kind})
