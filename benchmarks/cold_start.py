@@ -47,7 +47,7 @@ from longtail.metrics.ranking import TargetRanks, rank_targets, ranking_metrics
 from longtail.modeling.language_model import LanguageModel, encode_texts, load_language_model
 from longtail.modeling.techniques.layer_pruning import keep_lowest_layers
 from longtail.neighbours.new_items import add_items
-from longtail.neighbours.words import tfidf_vectors
+from longtail.neighbours.tfidf import tfidf_vectors
 from longtail.pipelines.run_settings import RunSettings, load_settings
 from longtail.scoring.bundle import load_bundle
 from longtail.scoring.query import Query, System, queries_of

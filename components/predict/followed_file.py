@@ -56,6 +56,9 @@ class FollowedFile:
             except UserError as error:
                 self.fault = str(error)
                 log.error("the last good %s go on: %s", self.name, error)
+            except Exception as error:
+                self.fault = f"{type(error).__name__}: {error}"
+                log.exception("the last good %s go on", self.name)
 
     def _read(self) -> None:
         try:

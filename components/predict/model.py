@@ -8,12 +8,16 @@ V2  BYTES tensor ``request`` [n], an instance's JSON in each element
 
 import json
 import logging
+import math
 import os
 import re
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +27,7 @@ from grpc_interceptor.exceptions import Unavailable
 from longtail.components.predict import monitoring
 from longtail.components.predict.batching import Batching, Moments, OverloadError
 from longtail.components.predict.followed_file import FollowedFile
+from longtail.components.predict.following_champion import FollowedChampion
 from longtail.components.predict.options import DEFAULTS, Options
 from longtail.components.predict.request import (
     INPUT_TENSOR,
@@ -31,15 +36,11 @@ from longtail.components.predict.request import (
     instances_of_v2,
     refused,
 )
+from longtail.components.predict.service import Served, Service
 from longtail.components.predict.tracing import traces_from_environment
-from longtail.contracts.artifacts import MANIFEST
-from longtail.contracts.errors import UserError, about
-from longtail.registry.bundles import bundle_id
+from longtail.contracts.errors import UserError
 from longtail.scoring.asked import Asked
-from longtail.scoring.availability import Availability
-from longtail.scoring.bundle import load_bundle
 from longtail.scoring.recommender import Recommender
-from longtail.scoring.rules import Rules
 from longtail.system.kserve_sdk import kserve
 from longtail.system.machine import available_cores
 
@@ -47,11 +48,18 @@ log = logging.getLogger(__name__)
 
 OUTPUT_TENSOR = "recommendations"
 LAST_GOOD = "the file of {} cannot be taken; what it last said acts"
-SHOWN = 3  # unknown ids in a log
 RETRY_AFTER = "1"  # seconds
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 Prediction = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Question:
+    """served: what it was checked with, which answers it, whatever takes its place meanwhile."""
+
+    asked: Asked
+    served: Served
 
 
 def request_id(given: str | None) -> str:
@@ -70,6 +78,7 @@ class RecommendationModel(kserve.Model):
         super().__init__(name)
         self.path, self.options = bundle, options
         self._followed: list[FollowedFile] = []
+        self._service = Service(options.max_k)
         threads = max(available_cores() - 1, 1)
         self._batching = Batching(self._predictions, threads, options.most_waiting, options.seconds)
 
@@ -79,23 +88,36 @@ class RecommendationModel(kserve.Model):
         Raises:
             UserError: naming the bundle's file that is missing or changed, or what is wrong with a file of the options.
         """
-        bundle = load_bundle(self.path)
-        self._recommender = Recommender(bundle, threads=1, max_k=self.options.max_k)
-        self._version = bundle_id((bundle.path / MANIFEST).read_bytes())
-        self._predictions([Asked(interests="a first question" if bundle.has_text_encoder else None)])
         self._meter, self._traces = monitoring.Meter(self.name), traces_from_environment(self.name)
         for name, path, take in (
-            ("availability", self.options.availability, self._close),
-            ("rules", self.options.rules, self._obey),
+            ("availability", self.options.availability, self._service.close),
+            ("rules", self.options.rules, self._service.obey),
         ):
             if path is not None:
                 followed = FollowedFile(name, path, take)
                 monitoring.FILE_TAKEN.labels(self.name, name).set_function(followed.is_good)
                 self._followed.append(followed)
-        if "data_until" in bundle.facts:  # bundles made before it was recorded have none
-            monitoring.DATA_UNTIL.labels(self.name).set(bundle.facts["data_until"])
+        if self.options.follow is None:
+            self._service.take_bundle(self.path)
+        else:
+            champion = FollowedChampion(
+                self.options.follow, self._service, Path(self.path), self.options.follow_seconds
+            )
+            champion.start()
+            monitoring.BUNDLE_TAKEN.labels(self.name).set_function(champion.is_taken)
+        if (
+            self.options.follow or "data_until" in self._service.now.bundle.facts
+        ):  # bundles made before it was recorded have none
+            monitoring.DATA_UNTIL.labels(self.name).set_function(self._data_until)
         self.ready = True
         return self.ready
+
+    @property
+    def _recommender(self) -> Recommender:
+        return self._service.now.recommender
+
+    def _data_until(self) -> float:
+        return float(self._service.now.bundle.facts.get("data_until", math.nan))
 
     def get_input_types(self) -> list[dict[str, Any]]:
         return [{"name": INPUT_TENSOR, "datatype": "BYTES", "shape": [-1]}]
@@ -139,11 +161,11 @@ class RecommendationModel(kserve.Model):
         self, read: Callable[[], list[Instance]], number: str, headers: Any, by_grpc: bool = False
     ) -> list[Prediction]:
         moments, outcome = Moments(time.perf_counter()), None
-        asked, predictions = list[Asked](), list[Prediction]()
+        questions, predictions = list[_Question](), list[Prediction]()
         try:
-            asked = self._asked(read())
+            questions = self._asked(read())
             moments.read = time.perf_counter()
-            predictions = await self._batching.answer(asked, moments)
+            predictions = await self._batching.answer(questions, moments)
             outcome = "served"
         except kserve.errors.InvalidInput:
             outcome = "refused"
@@ -164,36 +186,28 @@ class RecommendationModel(kserve.Model):
             if outcome is not None:  # else the client went away
                 self._meter.ended(outcome)
                 if self._traces is not None:
-                    self._traces.record(headers, outcome, moments, asked, predictions)
+                    self._traces.record(headers, outcome, moments, [one.asked for one in questions], predictions)
         self._meter.answered(predictions)
         self._meter.took(moments.phases())
         return [prediction | {"request_id": number} for prediction in predictions]
 
-    def _asked(self, instances: list[Instance]) -> list[Asked]:
+    def _asked(self, instances: list[Instance]) -> list[_Question]:
+        served = self._service.now
         asked = [instance.asked() for instance in instances]
         for number, one in enumerate(asked):
             try:
-                self._recommender.check(one)
+                served.recommender.check(one)
             except UserError as error:
                 raise refused(f"instance {number}: {error}") from None
-        return asked
+        return [_Question(one, served) for one in asked]
 
-    def _predictions(self, asked: list[Asked]) -> list[Prediction]:
+    def _predictions(self, questions: list[_Question]) -> list[Prediction]:
         predictions = [
-            vars(answer) | {"items": [vars(item) for item in answer.items], "bundle_version": self._version}
-            for answer in self._recommender.answers(asked)
+            vars(answer) | {"items": [vars(item) for item in answer.items], "bundle_version": served.version}
+            for served, group in groupby(questions, key=lambda question: question.served)
+            for answer in served.recommender.answers([question.asked for question in group])
         ]
         for faulty in (followed.name for followed in self._followed if followed.fault is not None):
             for prediction in predictions:
                 prediction["degraded"] = prediction["degraded"] or LAST_GOOD.format(faulty)
         return predictions
-
-    def _close(self, text: str, path: str) -> None:
-        unknown = self._recommender.close(Availability.parse(text, path))
-        if unknown:
-            log.warning("%s: %d ids are not in the catalogue: %s …", path, len(unknown), ", ".join(unknown[:SHOWN]))
-
-    def _obey(self, text: str, path: str) -> None:
-        rules = Rules.parse(text, path)
-        with about(f"{path}:"):
-            self._recommender.obey(rules)

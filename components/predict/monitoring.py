@@ -56,6 +56,12 @@ FILE_TAKEN = Gauge(
     ["model_name", "file"],
 )
 
+BUNDLE_TAKEN = Gauge(
+    "longtail_bundle_taken",
+    "1 where the followed registry's champion serves, 0 where it cannot be taken and the bundle before serves on.",
+    ["model_name"],
+)
+
 
 class Meter:
     """Counts for one model. Its series are looked up here, once, which costs more than counting; and a rate needs a series that was

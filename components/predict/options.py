@@ -10,7 +10,8 @@ MAX_K = 100  # items for one user: the answers of a request of 64 users stay bel
 class Options:
     """max_k: items that an instance may ask for, None: the whole catalogue. most_waiting: requests that may wait for a thread, at
     1,000 a second a fifth of a second. seconds: within which a request is answered, or turned away. availability: file of what may not
-    be given just now; rules: file of the shop's rules; both are followed while serving.
+    be given just now; rules: file of the shop's rules; both are followed while serving. follow:
+    address of a registry whose champion is served; follow_seconds: between looks at it.
     """
 
     max_k: int | None = MAX_K
@@ -18,6 +19,8 @@ class Options:
     seconds: float = 10.0
     availability: str | os.PathLike[str] | None = None
     rules: str | os.PathLike[str] | None = None
+    follow: str | None = None
+    follow_seconds: float = 10.0
 
 
 DEFAULTS = Options()

@@ -9,6 +9,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,13 @@ def serve(
 
     model = RecommendationModel(name, bundle, options)
     model.load()
-    log.info("serving %s as %s on http://127.0.0.1:%d (gRPC on %d)", Path(bundle), name, http_port, grpc_port)
+    log.info(
+        "serving %s as %s on http://127.0.0.1:%d (gRPC on %d)",
+        options.follow or Path(bundle),
+        name,
+        http_port,
+        grpc_port,
+    )
     describe(kserve.model_server.app)
     start(model, http_port, grpc_port)
 
@@ -133,12 +140,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.add_argument(option, type=kind, default=default, help=f"{what} (default: %(default)s)")
     parser.add_argument("--availability", help="YAML file of what may not be given just now; followed while serving")
     parser.add_argument("--rules", help="YAML file of the shop's rules; followed while serving")
+    parser.add_argument(
+        "--follow",
+        metavar="REGISTRY",
+        help="serve this registry's champion, and whatever takes its place; --bundle until then",
+    )
+    parser.add_argument(
+        "--follow-seconds",
+        type=float,
+        default=DEFAULTS.follow_seconds,
+        help="between looks at the registry (default: %(default)s)",
+    )
     given = parser.parse_args(arguments)
-    for option, value in (("--max-waiting", given.max_waiting), ("--max-seconds", given.max_seconds)):
+    for option in ("max_waiting", "max_seconds", "follow_seconds"):
+        value = getattr(given, option)
         if not value > 0:
-            parser.error(f"argument {option}: {value} is not above 0")
+            parser.error(f"argument --{option.replace('_', '-')}: {value} is not above 0")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     options = Options(given.max_k, given.max_waiting, given.max_seconds, given.availability, given.rules)
+    options = replace(options, follow=given.follow, follow_seconds=given.follow_seconds)
     try:
         serve(given.bundle, given.name, given.http_port, given.grpc_port, options)
     except UserError as error:

@@ -42,7 +42,10 @@ Seconds = Annotated[float, typer.Option(help="Seconds that pods may take to beco
 
 
 def serve(
-    bundle: Bundle,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(help="Folder of a Student bundle; beside --follow: served where the champion cannot be."),
+    ] = None,
     name: Annotated[str, typer.Option(help="Name of the model in addresses.")] = "longtail",
     http_port: Annotated[int, typer.Option(help="Port of V1 and V2 over HTTP; 0 chooses a free one.")] = 8080,
     grpc_port: Annotated[int, typer.Option(help="Port of V2 over gRPC; 0 chooses a free one.")] = 0,
@@ -51,12 +54,19 @@ def serve(
         Path | None, typer.Option(help="YAML file of the items that may not be given just now; followed while serving.")
     ] = None,
     rules: Annotated[Path | None, typer.Option(help="YAML file of the shop's rules; followed while serving.")] = None,
+    follow: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGISTRY", help="Serve this registry's champion, and without a restart what takes its place."
+        ),
+    ] = None,
 ) -> None:
     """Serve a bundle with KServe's model server until Ctrl+C."""
-    options = ["--bundle", str(bundle), "--name", name, "--http-port", str(http_port), "--grpc-port", str(grpc_port)]
-    options += ["--max-k", str(max_k)]
-    options += [] if availability is None else ["--availability", str(availability)]
-    options += [] if rules is None else ["--rules", str(rules)]
+    if bundle is None and follow is None:
+        raise UserError("give --bundle FOLDER, or --follow REGISTRY to serve the registry's champion")
+    options = ["--name", name, "--http-port", str(http_port), "--grpc-port", str(grpc_port), "--max-k", str(max_k)]
+    given = {"--bundle": bundle, "--availability": availability, "--rules": rules, "--follow": follow}
+    options += [part for option, value in given.items() if value is not None for part in (option, str(value))]
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-P", "-m", "longtail.components.predict.server", *options])  # noqa: S606
 

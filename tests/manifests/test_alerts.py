@@ -27,6 +27,8 @@ SERIES = """
         values: '1+0x120'
       - series: 'longtail_file_taken{namespace="longtail", model_name="shop", file="rules"}'
         values: 'TAKEN+0x120'
+      - series: 'longtail_bundle_taken{namespace="longtail", model_name="shop"}'
+        values: 'BUNDLE+0x120'
       - series: 'request_predict_seconds_bucket{namespace="longtail", model_name="shop", le="0.1"}'
         values: '0+QUICKx120'
       - series: 'request_predict_seconds_bucket{namespace="longtail", model_name="shop", le="0.5"}'
@@ -34,13 +36,14 @@ SERIES = """
       - series: 'request_predict_seconds_bucket{namespace="longtail", model_name="shop", le="+Inf"}'
         values: '0+100x120'
 """
-HEALTHY = {"FAILED": "0", "DEGRADED": "1", "ASKED": "99", "UNTIL": "0", "TAKEN": "1", "QUICK": "100"}
+HEALTHY = {"FAILED": "0", "DEGRADED": "1", "ASKED": "99", "UNTIL": "0", "TAKEN": "1", "BUNDLE": "1", "QUICK": "100"}
 ALERTS = (
     "LongtailAbsent",
     "LongtailErrors",
     "LongtailSlow",
     "LongtailDegraded",
     "LongtailFileNotTaken",
+    "LongtailBundleNotTaken",
     "LongtailStale",
 )
 
@@ -65,7 +68,7 @@ def test_the_alerts_are_about_metrics_that_the_server_has(rules):
     alerts = rules["groups"][0]["rules"]
     assert tuple(alert["alert"] for alert in alerts) == ALERTS
     used = {name for alert in alerts for name in re.findall(r"\b(?:longtail|request)_[a-z_]+(?=\{)", alert["expr"])}
-    assert len(used) == 5
+    assert len(used) == 6
     assert used <= exported()
 
 
@@ -127,6 +130,7 @@ def test_a_healthy_service_is_quiet(firing):
     [
         ({"FAILED": "3"}, "LongtailErrors", "3%"),
         ({"DEGRADED": "20", "ASKED": "80"}, "LongtailDegraded", "20%"),
+        ({"BUNDLE": "0"}, "LongtailBundleNotTaken", ""),
         ({"QUICK": "50"}, "LongtailSlow", "492ms"),  # the 99th of 100 lies 49/50 of the way from 0.1 s to 0.5 s
         ({"UNTIL": "-1209600"}, "LongtailStale", "14d 1h 59m 0s"),
     ],

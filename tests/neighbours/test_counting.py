@@ -5,7 +5,8 @@ from sklearn.metrics.pairwise import cosine_similarity
 
 from longtail.neighbours import counting as neighbours
 from longtail.neighbours.counting import cosine_cooccurrence, following_counts, shared_histories, vector_similarity
-from longtail.neighbours.words import lexical_vectors, tfidf_similarity, tfidf_vectors
+from longtail.neighbours.tfidf import tfidf_vectors
+from longtail.neighbours.words import lexical_vectors, tfidf_similarity
 from longtail.scoring.rows import history_matrix, keep_top, unit_rows
 
 

@@ -58,7 +58,7 @@ def without_index(bundle):
 
 
 def test_a_large_catalogue_is_written_with_its_index(bundle):
-    assert Scorer(bundle).item_index.popular.shape == (500,)
+    assert Scorer(bundle).item_index.always.shape == (500,)
     small = ItemIndex.load(bundle.path / INDEX, bundle.tensors)
     assert small.recall() >= 0.98
     other = replace(bundle.tensors, log_popularity=np.zeros(7, np.float32))

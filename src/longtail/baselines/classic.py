@@ -9,9 +9,9 @@ from scipy import linalg, sparse
 from longtail.contracts.prepared import PreparedDataset
 from longtail.neighbours.counting import cosine_cooccurrence, following_counts
 from longtail.neighbours.recency import choose_half_life, recent_counts
+from longtail.neighbours.tfidf import tfidf_vectors
 from longtail.neighbours.traits import TraitTerm, vocabulary
 from longtail.neighbours.validation_cases import ValidationCases
-from longtail.neighbours.words import tfidf_vectors
 from longtail.scoring.query import Query, System
 from longtail.scoring.rows import history_matrix, unit_rows
 

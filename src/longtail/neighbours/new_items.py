@@ -3,7 +3,8 @@
 - Vector: the text's, as a stated interest's; the model adds a learned id vector only to items of training.
 - Neighbours, in both directions: what training gives to an item that nobody has chosen, so the likeness of words and of
   text vectors, with the shares that validation gave them, but nothing of what is chosen beside or after it.
-- Popularity: that of the catalogue's median item, since nobody can have chosen what was not there.
+- Popularity: that of the catalogue's median item, since nobody can have chosen what was not there. (``added_items``, for items
+  added while serving, has another.)
 
 All that is stored of other items stays as it is, and so do their scores for users who have no new item.
 """
@@ -22,12 +23,14 @@ from scipy import sparse
 from longtail.contracts.artifacts import BUNDLE, check_place, manifest_digest, write_artifact
 from longtail.contracts.columns import Columns
 from longtail.contracts.errors import UserError
-from longtail.neighbours.words import tfidf_vectors
+from longtail.neighbours.tfidf import tfidf_vectors
 from longtail.scoring.bundle import (
     ENCODERS,
     LIKENESS,
     TEXT_VECTORS,
     Bundle,
+    OfTexts,
+    Tensors,
     copy_files,
     items_table,
     load_bundle,
@@ -35,12 +38,13 @@ from longtail.scoring.bundle import (
 from longtail.scoring.bundle_writing import write_tables
 from longtail.scoring.int8 import Int8Rows, Matrix
 from longtail.scoring.likeness import Likeness, put
-from longtail.scoring.relevance import load_text_vectors, save_text_vectors
+from longtail.scoring.relevance import save_text_vectors
 from longtail.scoring.rows import SparseRows, inverse_norms, keep_top, unit_vectors
 from longtail.scoring.scorer import Scorer
 
 log = logging.getLogger(__name__)
 BATCH = 64  # texts, or rows of likeness to the whole catalogue, at once
+REPORTED = 8  # batches of texts between two lines of the log, about three seconds
 SHOWN = 3
 
 
@@ -106,28 +110,47 @@ def _content(row: dict[str, object]) -> tuple[object, ...]:
 
 def _write(folder: Path, bundle: Bundle, items: pa.Table, codes: NDArray[np.int64]) -> None:
     """items: all of them; codes: those that come in by their texts."""
-    old, scorer = bundle.tensors, Scorer(bundle)
     texts = items.column(Columns.TEXT).to_pylist()
+    popularity = float(np.median(bundle.tensors.log_popularity))
+    tensors, known = with_texts(bundle, Scorer(bundle), texts, codes, popularity)
+    write_tables(folder, tensors, items, bundle.attributes)
+    copy_files(bundle.path, folder, ENCODERS)
+    known.likeness.save(folder / LIKENESS)
+    save_text_vectors(folder / TEXT_VECTORS, known.frozen)
+
+
+def with_texts(
+    bundle: Bundle, scorer: Scorer, texts: list[str], codes: NDArray[np.int64], popularity: float
+) -> tuple[Tensors, OfTexts]:
+    """The bundle's tensors, and what it knows of texts, with rows for items that come in by their texts.
+
+    Args:
+        scorer: with the bundle's encoders.
+        texts: of all items.
+        codes: of those that come in; they may lie right behind the catalogue's end.
+        popularity: of the latter ones.
+    """
+    old, before = bundle.tensors, bundle.read_of_texts()
     blocks = [codes[begin : begin + BATCH] for begin in range(0, len(codes), BATCH)]
-    batches = [scorer.text_vectors([texts[code] for code in block]) for block in blocks]
+    batches = []
+    for number, block in enumerate(blocks):
+        batches.append(scorer.text_vectors([texts[code] for code in block]))
+        if (number + 1) % REPORTED == 0:
+            log.info("read the texts of %d of %d new items", (number + 1) * BATCH, len(codes))
     text_vectors = np.concatenate([np.zeros((0, len(old.text_projection)), np.float32), *batches])
-    likeness = Likeness.load(bundle.path / LIKENESS).with_items(text_vectors, codes)
+    likeness = before.likeness.with_items(text_vectors, codes)
     neighbours, likeness = compare(old.neighbours, likeness, texts, codes)
     added = codes[codes >= len(old.log_popularity)]
     tensors = replace(
         old,
         item_matrix=_with_rows(old.item_matrix, codes, scorer.project(text_vectors)),
-        log_popularity=put(old.log_popularity, added, np.median(old.log_popularity)),
+        log_popularity=put(old.log_popularity, added, popularity),
         neighbours=neighbours,
         traits=_without(old.traits, codes, len(texts)),
         trait_base=put(old.trait_base, codes, 0.0),
     )
-    write_tables(folder, tensors, items, bundle.attributes)
-    likeness.save(folder / LIKENESS)
-    copy_files(bundle.path, folder, ENCODERS)
-    frozen = load_text_vectors(bundle.path / TEXT_VECTORS)
-    given = unit_vectors(text_vectors[:, : frozen.shape[1]])
-    save_text_vectors(folder / TEXT_VECTORS, put(frozen, codes, given))
+    frozen = put(before.frozen, codes, unit_vectors(text_vectors[:, : before.frozen.shape[1]]))
+    return tensors, OfTexts(texts, frozen, likeness)
 
 
 def _without(traits: SparseRows, codes: NDArray[np.int64], n_items: int) -> SparseRows:

@@ -6,19 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import TfidfVectorizer
 
+from longtail.neighbours.tfidf import tfidf_vectors
 from longtail.scoring.rows import SparseRows, keep_top, unit_vectors
-
-
-def tfidf_vectors(texts: Sequence[str]) -> SparseRows:
-    """Unit TF-IDF rows over words and pairs of words. ``[items, terms]``; no terms where no text holds a word."""
-    try:
-        return sparse.csr_array(
-            TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, dtype=np.float32).fit_transform(texts)
-        )
-    except ValueError:  # scikit-learn refuses an empty vocabulary
-        return sparse.csr_array((len(texts), 0), dtype=np.float32)
 
 
 def tfidf_similarity(texts: Sequence[str], count: int, chunk: int = 1000) -> SparseRows:

@@ -3,12 +3,15 @@
 versions/<id>/       a Student bundle: the files that its manifest.json names, with their checksums, and the manifest last,
                      so that a version is whole as soon as it can be seen
 decisions/<id>.json  the Decision that it was published with last: a bundle may be evaluated again
+golden/<id>.json     evaluated users with its answers, as it was published with them last
 champion.json        the champion and every promotion, moved by compare-and-swap
 """
 
 import hashlib
 import json
 import re
+import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +21,7 @@ from longtail.contracts.artifacts import BUNDLE, MANIFEST, file_inside, read_art
 from longtail.contracts.decision import Decision, check_about, parse_decision
 from longtail.contracts.errors import UserError
 from longtail.contracts.folders import new_folder
-from longtail.registry.interface import Promotion, Version
+from longtail.registry.interface import Golden, Promotion, Version
 from longtail.registry.stores import Store
 
 POINTER = "champion.json"
@@ -64,7 +67,7 @@ class BundleRegistry:
     def uri(self) -> str:
         return self._store.uri
 
-    def publish(self, bundle: Path, decision: Path | None = None) -> Version:
+    def publish(self, bundle: Path, decision: Path | None = None, golden: Sequence[Golden] = ()) -> Version:
         read_artifact(bundle, BUNDLE)
         manifest = (bundle / MANIFEST).read_bytes()
         version = self._place(bundle_id(manifest))
@@ -75,6 +78,11 @@ class BundleRegistry:
                 self._store.put(folder + name, bundle / name)
         if decision is not None:
             self._store.put(_decision_of(version), decision)
+        if golden:
+            with tempfile.TemporaryDirectory(prefix="longtail-golden-") as scratch:
+                written = Path(scratch) / "golden.json"
+                written.write_text(json.dumps(golden, ensure_ascii=False))
+                self._store.put(_golden_of(version), written)
         self._store.write_if(folder + MANIFEST, manifest, None)
         return version
 
@@ -93,6 +101,15 @@ class BundleRegistry:
         decision = parse_decision(found[0], where)
         check_about(decision, self.manifest(version), where, version.uri)
         return decision
+
+    def golden(self, version: Version) -> list[Golden]:
+        key = _golden_of(version)
+        found = self._store.read(key)
+        try:
+            answers: list[Golden] = [dict(one) for one in json.loads(found[0])] if found else []
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{self.uri}/{key}: is damaged ({error}); publish the bundle again") from None
+        return answers
 
     def champion(self) -> Version | None:
         moves = self._pointer()[0]
@@ -164,6 +181,10 @@ class BundleRegistry:
                 f"{self.uri}: this storage ignores conditional writes, so two promotions at once could undo each other; "
                 "use one that honours If-None-Match and If-Match"
             )
+
+
+def _golden_of(version: Version) -> str:
+    return f"golden/{version.id}.json"
 
 
 def _decision_of(version: Version) -> str:

@@ -1,11 +1,16 @@
 """What every registry of Student bundles can do."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from longtail.contracts.decision import Decision
+
+Golden = dict[
+    str, Any
+]  # an evaluated user: ``history``, ``attributes``, ``context``, ``expected`` items and their ``scores``
 
 
 @dataclass(frozen=True)
@@ -38,9 +43,9 @@ class Registry(Protocol):
     def uri(self) -> str:
         """The address by which this registry was opened."""
 
-    def publish(self, bundle: Path, decision: Path | None = None) -> Version:
-        """Store a bundle, and the decision.json about it. The same content is the same version again, and then has the later
-        Decision; a half upload is no version."""
+    def publish(self, bundle: Path, decision: Path | None = None, golden: Sequence[Golden] = ()) -> Version:
+        """Store a bundle, the decision.json about it, and evaluated users with its answers. The same content is the same version
+        again, and then has the later Decision and answers; a half upload is no version."""
 
     def version(self, id: str) -> Version:
         """The published version of that id."""
@@ -50,6 +55,9 @@ class Registry(Protocol):
 
     def decision(self, version: Version) -> Decision | None:
         """The Decision that it was published with last; None where there was none."""
+
+    def golden(self, version: Version) -> list[Golden]:
+        """The evaluated users that it was published with last; empty where there were none."""
 
     def champion(self) -> Version | None:
         """The version in service; None before the first promotion."""

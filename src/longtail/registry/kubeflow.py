@@ -13,7 +13,7 @@ The client's generated half (``mr_openapi``) is used: the other one configures l
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,7 +26,7 @@ from mr_openapi.exceptions import ApiException, ConflictException, NotFoundExcep
 from longtail.contracts.decision import Decision
 from longtail.contracts.errors import UserError
 from longtail.registry.bundles import BundleRegistry
-from longtail.registry.interface import Promotion, Version
+from longtail.registry.interface import Golden, Promotion, Version
 from longtail.registry.locations import fetch_bundle, open_store
 
 SCHEME = "model-registry://"
@@ -57,10 +57,10 @@ class KubeflowRegistry:
     def uri(self) -> str:
         return self._uri
 
-    def publish(self, bundle: Path, decision: Path | None = None) -> Version:
+    def publish(self, bundle: Path, decision: Path | None = None, golden: Sequence[Golden] = ()) -> Version:
         if not self._files:
             raise UserError(f"{self._uri}: says not where bundles lie; add ?files=s3://bucket/prefix")
-        stored = BundleRegistry(open_store(self._files)).publish(bundle, decision)
+        stored = BundleRegistry(open_store(self._files)).publish(bundle, decision, golden)
         model = self._found_or_made(self._find_model, lambda api: api.create_registered_model(_model(self._name)))
         entry = self._found_or_made(
             lambda: self._find_version(model.id, stored.id),
@@ -84,6 +84,9 @@ class KubeflowRegistry:
 
     def decision(self, version: Version) -> Decision | None:
         return _files_of(version).decision(version)
+
+    def golden(self, version: Version) -> list[Golden]:
+        return _files_of(version).golden(version)
 
     def champion(self) -> Version | None:
         moves = self.promotions()

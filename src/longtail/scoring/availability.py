@@ -1,4 +1,4 @@
-"""Which items may not be given just now, whatever anybody asks: hidden, sold out, or outside their time."""
+"""Which items may not be given just now, whatever anybody asks: hidden, sold out, or outside their time; and which are new."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from pydantic import AwareDatetime, Field, model_validator
 
 from longtail.contracts.settings_base import Settings
+from longtail.scoring.added import MOST_ADDED, AddedItem
 from longtail.scoring.staff_files import Id, parse_staff_file
 
-EXAMPLE = "hidden: [id, ...], sold_out: [id, ...], scheduled: {id: {from: 2026-12-01T08:00:00Z, until: …}}"
+EXAMPLE = "hidden: [id, ...], sold_out: [id, ...], scheduled: {id: {from: 2026-12-01T08:00:00Z, until: …}}, added: {id: {title: …}}"
 
 
 class Scheduled(Settings):
@@ -29,11 +30,17 @@ class Scheduled(Settings):
 
 
 class Availability(Settings):
-    """The operations staff's file. ``hidden`` and ``sold_out`` act alike, and are two so that each can be written by who knows it."""
+    """The operations staff's file. ``hidden`` and ``sold_out`` act alike, and are two so that each can be written by who knows it.
+
+    ``added`` acts where the bundle does not hold the item yet: see ``longtail.neighbours.added_items``.
+    """
 
     hidden: tuple[Id, ...] = Field((), description="Items that are not shown.")
     sold_out: tuple[Id, ...] = Field((), description="Items that nobody can have now.")
     scheduled: dict[Id, Scheduled] = Field({}, description="Items with a time of their own.")
+    added: dict[Id, AddedItem] = Field(
+        {}, max_length=MOST_ADDED, description="Items that the bundle does not hold, known by their text."
+    )
 
     @classmethod
     def parse(cls, text: str, name: str) -> "Availability":
@@ -46,7 +53,7 @@ class Availability(Settings):
 
     @property
     def item_ids(self) -> list[str]:
-        """All that are named, each once."""
+        """All that may not be given, now or at some time, each once."""
         return list(dict.fromkeys((*self.hidden, *self.sold_out, *self.scheduled)))
 
 

@@ -35,6 +35,8 @@ from longtail.contracts.columns import Columns
 from longtail.contracts.errors import UserError
 from longtail.contracts.segments import SegmentRule
 from longtail.scoring.int8 import Int8Rows, Matrix
+from longtail.scoring.likeness import Likeness
+from longtail.scoring.relevance import load_text_vectors
 from longtail.scoring.rows import SparseRows
 
 TEXT_VECTORS = "text_vectors.safetensors"
@@ -81,8 +83,17 @@ class Tensors:
 
 
 @dataclass(frozen=True)
+class OfTexts:
+    """What is known of items by their texts."""
+
+    texts: list[str]  # "" where an item has none
+    frozen: NDArray[np.float32]  # [items, width], the pretrained vectors (scoring.relevance)
+    likeness: Likeness
+
+
+@dataclass(frozen=True)
 class Bundle:
-    """A loaded scoring bundle."""
+    """A loaded scoring bundle. of_texts: where its files do not say it, as items were added in memory; None: they do."""
 
     path: Path
     facts: dict[str, Any]
@@ -95,6 +106,14 @@ class Bundle:
     number_names: list[str]
     numbers: NDArray[np.float64]  # [items, number_names], as the user gave them; NaN where an item has none
     has_text_encoder: bool
+    of_texts: OfTexts | None = None
+
+    def read_of_texts(self) -> OfTexts:
+        """Of a bundle with a text encoder."""
+        if self.of_texts is not None:
+            return self.of_texts
+        frozen = load_text_vectors(self.path / TEXT_VECTORS)
+        return OfTexts(self.item_texts(), frozen, Likeness.load(self.path / LIKENESS))
 
     def item_texts(self) -> list[str]:
         """Read from its file, as only questions in words need them."""

@@ -40,7 +40,9 @@ class ItemIndex:
     def __init__(self, index: Any, tensors: Tensors, threads: int = 0) -> None:
         self._index, self._tensors, self._threads = index, tensors, threads
         most = min(POPULAR, len(tensors.log_popularity))
-        self.popular = np.argpartition(-tensors.log_popularity, most - 1)[:most]
+        popular = np.argpartition(-tensors.log_popularity, most - 1)[:most]
+        added = np.arange(index.ntotal, len(tensors.log_popularity))  # since the index was made
+        self.always = np.concatenate([popular, added])  # codes that are looked at whatever is asked
 
     @classmethod
     def build(cls, tensors: Tensors) -> "ItemIndex | None":
@@ -64,7 +66,7 @@ class ItemIndex:
     @classmethod
     def load(cls, path: Path, tensors: Tensors, threads: int = 0) -> "ItemIndex":
         index = _faiss().read_index(str(path))
-        if index.ntotal != len(tensors.log_popularity):
+        if index.ntotal > len(tensors.log_popularity):
             raise UserError(
                 f"{path}: is of {index.ntotal} items, not {len(tensors.log_popularity)}; make the bundle again"
             )
@@ -94,7 +96,7 @@ class ItemIndex:
         queries = linear_query(tensors, vectors, np.full(CHECKED, 3), np.zeros(CHECKED, dtype=np.float32))
         best = _exact(tensors, queries, 10)
         found = self.find(queries)
-        return float(np.mean([np.isin(wanted, (*row, *self.popular)).mean() for wanted, row in zip(best, found)]))
+        return float(np.mean([np.isin(wanted, (*row, *self.always)).mean() for wanted, row in zip(best, found)]))
 
 
 def linear_query(

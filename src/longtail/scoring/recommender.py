@@ -89,6 +89,7 @@ class Recommender:
         bundle: what to ask.
         threads: CPU threads a question may use; 0 takes all cores.
         max_k: items in an answer at most; None allows the whole catalogue.
+        like: one that asks the same files, whose encoders are used.
 
     Raises:
         UserError: ``max_k`` is less than the items that who names no number gets.
@@ -96,12 +97,14 @@ class Recommender:
     ``attributes``: those of users, and context, that the bundle knows.
     """
 
-    def __init__(self, bundle: Bundle, threads: int = 0, max_k: int | None = None) -> None:
+    def __init__(
+        self, bundle: Bundle, threads: int = 0, max_k: int | None = None, like: "Recommender | None" = None
+    ) -> None:
         if max_k is not None and max_k < DEFAULT_K:
             raise UserError(f"max_k is {max_k}, but who names no k gets {DEFAULT_K} items; give at least that")
         self.bundle = bundle
         self._max_k = max_k
-        self._scorer = Scorer(bundle, threads)
+        self._scorer = Scorer(bundle, threads, like.scorer if like else None)
         self._reasons = Reasons(self._scorer)
         self._eligibility = Eligibility(bundle)
         self.attributes = KnownAttributes(bundle.attributes)
@@ -121,6 +124,11 @@ class Recommender:
             if folder is None:
                 raise UserError(f"{place}: has no champion yet; promote a bundle, or name one")
             return cls(load_bundle(folder), threads)
+
+    @property
+    def scorer(self) -> Scorer:
+        """What it ranks with."""
+        return self._scorer
 
     def close(self, availability: Availability) -> list[str]:
         """From the next answer on leave out what is not available; returns the ids that the catalogue does not hold."""

@@ -9,13 +9,12 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from longtail.contracts.errors import UserError
-from longtail.scoring.bundle import LIKENESS, TEXT_VECTORS, Bundle, length_bucket
+from longtail.scoring.bundle import Bundle, length_bucket
 from longtail.scoring.int8 import Matrix
 from longtail.scoring.item_index import INDEX, ItemIndex, linear_query, linear_scores
-from longtail.scoring.likeness import Likeness
 from longtail.scoring.products import ItemProducts
 from longtail.scoring.query import Query
-from longtail.scoring.relevance import Answered, Relevance, load_text_vectors, texts_to_read
+from longtail.scoring.relevance import Answered, Relevance, texts_to_read
 from longtail.scoring.rows import standardised, unit_vectors
 from longtail.scoring.scores import Scores, distinct
 from longtail.scoring.similar import Similarity
@@ -35,22 +34,27 @@ class Scorer:
     Args:
         bundle: what to score with.
         threads: CPU threads of onnxruntime; 0 takes all cores.
+        like: a scorer of the same files, whose encoders are used.
     """
 
-    def __init__(self, bundle: Bundle, threads: int = 0) -> None:
+    def __init__(self, bundle: Bundle, threads: int = 0, like: "Scorer | None" = None) -> None:
         self.bundle = bundle
         self._options = onnxruntime.SessionOptions()
         self._options.intra_op_num_threads = threads
-        self._sequence = self._session("sequence_encoder.onnx")
+        self._sequence: onnxruntime.InferenceSession = (
+            like._sequence if like else self._session("sequence_encoder.onnx")
+        )
         self.attributes = {name: row for row, name in enumerate(bundle.attributes)}
         self._text: onnxruntime.InferenceSession | None = None
         if bundle.has_text_encoder:
-            self._text = self._session("text_encoder.onnx")
-            self._tokenizer = Tokenizer.from_file(str(bundle.path / "tokenizer.json"))
+            self._text = like._text if like else self._session("text_encoder.onnx")
+            self._tokenizer: Tokenizer = (
+                like._tokenizer if like else Tokenizer.from_file(str(bundle.path / "tokenizer.json"))
+            )
             self._tokenizer.enable_truncation(bundle.facts["max_tokens"])
             self._tokenizer.enable_padding()
-            self._likeness = Likeness.load(bundle.path / LIKENESS)
-            self._frozen, self._item_texts = load_text_vectors(bundle.path / TEXT_VECTORS), bundle.item_texts()
+            known = bundle.read_of_texts()
+            self._likeness, self._frozen, self._item_texts = known.likeness, known.frozen, known.texts
         held = bundle.path / INDEX
         self.item_index = ItemIndex.load(held, bundle.tensors, threads) if held.is_file() else None
         self._row_length = int(np.diff(bundle.tensors.neighbours.indptr).max(initial=0))
@@ -144,7 +148,7 @@ class Scorer:
         for row, (query, codes) in enumerate(zip(queries, among)):
             sparse = list(self._sparse_terms(query))
             if codes is None:
-                codes = distinct([found[row], self.item_index.popular, *(columns for columns, _ in sparse)])
+                codes = distinct([found[row], self.item_index.always, *(columns for columns, _ in sparse)])
             yield Scores(self._scores_of(linear[row], sparse, codes), codes, row not in found)
 
     def _scores_of(self, linear: NDArray[np.float32], sparse: Sequence[Terms], codes: Codes) -> NDArray[np.float32]:
