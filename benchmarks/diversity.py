@@ -2,9 +2,8 @@
 
     python benchmarks/diversity.py --prepared out/prepared --bundle out/bundle --json diversity.json --picture diversity.png
 
-Lists of validation users (`--split test` for the report, after a choice was made), whole histories. Three ways of shaping: MMR as
-the server does it (request key `diversity`), DPP (greedy, Chen et al. 2018; not in the server), and taking part of log popularity
-off the scores. Diversity is 1 - mean cosine of the pretrained text vectors of a list's pairs.
+Lists of validation users (`--split test` for the report, after a choice was made), whole histories. Three ways of shaping: MMR and
+DPP as the server does them (request keys `diversity`, `diversity_by`), and taking part of log popularity off the scores. Diversity is 1 - mean cosine of the pretrained text vectors of a list's pairs.
 """
 
 import argparse
@@ -26,12 +25,11 @@ from longtail.scoring.query import queries_of
 from longtail.scoring.relevance import load_text_vectors
 from longtail.scoring.rows import unit_vectors
 from longtail.scoring.scorer import Scorer
-from longtail.scoring.shaping import POOL, shaped
+from longtail.scoring.shaping import POOL, Alike, Dpp, Mmr, Order, by_vectors, relevance, shaped
 from longtail.scoring.top import top_items
 
 K = 10
-MMR = (0.1, 0.2, 0.3, 0.4, 0.5, 0.7)
-DPP = (20.0, 10.0, 5.0, 3.0, 2.0, 1.0)  # weight of the score beside likeness
+DIVERSITY = (0.1, 0.2, 0.3, 0.4, 0.5, 0.7)
 POPULARITY = (0.05, 0.1, 0.2, 0.3, 0.5, 0.8)  # of log popularity in deviations, in deviations of the user's scores
 BATCH = 64
 
@@ -44,27 +42,12 @@ class Way(NamedTuple):
     shape: Shape
 
 
-def dpp(scores: NDArray[np.float32], vectors: NDArray[np.float32], weight: float) -> list[int]:
-    """Places of ``K`` items of a pool: greedy maximum of the determinant of quality and likeness."""
-    quality = np.exp(weight * (scores - scores[-1]) / (float(scores[0] - scores[-1]) or 1.0) / 2)
-    kernel = quality[:, None] * (0.5 + 0.5 * vectors @ vectors.T) * quality[None, :]
-    gain, rows, chosen = np.diag(kernel).astype(np.float64).copy(), list[NDArray[np.float64]](), list[int]()
-    for _ in range(min(K, len(scores))):
-        place = int(gain.argmax())
-        before = sum((row * row[place] for row in rows), np.zeros(len(scores)))
-        row = (kernel[place] - before) / np.sqrt(max(gain[place], 1e-12))
-        gain, gain[place] = gain - row**2, -np.inf
-        gain[chosen] = -np.inf
-        rows.append(row)
-        chosen.append(place)
-    return chosen
-
-
 def ways(matrix: Any, log_popularity: NDArray[np.float32]) -> list[Way]:
-    def pooled(order: Callable[[NDArray[np.float32], NDArray[np.float32]], list[int]]) -> Shape:
+    def pooled(kind: Callable[[NDArray[np.float32], float, Alike], Order], strength: float) -> Shape:
         def shape(scores: NDArray[np.float32], excluded: NDArray[np.int32]) -> NDArray[np.intp]:
             pool = top_items(scores, POOL, excluded)
-            return pool[order(scores[pool], matrix[pool])]
+            order = kind(relevance(scores[pool]), strength, by_vectors(matrix[pool]))
+            return pool[shaped(order, len(pool), K).chosen]
 
         return shape
 
@@ -73,8 +56,8 @@ def ways(matrix: Any, log_popularity: NDArray[np.float32]) -> list[Way]:
 
     return [
         Way("none", 0.0, lambda scores, excluded: top_items(scores, K, excluded)),
-        *(Way("MMR", d, pooled(lambda s, v, d=d: shaped(s, K, v, d))) for d in MMR),  # type: ignore[misc]
-        *(Way("DPP", w, pooled(lambda s, v, w=w: dpp(s, v, w))) for w in DPP),  # type: ignore[misc]
+        *(Way("MMR", diversity, pooled(Mmr, diversity)) for diversity in DIVERSITY),
+        *(Way("DPP", diversity, pooled(Dpp, Dpp.weight(diversity))) for diversity in DIVERSITY),
         *(Way("less popularity", share, without(share)) for share in POPULARITY),
     ]
 

@@ -74,9 +74,13 @@ def questions(bundle: Bundle, seed: int) -> Iterator[dict[str, Any]]:
         if rng.random() < 0.1:
             one["explore"] = {"epsilon": 0.2} if rng.random() < 0.5 else {"temperature": 0.5}
         elif rng.random() < 0.2:
-            one["diversity"] = float(rng.random())
+            one |= {"diversity": float(rng.random()), "diversity_by": str(rng.choice(["mmr", "dpp"]))}
+            one["diversity_on"] = str(rng.choice(["vectors", "attributes", "both"]))
         elif common and rng.random() < 0.1:
             one["max_per"] = {str(rng.choice(common)): int(rng.integers(1, 4))}
+        if "explore" not in one:
+            one["fold"] = bool(rng.random() < 0.2)
+        one["explain"] = bool(rng.random() < 0.9)
         if rng.random() < 0.02:
             one["k"] = 0  # refused
         yield one

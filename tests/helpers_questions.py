@@ -48,6 +48,10 @@ sound = {
     "explore": st.fixed_dictionaries(
         {}, optional={"epsilon": st.floats(-0.1, 1.1), "temperature": st.floats(0, 9), "new_items": st.booleans()}
     ),
+    "explain": st.booleans(),
+    "fold": st.booleans(),
+    "diversity_by": st.sampled_from(["mmr", "dpp", "other"]),
+    "diversity_on": st.sampled_from(["vectors", "attributes", "both", ""]),
     "max_per": st.dictionaries(st.sampled_from(["brand", "lamp", "y", "", "\udfff"]), st.integers(-1, 3), max_size=2),
 }
 instance = st.fixed_dictionaries({}, optional={key: value | st.none() for key, value in sound.items()})

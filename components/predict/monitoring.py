@@ -31,7 +31,9 @@ ANSWERS = Counter(
     ["model_name", "segment", "degraded"],
 )
 FEWER = Counter("longtail_fewer_than_k", "Users given fewer items than they asked for.", ["model_name"])
-ITEMS = Counter("longtail_items", "Items given, by the source of their reason.", ["model_name", "source"])
+ITEMS = Counter(
+    "longtail_items", "Items given, by the source of their reason, where it was asked for.", ["model_name", "source"]
+)
 FIRST_SCORE = Histogram(
     "longtail_first_score",
     "Score of the first item of each answer: where it shifts, users, catalogue or model did.",
@@ -91,7 +93,7 @@ class Meter:
                 self._fewer.inc()
             if one["items"]:
                 self._first_score.observe(one["items"][0]["score"])
-            sources.update(item["source"] for item in one["items"])
+            sources.update(item["source"] for item in one["items"] if item["source"] is not None)
         for source, count in sources.items():
             self._items[source].inc(count)
 

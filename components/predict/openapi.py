@@ -28,9 +28,13 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {  # of every key of every object
         "exclude": "Item ids that are not given.",
         "filters": "What items must say of themselves.",
         "diversity": "0 orders by score alone, 1 by how unlike the items before it each one is.",
+        "diversity_by": "mmr: the next item is weighed against what is nearest before it; dpp: against the whole list.",
+        "diversity_on": "What makes items alike: vectors, attributes, or both; left out: vectors where the model has trained some.",
+        "fold": "Of items whose titles say the same only the best is given.",
+        "explain": "False leaves out reason, source and about, which are then not computed.",
         "max_per": "Items at most with an attribute, or with each value of a name: "
         '{"brand": 2} where attributes are written "brand: Lux".',
-        "explore": "How often what is not ranked first is shown; it goes with neither diversity nor max_per.",
+        "explore": "How often what is not ranked first is shown; it goes with none of diversity, max_per and fold.",
     },
     "ItemFilters": {
         "all": "Attributes that an item must have, each of them.",
@@ -53,7 +57,8 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {  # of every key of every object
         "nothing_fits": "Whether nothing quite fits the interests; what comes nearest is given.",
         "fewer_than_k": "What left how many items, where they are fewer than asked for.",
         "degraded": "What could not be answered as it was asked.",
-        "rules": "Names of the shop's rules in force for this user.",
+        "rules": "Names of the shop's rules that acted on this list.",
+        "unmet": "Quotas of the shop's rules that could not be met, in words.",
         "changed_by_shop": "Whether rules or availability made this list another than the model's own.",
         "bundle_version": "Id of the bundle that answered.",
         "request_id": "The header X-Request-Id, or the server's own.",
@@ -62,10 +67,11 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {  # of every key of every object
         "item_id": "The item.",
         "title": "Its title, where it has one.",
         "score": "What orders this answer; scores of two questions are not comparable.",
-        "reason": "Why it is recommended, in words.",
+        "reason": "Why it is recommended, in words; null with the next two where the question did without.",
         "source": "What brought it.",
         "about": "What the reason names: an item's id, words, an attribute or a rule.",
         "propensity": "Where it was explored: the probability of this item at this place, given those before it.",
+        "folded": "Near-duplicates that it stands for, where any were folded.",
     },
     "Refusal": {"error": "What is wrong, and where; one line."},
 }
@@ -80,6 +86,10 @@ EXAMPLES: dict[str, tuple[str, Schema]] = {
         {"filters": {"any": ["lamp"], "ranges": {"price": {"max": 30}}}, "exclude": ["b"], "max_per": {"brand": 1}},
     ),
     "product page": ("Items like one, varied", {"similar_to": ["a"], "candidates": ["b", "c", "d"], "diversity": 0.3}),
+    "no floods": (
+        "Near-duplicates folded, by attributes unlike, without reasons",
+        {"fold": True, "diversity": 0.3, "diversity_on": "attributes", "diversity_by": "dpp", "explain": False},
+    ),
     "exploring": ("Something else now and then", {"explore": {"epsilon": 0.2, "new_items": True}, "k": 2}),
 }
 ANSWER: Schema = {
@@ -92,6 +102,7 @@ ANSWER: Schema = {
             "source": "co-occurrence",
             "about": "a",
             "propensity": None,
+            "folded": None,
         }
     ],
     "segment": "tail",
@@ -101,6 +112,7 @@ ANSWER: Schema = {
     "fewer_than_k": None,
     "degraded": None,
     "rules": [],
+    "unmet": [],
     "changed_by_shop": False,
     "bundle_version": "4d2d3970d3b74c09",
     "request_id": "order-7",

@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from longtail.contracts.ids import canonical_id
-from longtail.scoring.asked import Asked, Filters
+from longtail.scoring.asked import Asked, Filters, Likeness, Way
 from longtail.scoring.exploring import Explore
 from longtail.system.kserve_sdk import kserve
 
@@ -111,6 +111,10 @@ class Instance(_Part):
     diversity: float = Field(0.0, ge=0, le=1)
     max_per: dict[str, Annotated[int, Field(ge=1)]] = Field({}, max_length=MAX_FILTERS)
     explore: Exploration | None = None
+    explain: bool = True
+    fold: bool = False
+    diversity_by: Way = "mmr"
+    diversity_on: Likeness | None = None
 
     def asked(self) -> Asked:
         filters, explore = self.filters, self.explore

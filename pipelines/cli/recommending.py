@@ -13,6 +13,7 @@ from longtail.contracts.artifacts import results_of
 from longtail.contracts.errors import UserError
 from longtail.contracts.ids import canonical_id
 from longtail.pipelines.cli.results import table, whole_history
+from longtail.scoring.asked import Likeness, Way
 
 if TYPE_CHECKING:
     from longtail.contracts.prepared import PreparedDataset
@@ -56,6 +57,13 @@ MaxPer = Annotated[
     typer.Option(metavar="NAME=COUNT", help="At most so many items of each brand (brand=2); may be repeated."),
 ]
 Diversity = Annotated[float, typer.Option(help="0 orders by score alone, 1 by how unlike items are.")]
+DiversityBy = Annotated[Way, typer.Option(help="Maximal Marginal Relevance, or a determinantal point process.")]
+DiversityOn = Annotated[
+    Likeness | None,
+    typer.Option(help="Which likeness counts; left out: of the vectors, if the bundle has trained ones."),
+]
+Fold = Annotated[bool, typer.Option("--fold", help="Of near-duplicates only the best one.")]
+Explain = Annotated[bool, typer.Option(help="Say why each item is given.")]
 Count = Annotated[int, typer.Option("-k", "--k", help="How many items.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -75,6 +83,10 @@ def recommend(
     exclude: Exclude = None,
     max_per: MaxPer = None,
     diversity: Diversity = 0.0,
+    diversity_by: DiversityBy = "mmr",
+    diversity_on: DiversityOn = None,
+    fold: Fold = False,
+    explain: Explain = True,
     k: Count = 10,
     as_json: AsJson = False,
 ) -> None:
@@ -106,6 +118,7 @@ def recommend(
     ranges = _by_name("--between", map(_range, between or ()))
     filters, limits = Filters(only or (), (), without or (), ranges), _by_name("--max-per", map(_limit, max_per or ()))
     shape = {"exclude": excluded, "filters": filters, "diversity": diversity, "max_per": limits}
+    shape |= {"explain": explain, "fold": fold, "diversity_by": diversity_by, "diversity_on": diversity_on}
     (answer,) = recommender.answers([Asked(ids, attributes, interests or None, k, moment, alike, **shape)])  # type: ignore[arg-type]
     if as_json:
         typer.echo(json.dumps([asdict(item) for item in answer.items], ensure_ascii=False, indent=1))

@@ -35,10 +35,15 @@ def whole_history(prepared: "PreparedDataset", user_code: int) -> list[int]:
 
 
 def table(items: Sequence[Mapping[str, object]]) -> str:
-    """Numbered lines: title, id and reason of each recommended item."""
+    """Numbered lines: title, id and, where there are some, reason and near-duplicates of each recommended item."""
     names = [shorten(str(item["title"] or item["item_id"]), 70, placeholder=" …") for item in items]
     width = max(map(len, names), default=0)
     return "\n".join(
-        f"{place:>4}. {name:<{width}}  {item['item_id']}  {item['reason']}"
+        f"{place:>4}. {name:<{width}}  {item['item_id']}  {item['reason'] or ''}{_folded(item)}".rstrip()
         for place, (name, item) in enumerate(zip(names, items), start=1)
     )
+
+
+def _folded(item: Mapping[str, object]) -> str:
+    folded = item.get("folded")
+    return f" (also {', '.join(folded)})" if isinstance(folded, list) else ""

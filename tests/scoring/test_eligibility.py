@@ -72,12 +72,12 @@ def test_limits_by_attribute_and_by_name(recommender, tmp_path):
 
 
 def test_limits_use_up_more_than_the_first_pool(tmp_path, monkeypatch):
-    monkeypatch.setattr("longtail.scoring.recommender.POOL", 1)
+    monkeypatch.setattr("longtail.scoring.choosing.POOL", 1)
     attributes = (("lamp",), ("lamp",), ("lamp",), ("chair",))
     recommender = Recommender(load_bundle(write_hand_bundle(tmp_path / "b", attributes=attributes)), threads=1)
     answer = recommender.recommend(k=2, max_per={"lamp": 1})
     assert (ids(answer), answer.fewer_than_k) == (["a", "d"], None)
-    monkeypatch.setattr("longtail.scoring.recommender.POOL", 2)
+    monkeypatch.setattr("longtail.scoring.choosing.POOL", 2)
     assert ids(recommender.recommend(k=2, max_per={"lamp": 1})) == ["a", "d"]
 
 

@@ -112,8 +112,8 @@ def test_nobody_had_chosen_new_items(recommender):
 
 
 def test_exploring_is_exact_or_not_done(recommender):
-    for more in ({"diversity": 0.5}, {"max_per": {"lamp": 1}}):
-        with pytest.raises(UserError, match="explore acts with neither diversity nor max_per"):
+    for more in ({"diversity": 0.5}, {"max_per": {"lamp": 1}}, {"fold": True}):
+        with pytest.raises(UserError, match="explore acts with none of diversity, max_per and fold"):
             recommender.answers([Asked(explore=Explore(epsilon=0.5), **more)])
     recommender.obey(Rules.parse("rules: [{name: r, pin: {1: d}}]", "f"))
     (answer,) = recommender.answers([Asked(k=2, explore=Explore(epsilon=1.0))])

@@ -6,7 +6,7 @@ from helpers_bundle import write_tiny_bundle
 from scipy import sparse
 
 from longtail.contracts.errors import UserError
-from longtail.scoring import bundle_writing, item_index, recommender
+from longtail.scoring import bundle_writing, item_index, question
 from longtail.scoring.asked import Asked, Filters
 from longtail.scoring.availability import Availability
 from longtail.scoring.bundle import load_bundle
@@ -41,7 +41,7 @@ def few(monkeypatch):
     """So few are looked at that the index has something to do."""
     monkeypatch.setattr(item_index, "FOUND", 300)
     monkeypatch.setattr(item_index, "POPULAR", 20)
-    monkeypatch.setattr(recommender, "SCORED_AT_ONCE", 100)
+    monkeypatch.setattr(question, "SCORED_AT_ONCE", 100)
 
 
 def with_index(bundle):

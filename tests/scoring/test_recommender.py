@@ -12,7 +12,9 @@ from longtail.registry.opening import open_registry
 from longtail.scoring import recommender as recommending
 from longtail.scoring.asked import Asked
 from longtail.scoring.bundle import load_bundle
+from longtail.scoring.exploring import Explore
 from longtail.scoring.recommender import Recommender
+from longtail.scoring.rules import Rules
 
 
 @pytest.fixture
@@ -166,3 +168,23 @@ def test_the_answer_is_what_the_server_would_say(recommender):
 
     answer = json.loads(json.dumps(asdict(recommender.recommend(["a"], k=1))))
     assert answer["items"][0]["item_id"] == "b" and answer["items"][0]["reason"].startswith("because of Red lamp")
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"history": ["a"]},
+        {"interests": "red lamp"},
+        {"similar_to": ["a"], "diversity": 0.5},
+        {"explore": Explore(epsilon=0.0)},
+        {"k": 1, "exclude": ["a"]},
+    ],
+)
+def test_without_reasons_the_rest_is_the_same_and_none_is_computed(recommender, monkeypatch, asked):
+    recommender.obey(Rules.parse("rules: [{name: r, for: [tail], pin: {1: d}}]", "f"))
+    explained = recommender.recommend(**asked, explain=True)
+    assert all(item.reason and item.source for item in explained.items)
+    monkeypatch.setattr(recommender._reasons, "of", lambda *_: pytest.fail("reasons were computed"))
+    silent = [replace(item, reason=None, source=None, about=None) for item in explained.items]
+    assert recommender.recommend(**asked, explain=False) == replace(explained, items=silent)

@@ -7,8 +7,9 @@ from helpers_hand_bundle import write_hand_bundle
 from longtail.contracts.errors import UserError
 from longtail.scoring.asked import Filters
 from longtail.scoring.bundle import load_bundle
+from longtail.scoring.in_force import Placed, with_placed
 from longtail.scoring.recommender import Recommender
-from longtail.scoring.rules import Rules, with_pins
+from longtail.scoring.rules import Rules
 
 ATTRIBUTES = (("lamp", "brand: Lux"), ("lamp", "brand: Sol"), ("chair", "adult"), ("chair", "brand: Lux"))
 
@@ -68,7 +69,10 @@ def test_answers_say_which_rules_are_in_force_and_what_they_placed(recommender):
         ("{name: r, for: [tail], hide: [adult]}", {}, False),
         ("{name: r, boost: {lamp: 0.1}}", {}, True),  # scores are others
         ("{name: r, pin: {1: a}}", {}, True),
-        ("{name: r, max_per: {lamp: 2}}", {}, True),
+        ("{name: r, max_per: {lamp: 2}}", {}, False),  # there are no more
+        ("{name: r, max_per: {lamp: 1}}", {}, True),
+        ("{name: r, max_per: {lamp: 1}}", {"k": 1}, False),
+        ("{name: r, boost: {adult: 0.1}}", {"k": 2}, False),  # c stays the third
         ("{name: r, hide: [adult]}", {"filters": Filters(none=["adult"])}, False),
     ],
 )
@@ -87,7 +91,7 @@ def test_what_is_asked_for_goes_before_pins_and_the_lesser_limit_holds(recommend
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{name: r}", r"f: rules.0: give hide, boost, max_per or pin"),
+        ("{name: r}", r"f: rules.0: give hide, boost, max_per, fold, pin, quota or fallback"),
         ("{hide: [adult]}", "f: rules.0.name: Field required"),
         ("{name: r, hidden: [adult]}", "f: rules.0.hidden: Extra inputs are not permitted"),
         ("{name: r, for: [new], hide: [adult]}", "f: rules.0.for.0: Input should be 'cold', 'tail', 'torso' or 'head'"),
@@ -116,11 +120,11 @@ def test_a_wrong_rule_changes_nothing(recommender, text, message):
     ("pins", "k", "expected"),
     [
         ([], 3, [0, 1, 2]),
-        ([(0, 2, "r")], 3, [2, 0, 1]),
-        ([(1, 9, "r")], 3, [0, 9, 1]),
-        ([(0, 1, "r"), (1, 0, "s")], 3, [1, 0, 2]),
-        ([(4, 9, "r")], 4, [0, 1, 2, 9]),
+        ([Placed(0, 2, "r")], 3, [2, 0, 1]),
+        ([Placed(1, 9, "r")], 3, [0, 9, 1]),
+        ([Placed(0, 1, "r"), Placed(1, 0, "s")], 3, [1, 0, 2]),
+        ([Placed(4, 9, "r")], 4, [0, 1, 2, 9]),
     ],
 )
 def test_pins_move_others_behind(pins, k, expected):
-    assert with_pins(np.arange(3).tolist(), pins, k) == expected
+    assert with_placed(np.arange(3).tolist(), pins, k) == expected

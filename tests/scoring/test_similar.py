@@ -55,5 +55,8 @@ def test_what_knows_no_likeness_refuses(recommender, monkeypatch):
     monkeypatch.setattr(recommender._scorer, "_text", None)
     with pytest.raises(UserError, match="cannot say which items are alike; leave similar_to out"):
         recommender.answers([Asked(similar_to=["a"])])
-    with pytest.raises(UserError, match="cannot say which items are alike; leave diversity out"):
+    with pytest.raises(UserError, match=r"no trained item vectors .*; give diversity_on: attributes"):
+        recommender.answers([Asked(diversity=0.5, diversity_on="both")])
+    monkeypatch.setattr(recommender._eligibility, "items_of", {})
+    with pytest.raises(UserError, match=r"no trained item vectors .*; leave diversity out"):
         recommender.answers([Asked(diversity=0.1)])

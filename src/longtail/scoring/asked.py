@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from longtail.scoring.exploring import Explore
 
 Attributes = Mapping[str, str | int | float] | Sequence[str]  # {name: value}, or ``name=value`` texts
+Way = Literal["mmr", "dpp"]
+Likeness = Literal["vectors", "attributes", "both"]
 Range = tuple[float | None, float | None]  # least and greatest, both allowed; None: no bound
 
 
@@ -31,7 +34,9 @@ class Asked:
     occasion. k: items wanted; None takes 10, or all where there are fewer. similar_to: items that those given are to be like.
     candidates: ids of the only items that may be given; None: all. exclude: ids that may not. diversity: 0 orders by score alone, 1 by
     how unlike the items before it each one is. max_per: items at most with an attribute, or with each value of a name where
-    attributes are ``name: value`` or ``name=value``. explore: None shows what is ranked first.
+    attributes are ``name: value`` or ``name=value``. explore: None shows what is ranked first. explain: whether reasons are wanted.
+    fold: of near-duplicates only the best one is given. diversity_by: Maximal Marginal Relevance or a determinantal point process;
+    diversity_on: which likeness it takes; None: of the item vectors, or of attributes where the bundle has no trained vectors.
     """
 
     history: Sequence[str] = ()
@@ -46,3 +51,7 @@ class Asked:
     diversity: float = 0.0
     max_per: Mapping[str, int] = field(default_factory=dict)
     explore: Explore | None = None
+    explain: bool = True
+    fold: bool = False
+    diversity_by: Way = "mmr"
+    diversity_on: Likeness | None = None

@@ -95,9 +95,9 @@ class Eligibility:
     def limits(self, item: int, max_per: Mapping[str, int]) -> list[Limit]:
         """Of the attributes of an item that ``max_per`` names, or whose name it names."""
         return [
-            Limit(attribute, max_per.get(attribute, max_per.get(_name(attribute), 0)))
+            Limit(attribute, max_per[key], key)
             for attribute in self._bundle.item_attributes[item]
-            if attribute in max_per or _name(attribute) in max_per
+            if (key := attribute if attribute in max_per else _name(attribute)) in max_per
         ]
 
     def known(self, item_ids: Sequence[str]) -> NDArray[np.int32]:

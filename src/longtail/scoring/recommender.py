@@ -14,51 +14,52 @@ import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from longtail.contracts.artifacts import results_of
+from longtail.contracts.attributes import is_missing
 from longtail.contracts.errors import UserError
 from longtail.contracts.segments import SEGMENTS
 from longtail.registry.champion import champion_folder
 from longtail.scoring.asked import Asked, Attributes
 from longtail.scoring.availability import Availability, Closed
 from longtail.scoring.bundle import Bundle, load_bundle
-from longtail.scoring.eligibility import Eligibility, LeftOut, Mask
-from longtail.scoring.exploring import Explored, explored
+from longtail.scoring.choosing import Choosing, Chosen, Wanted
+from longtail.scoring.eligibility import Eligibility, LeftOut
+from longtail.scoring.in_force import InForce
 from longtail.scoring.known_attributes import KnownAttributes
 from longtail.scoring.query import Query
+from longtail.scoring.question import Question
 from longtail.scoring.reasons import Reason, Reasons, Source, greatest
 from longtail.scoring.rows import standardised
-from longtail.scoring.rules import InForce, Rules, with_pins
+from longtail.scoring.rules import Rules
 from longtail.scoring.scorer import Scorer
-from longtail.scoring.scores import Scores, distinct
-from longtail.scoring.shaping import POOL, shaped
+from longtail.scoring.scores import Scores
 from longtail.scoring.similar import ALIKE
 
 DEFAULT_K = 10
 MAX_HISTORY = 10_000  # item ids that are read of a history, the latest ones
 PIECE_SCORES = 4_000_000  # scores of several users that are there at one time, 16 MB; those of one user at least
 INDEXED_TOGETHER = 64  # users whose items an index finds at one time
-SCORED_AT_ONCE = 20_000  # items that are few enough to be scored all; where more may be given an index chooses
-ENOUGH = 4  # times k of what an index found must be allowed: else all items are scored
 SIMILAR_WEIGHT = 5.0  # of likeness to the items of ``similar_to``, beside standardised scores of what users choose
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """source, about: of the reason, in data (``reasons.Reason``). propensity: where it was explored, that the item came to its place
-    behind those before it."""
+    """source, about: of the reason, in data (``reasons.Reason``); None with it where the question did without. propensity: where it
+    was explored, that the item came to its place behind those before it. folded: ids of near-duplicates that it stands for."""
 
     item_id: str
     title: str | None
     score: float
-    reason: str
-    source: Source
+    reason: str | None
+    source: Source | None
     about: str | None
     propensity: float | None = None
+    folded: list[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,8 @@ class Answer:
 
     unknown_items: of history, similar_to, candidates and exclude; unknown_attributes: of attributes and context. nothing_fits: no
     item quite fits the stated interests; those given come nearest. fewer_than_k: what left how many items, where they are fewer than
-    asked for. degraded: what could not be answered as it was asked. rules: names of those in force for this user.
-    changed_by_shop: whether rules or availability made this list another than the model's own.
+    asked for. degraded: what could not be answered as it was asked. rules: names of those that acted on this list. unmet: quotas of
+    rules that could not be met. changed_by_shop: whether rules or availability made this list another than the model's own.
     """
 
     items: list[Recommendation]
@@ -79,6 +80,7 @@ class Answer:
     fewer_than_k: str | None = None
     degraded: str | None = None
     rules: list[str] = field(default_factory=list)
+    unmet: list[str] = field(default_factory=list)
     changed_by_shop: bool = False
 
 
@@ -107,6 +109,7 @@ class Recommender:
         self._scorer = Scorer(bundle, threads, like.scorer if like else None)
         self._reasons = Reasons(self._scorer)
         self._eligibility = Eligibility(bundle)
+        self._choosing = Choosing(bundle, self._eligibility, self._scorer.has_dense_part)
         self.attributes = KnownAttributes(bundle.attributes)
         self._closed = Closed(Availability(), {})
         self.obey(Rules())
@@ -206,13 +209,22 @@ class Recommender:
             raise UserError("this model cannot say which items are alike; leave similar_to out")
         if not 0 <= asked.diversity <= 1:
             raise UserError(f"diversity is {asked.diversity}; give 0 to 1")
-        if asked.diversity and not self._scorer.has_dense_part:
-            raise UserError("this model cannot say which items are alike; leave diversity out")
-        if asked.explore and (asked.diversity or asked.max_per):
+        if asked.diversity:
+            self._check_likeness(asked)
+        if asked.explore and (asked.diversity or asked.max_per or asked.fold):
             raise UserError(
-                "explore acts with neither diversity nor max_per: propensities would not be known; leave one out"
+                "explore acts with none of diversity, max_per and fold: propensities would not be known; leave one out"
             )
         self._eligibility.check(asked)
+
+    def _check_likeness(self, asked: Asked) -> None:
+        """Refuse diversity by what items do not have."""
+        on = asked.diversity_on
+        if not self._scorer.has_dense_part and (on in ("vectors", "both") or not self._eligibility.items_of):
+            remedy = "give diversity_on: attributes" if self._eligibility.items_of else "leave diversity out"
+            raise UserError(f"this model has no trained item vectors that say which items are alike; {remedy}")
+        if on in ("attributes", "both") and not self._eligibility.items_of:
+            raise UserError(f"diversity_on is {on}, but this model's items have no attributes; leave it out")
 
     def query(self, asked: Asked) -> Query:
         """The question in codes; items that the catalogue does not hold are left out, attributes as training has them."""
@@ -225,24 +237,18 @@ class Recommender:
             context=moment,
         )
 
-    def _question(self, asked: Asked) -> "_Question":
+    def _question(self, asked: Asked) -> Question:
         query = self.query(asked)
         segment = str(self.bundle.segment_rule.assign(np.array([len(query.history)], dtype=np.int64))[0])
         rules = self._rules[segment]
         history = query.history if self.bundle.facts["exclude_history"] else query.history[:0]
-        limits = rules.max_per | {
-            name: min(most, rules.max_per.get(name, most)) for name, most in asked.max_per.items()
-        }
-        wanted = replace(asked, k=asked.k or min(DEFAULT_K, len(self.bundle.item_ids)), max_per=limits)
         left_out = LeftOut(history, self._closed.at(time.time()), rules.hidden)
-        return _Question(wanted, query, segment, rules, left_out, self._allowed(asked, left_out, rules))
+        narrowed = asked.candidates is not None or asked.exclude or asked.filters
+        allowed = self._eligibility.allowed(asked, left_out) if narrowed and self._scorer.item_index else None
+        wanted = replace(asked, k=asked.k or min(DEFAULT_K, len(self.bundle.item_ids)))
+        return Question(wanted, query, segment, rules, left_out, allowed)
 
-    def _allowed(self, asked: Asked, left_out: LeftOut, rules: InForce) -> Mask | None:
-        """Which items may be given; None: all that are not left out."""
-        narrowed = asked.candidates is not None or asked.exclude or asked.filters or asked.similar_to
-        return self._eligibility.allowed(asked, left_out) if narrowed or asked.explore or rules.pins else None
-
-    def _scores(self, questions: Sequence["_Question"]) -> Iterable[Scores]:
+    def _scores(self, questions: Sequence[Question]) -> Iterable[Scores]:
         """Of the whole catalogue, or, where an index can tell them, of the items that may come into the answer."""
         if self._scorer.item_index is None:
             return map(Scores, self._scorer.score([one.query for one in questions]))
@@ -251,142 +257,101 @@ class Recommender:
         scored = {id(one): scores for one, scores in zip(by_index, found) if one.suffices(scores)}
         return (scored.get(id(one)) or self._all_scores(one) for one in questions)
 
-    def _all_scores(self, question: "_Question") -> Scores:
+    def _all_scores(self, question: Question) -> Scores:
         return Scores(self._scorer.score([question.query])[0])
 
-    def _answer(self, question: "_Question", scores: Scores) -> Answer:
+    def _answer(self, question: Question, scores: Scores) -> Answer:
         asked, query, segment, rules, left_out, _ = question
         k = asked.k or 0
         looked_at = self._eligibility.known(asked.similar_to)
         likeness = self._scorer.similarity.to(looked_at) if len(looked_at) and self._scorer.similarity else None
-        values = scores.values
         if likeness is not None:
-            values = standardised(values[None])[0] + np.float32(SIMILAR_WEIGHT) * likeness.max(axis=0)
+            values = standardised(scores.values[None])[0] + np.float32(SIMILAR_WEIGHT) * likeness.max(axis=0)
+            scores = replace(scores, values=values)
+        plain = scores
         if rules.boost is not None:
-            values = values + values.std() * rules.boost
-        scores = replace(scores, values=values)
-        chosen = self._choose(question, scores)
+            scores = replace(scores, values=plain.values + plain.values.std() * rules.boost)
+        wanted = Wanted(asked, scores, left_out, rules, self._is_unknown(query, looked_at))
+        chosen = self._choosing.choose(wanted)
         if len(chosen.codes) < k and not scores.complete:
             return self._answer(question, self._all_scores(question))
-        alike = () if likeness is None else greatest(looked_at, likeness[:, chosen.codes], above=ALIKE)
-        reasons = self._reasons.of(query, chosen.codes, alike)
+        acted, changed = self._choosing.acted(wanted, plain, chosen)
         unknown = [*latest(asked.history), *asked.similar_to, *(asked.candidates or ()), *asked.exclude]
         return Answer(
-            items=self._items(chosen, scores, reasons),
+            items=self._items(chosen, scores, self._why(asked, query, chosen, looked_at, likeness)),
             segment=segment,
             unknown_items=list(dict.fromkeys(self._eligibility.unknown(unknown))),
             unknown_attributes=[
                 name for name in (*query.attributes, *query.context) if name not in self._scorer.attributes
             ],
             nothing_fits=self._reasons.nothing_fits(query),
-            fewer_than_k=self._why_fewer(asked, left_out, len(chosen.codes)) if len(chosen.codes) < k else None,
-            degraded=_degraded(asked, query, looked_at, rules),
-            rules=rules.names,
-            changed_by_shop=self._is_changed(question, scores, chosen),
+            fewer_than_k=self._why_fewer(wanted, chosen) if len(chosen.codes) < k else None,
+            degraded=_degraded(wanted, query, looked_at),
+            rules=acted,
+            unmet=list(chosen.missed),
+            changed_by_shop=changed,
         )
 
-    def _is_changed(self, question: "_Question", scores: Scores, chosen: "_Chosen") -> bool:
-        """Whether the model alone would have answered otherwise."""
-        asked, left_out, rules = question.asked, question.left_out, question.rules
-        if rules.boost is not None or not rules.leave_order:
-            return True
-        if asked.explore or not (len(left_out.closed) or len(left_out.hidden)):
-            return False
-        plain = left_out._replace(closed=left_out.closed[:0], hidden=left_out.hidden[:0])
-        alone = question._replace(left_out=plain, allowed=self._allowed(asked, plain, rules))
-        return not np.array_equal(self._choose(alone, scores).codes, chosen.codes)
+    def _is_unknown(self, query: Query, looked_at: NDArray[np.int32]) -> bool:
+        """Whether nothing is known of a user, nor what they look for."""
+        known = (
+            name in self._scorer.attributes and not is_missing(name) for name in (*query.attributes, *query.context)
+        )
+        return not (len(query.history) or query.interests or len(looked_at) or any(known))
 
-    def _items(self, chosen: "_Chosen", scores: Scores, reasons: Sequence[Reason]) -> list[Recommendation]:
-        items = []
-        for place, (item, score, reason) in enumerate(
-            zip(chosen.codes.tolist(), scores[chosen.codes].tolist(), reasons)
-        ):
+    def _why(
+        self,
+        asked: Asked,
+        query: Query,
+        chosen: Chosen,
+        looked_at: NDArray[np.int32],
+        likeness: NDArray[np.float32] | None,
+    ) -> Sequence[Reason | None]:
+        """Why each item stands where it does; nothing is computed where nobody asks. likeness: ``[looked_at, items]``"""
+        if not asked.explain:
+            return [None] * len(chosen.codes)
+        alike = () if likeness is None else greatest(looked_at, likeness[:, chosen.codes], above=ALIKE)
+        reasons = self._reasons.of(query, chosen.codes, alike)
+        for place, item in enumerate(chosen.codes.tolist()):
             if item in chosen.placed:
-                reason = Reason("placed by the shop", "rule", chosen.placed[item])
+                reasons[place] = Reason("placed by the shop", "rule", chosen.placed[item])
             elif chosen.drawn and not chosen.drawn.greedy[place]:
-                reason = Reason("shown to learn who likes it", "exploration")
+                reasons[place] = Reason("shown to learn who likes it", "exploration")
+        return reasons
+
+    def _items(self, chosen: Chosen, scores: Scores, reasons: Sequence[Reason | None]) -> list[Recommendation]:
+        items = []
+        values = scores[chosen.codes].tolist()
+        for place, (item, score, reason) in enumerate(zip(chosen.codes.tolist(), values, reasons)):
             propensity = float(chosen.drawn.propensities[place]) if chosen.drawn else None
             name, title = self.bundle.item_ids[item], self.bundle.titles[item]
-            items.append(Recommendation(name, title, score, reason.text, reason.source, reason.about, propensity))
+            folded = [self.bundle.item_ids[other] for other in chosen.folded.get(item, ())] or None
+            items.append(
+                Recommendation(
+                    item_id=name,
+                    title=title,
+                    score=score,
+                    reason=reason.text if reason else None,
+                    source=reason.source if reason else None,
+                    about=reason.about if reason else None,
+                    propensity=propensity,
+                    folded=folded,
+                )
+            )
         return items
 
-    def _choose(self, question: "_Question", scores: Scores) -> "_Chosen":
-        """The ``asked.k`` items to show."""
-        asked, rules, mask = question.asked, question.rules, question.allowed
-        k, everywhere = asked.k or 0, np.concatenate(question.left_out)
-        if asked.explore and rules.leave_order and mask is not None:
-            is_new = self.bundle.train_counts == 0
-            drawn = explored(asked.explore, scores.values, mask, is_new, k, np.random.default_rng())
-            return _Chosen(drawn.codes, {}, drawn)
-        size = max(POOL, 10 * k) if asked.diversity or asked.max_per else k
-        while True:  # a limit may use a pool up
-            chosen = pool = scores.best(size, everywhere, mask)
-            if asked.diversity or asked.max_per:
-                vectors = self.bundle.tensors.item_matrix[pool if asked.diversity else pool[:0]]
-                limits = [self._eligibility.limits(item, asked.max_per) for item in pool] if asked.max_per else []
-                chosen = pool[shaped(scores[pool], k, vectors, asked.diversity, limits)]
-            if len(chosen) == k or len(pool) < size:
-                break
-            size *= 4
-        if mask is None or not rules.pins:
-            return _Chosen(chosen)
-        pins = list(rules.pinned(k, mask))
-        return _Chosen(
-            np.array(with_pins(chosen.tolist(), pins, k), dtype=np.intp), {item: name for _, item, name in pins}
-        )
-
-    def _why_fewer(self, asked: Asked, left_out: LeftOut, given: int) -> str:
-        left, said = self._eligibility.why_fewer(asked, left_out)
-        return said if given == left else f"{said}, {given} keep within limits"
+    def _why_fewer(self, wanted: Wanted, chosen: Chosen) -> str:
+        left, said = self._eligibility.why_fewer(wanted.asked, wanted.left_out)
+        given = len(chosen.codes)
+        if given == left:
+            return said
+        return f"{said}, {given} {'are left within limits, near-duplicates folded' if chosen.folded else 'keep within limits'}"
 
 
-class _Question(NamedTuple):
-    """asked: with the ``k`` and the limits that hold; allowed [items]: None where all may be given that are not left out."""
-
-    asked: Asked
-    query: Query
-    segment: str
-    rules: InForce
-    left_out: LeftOut
-    allowed: Mask | None
-
-    @property
-    def needs_all(self) -> bool:
-        """Whether the scores of all items count: those of an index's best do not tell. A pinned item need not be among those, either."""
-        asked, rules = self.asked, self.rules
-        return bool(asked.interests or asked.similar_to or asked.explore or rules.pins) or rules.boost is not None
-
-    @property
-    def few(self) -> NDArray[np.integer] | None:
-        """The items that may be given, where they are so few that all are scored; with those that the shop took out, to say whether
-        that changed the answer."""
-        if self.allowed is None or np.count_nonzero(self.allowed) > SCORED_AT_ONCE:
-            return None
-        codes, taken = np.flatnonzero(self.allowed), self.left_out[1:]
-        return distinct([codes, *taken]) if any(map(len, taken)) else codes
-
-    def suffices(self, scores: Scores) -> bool:
-        """Whether enough of what an index found may be given."""
-        if scores.complete or scores.codes is None:
-            return True
-        if self.allowed is None:
-            may_be_given = ~np.isin(scores.codes, np.concatenate(self.left_out))
-        else:
-            may_be_given = self.allowed[scores.codes]
-        return int(np.count_nonzero(may_be_given)) >= ENOUGH * (self.asked.k or 0)
-
-
-class _Chosen(NamedTuple):
-    """placed: code of an item that a rule put to its place -> the rule's name; drawn: where it was explored."""
-
-    codes: NDArray[np.intp]
-    placed: Mapping[int, str] = {}
-    drawn: Explored | None = None
-
-
-def _degraded(asked: Asked, query: Query, looked_at: NDArray[np.int32], rules: InForce) -> str | None:
+def _degraded(wanted: Wanted, query: Query, looked_at: NDArray[np.int32]) -> str | None:
     """What could not be answered as it was asked, in words."""
-    if asked.explore and not rules.leave_order:
+    asked = wanted.asked
+    if asked.explore and not wanted.explores:
         return "nothing is explored, as a rule places or limits items"
     if asked.similar_to and not len(looked_at):
         return "no item of similar_to is known; it was left aside"

@@ -1,10 +1,10 @@
-"""Rules of the operations staff: what is hidden from whom, what is lifted or lowered, what stands at a place, how much of a kind."""
+"""Rules of the operations staff: what is hidden from whom, what is lifted or lowered, what stands at a place, how much of a kind, and
+what is given where there is nothing better."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
+from math import ceil
 from typing import Annotated, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from longtail.contracts.errors import UserError
@@ -12,13 +12,38 @@ from longtail.contracts.settings_base import Settings
 from longtail.scoring.staff_files import Id, parse_staff_file
 
 EXAMPLE = (
-    "rules: [{name: …, for: [cold], hide: [attribute], boost: {attribute: 0.5}, max_per: {brand: 2}, pin: {1: id}}]"
+    "rules: [{name: …, for: [cold], hide: [attribute], boost: {attribute: 0.5}, max_per: {brand: 2}, fold: true, pin: {1: id}, "
+    "quota: {attribute: {at_least: 2, of: 10}}, fallback: [id, …]}]"
 )
 MOST_RULES = 200
 GREATEST_BOOST = 100.0
+MOST_PLACES = 100  # of a list, that rules speak of
+MOST_FALLBACK = 1000
 
 Attribute = Annotated[str, Field(min_length=1)]
 Segment = Literal["cold", "tail", "torso", "head"]
+
+
+class Quota(Settings):
+    """How many of a list's first items have an attribute, at least."""
+
+    at_least: int | None = Field(None, ge=1, le=MOST_PLACES, description="So many.")
+    share: float | None = Field(None, gt=0, le=1, description="Or such a share of the places, rounded up.")
+    of: int | None = Field(None, ge=1, le=MOST_PLACES, description="Among so many places; left out: all of the list.")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "Quota":
+        if (self.at_least is None) == (self.share is None):
+            raise ValueError("give at_least or share, one of the two")
+        if self.at_least and self.of and self.at_least > self.of:
+            raise ValueError(f"at_least {self.at_least} is more than of {self.of}")
+        return self
+
+    def within(self, k: int) -> tuple[int, int]:
+        """How many of how many places of a list of ``k``. One of fewer places than ``of`` is the beginning of such a list."""
+        of = self.of or k
+        wanted = min(self.at_least, of) if self.at_least else ceil((self.share or 0) * of - 1e-9)
+        return (wanted, of) if of <= k else (max(wanted - (of - k), 0), k)
 
 
 class Rule(Settings):
@@ -34,21 +59,31 @@ class Rule(Settings):
     max_per: dict[Attribute, Annotated[int, Field(ge=1)]] = Field(
         {}, description="Items at most with the attribute, or of each value of a name, as in a question."
     )
-    pin: dict[Annotated[int, Field(ge=1, le=100)], Id] = Field(
+    pin: dict[Annotated[int, Field(ge=1, le=MOST_PLACES)], Id] = Field(
         {}, description="Items that stand at a place of the list, counted from 1, where they may be given."
+    )
+    fold: bool = Field(False, description="Of near-duplicates only the best one is given, as in a question.")
+    quota: dict[Attribute, Quota] = Field(
+        {}, description="Items with the attribute among the first ones, at least, where they may be given."
+    )
+    fallback: tuple[Id, ...] = Field(
+        (), max_length=MOST_FALLBACK, description="Items, in this order, for places that nothing else may fill."
     )
 
     @model_validator(mode="after")
     def _it_does_something(self) -> "Rule":
-        if not (self.hide or self.boost or self.max_per or self.pin):
-            raise ValueError("give hide, boost, max_per or pin")
+        if not (self.hide or self.boost or self.max_per or self.pin or self.fold or self.quota or self.fallback):
+            raise ValueError("give hide, boost, max_per, fold, pin, quota or fallback")
         if len(set(self.pin.values())) < len(self.pin):
             raise ValueError("pin names an item twice")
+        if len(set(self.fallback)) < len(self.fallback):
+            raise ValueError("fallback names an item twice")
         return self
 
 
 class Rules(Settings):
-    """All that are in force. Of two pins for a place the first rule's holds; of two limits the lesser; boosts add up."""
+    """All that are in force. Of two pins for a place the first rule's holds; of two limits the lesser; boosts add up; fallback lists
+    follow each other."""
 
     rules: tuple[Rule, ...] = Field((), max_length=MOST_RULES)
 
@@ -77,57 +112,13 @@ class Rules(Settings):
             UserError: naming the rule and what no item has.
         """
         for rule in self.rules:
-            for attribute in (*rule.hide, *rule.boost):
+            for attribute in (*rule.hide, *rule.boost, *rule.quota):
                 if attribute not in attributes:
                     raise UserError(f"rule {rule.name!r}: no item has the attribute {attribute!r}")
             for name in rule.max_per:
                 if name not in attributes and name not in names:
                     raise UserError(f"rule {rule.name!r}: max_per: no item has the attribute or name {name!r}")
-            for item in rule.pin.values():
-                if item not in known:
-                    raise UserError(f"rule {rule.name!r}: pin: item {item!r} is not in the catalogue")
-
-
-class InForce:
-    """The rules for users of one segment, in codes. items_of: attribute -> codes of its items; known: item id -> code."""
-
-    def __init__(
-        self, rules: Sequence[Rule], items_of: Mapping[str, NDArray[np.int32]], known: Mapping[str, int], items: int
-    ) -> None:
-        self.names = [rule.name for rule in rules]
-        hidden = [items_of[attribute] for rule in rules for attribute in rule.hide]
-        self.hidden = np.unique(np.concatenate([np.zeros(0, np.int32), *hidden])).astype(np.int32)
-        self.boost: NDArray[np.float32] | None = None  # [items], in deviations
-        for rule in rules:
-            for attribute, by in rule.boost.items():
-                self.boost = np.zeros(items, np.float32) if self.boost is None else self.boost
-                self.boost[items_of[attribute]] += np.float32(by)
-        self.max_per: dict[str, int] = {}
-        self.pins: dict[int, tuple[int, str]] = {}  # place from 0 -> item's code, rule's name
-        for rule in rules:
-            for name, most in rule.max_per.items():
-                self.max_per[name] = min(most, self.max_per.get(name, most))
-            for place, item in rule.pin.items():
-                self.pins.setdefault(place - 1, (known[item], rule.name))
-
-    @property
-    def leave_order(self) -> bool:
-        """Whether no rule places or limits items, so that the probability of a list is known."""
-        return not (self.pins or self.max_per)
-
-    def pinned(self, k: int, may_be_given: NDArray[np.bool_]) -> Iterator[tuple[int, int, str]]:
-        """Place, item's code and rule's name of the pins of a list of ``k``, in the order of places, each item once."""
-        seen: set[int] = set()
-        for place, (item, name) in sorted(self.pins.items()):
-            if place < k and may_be_given[item] and item not in seen:
-                seen.add(item)
-                yield place, item, name
-
-
-def with_pins(chosen: Sequence[int], pins: Sequence[tuple[int, int, str]], k: int) -> list[int]:
-    """The list with pinned items at their places, the others moved behind, cut to ``k``; a place beyond the list is its end."""
-    pinned = {item for _, item, _ in pins}
-    result = [item for item in chosen if item not in pinned]
-    for place, item, _ in pins:
-        result.insert(min(place, len(result)), item)
-    return result[:k]
+            for key, items in (("pin", rule.pin.values()), ("fallback", rule.fallback)):
+                for item in items:
+                    if item not in known:
+                        raise UserError(f"rule {rule.name!r}: {key}: item {item!r} is not in the catalogue")

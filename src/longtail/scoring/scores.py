@@ -28,6 +28,8 @@ class Scores:
 
     def best(self, k: int, left_out: NDArray[np.integer], allowed: NDArray[np.bool_] | None = None) -> NDArray[np.intp]:
         """As ``top_items``, of those that are allowed; without a mask [catalogue] all are that are not left out."""
+        if not k:
+            return np.zeros(0, dtype=np.intp)
         if self.codes is None:
             if allowed is None:
                 return top_items(self.values, k, left_out)

@@ -81,8 +81,8 @@ def test_v2_elements_are_instances_as_text_or_bytes():
         ({"instances": ["a"]}, r"instances\[0\] is a str; give an object"),
         (
             {"instances": [{}, {"histroy": []}]},
-            r"instances\[1\] has the unknown key 'histroy'; known: attributes, candidates, context, diversity, exclude, explore, "
-            "filters, history, interests, k, max_per, similar_to",
+            r"instances\[1\] has the unknown key 'histroy'; known: attributes, candidates, context, diversity, diversity_by, diversity_on, exclude, explain, "
+            "explore, filters, fold, history, interests, k, max_per, similar_to",
         ),
         ({"instances": [{"history": "a"}]}, r"instances\[0\].history: input should be a valid list \(given: 'a'\)"),
         (
@@ -143,6 +143,13 @@ def test_v2_elements_are_instances_as_text_or_bytes():
         (
             {"instances": [{"explore": {"eps": 0.1}}]},
             r"instances\[0\].explore has the unknown key 'eps'; known: epsilon, new_items, temperature",
+        ),
+        ({"instances": [{"explain": "no"}]}, r"instances\[0\].explain: input should be a valid boolean"),
+        ({"instances": [{"fold": 1}]}, r"instances\[0\].fold: input should be a valid boolean"),
+        ({"instances": [{"diversity_by": "xquad"}]}, r"instances\[0\].diversity_by: input should be 'mmr' or 'dpp'"),
+        (
+            {"instances": [{"diversity_on": "price"}]},
+            r"diversity_on: input should be 'vectors', 'attributes' or 'both'",
         ),
         ({"instances": [{"diversity": 1.5}]}, r"instances\[0\].diversity: input should be less than or equal to 1"),
         ({"instances": [{"max_per": {"brand": 0}}]}, r"instances\[0\].max_per.brand: input should be greater"),

@@ -137,9 +137,11 @@ def test_what_no_item_has_is_refused(server, asked, message):
 
 def test_v2_and_grpc_answer_as_v1_does(server):
     instances = [{"history": ["b", "a"]}, {}, {"history": ["ä"], "k": 2}, {"similar_to": ["a"], "diversity": 0.5}]
+    instances.append({"history": ["a"], "explain": False})
     expected = ask(server.url, "shop", instances)
     texts = [json.dumps(instance) for instance in instances]
     assert expected[2]["unknown_items"] == ["ä"]
+    assert [item["source"] for item in expected[-1]["items"]] == [None] * 3
     (number,) = {prediction.pop("request_id") for prediction in expected}
     for answers in (
         ask_v2(at(server.url), "shop", instances),
@@ -183,7 +185,7 @@ def test_v2_metadata_names_the_tensors(server):
         (b'{"instances": [{}, {"k": 0}]}', "instances[1].k: input should be greater than or equal to 1 (given: '0')"),
         (
             b'{"instances": [{"user": "u"}]}',
-            "instances[0] has the unknown key 'user'; known: attributes, candidates, context, diversity, exclude, explore, filters, history, interests, k, max_per, similar_to",
+            "instances[0] has the unknown key 'user'; known: attributes, candidates, context, diversity, diversity_by, diversity_on, exclude, explain, explore, filters, fold, history, interests, k, max_per, similar_to",
         ),
         (b'{"instances": []}', "instances holds 0 users; give 1 to 64 in a request"),
         (b"[1]", 'the body must be {"instances": [{"history": ["item id", ...], "k": 10}, ...]}'),

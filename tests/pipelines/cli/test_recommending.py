@@ -30,6 +30,22 @@ def test_recommend_json_is_what_the_scorer_says(tmp_path, capfd):
     assert [answer["score"] for answer in answers] == pytest.approx([each.score for each in expected])
 
 
+def test_recommend_says_why_unless_told_not_to(tmp_path, capfd):
+    bundle = write_hand_bundle(tmp_path / "bundle")
+    asked = ("recommend", "--bundle", bundle, "--history", "a", "-k", 1)
+    assert "because of" in command(capfd, *asked, "--explain")
+    assert command(capfd, *asked, "--no-explain").splitlines()[-1] == "   1. Blue lamp  b"
+    (item,) = json.loads(command(capfd, *asked, "--no-explain", "--json"))
+    assert (item["item_id"], item["reason"], item["source"], item["about"]) == ("b", None, None, None)
+
+
+def test_recommend_folds_near_duplicates(tmp_path, capfd):
+    bundle = write_hand_bundle(tmp_path / "bundle", titles=("Red lamp", "Lamp, red", None, "Chair"))
+    shown = command(capfd, "recommend", "--bundle", bundle, "--fold", "-k", 4)
+    assert "1. Red lamp  a  popular with newcomers (also b)" in shown
+    assert "Fewer than 4: of 4 items, 3 are left within limits, near-duplicates folded." in shown
+
+
 def test_recommend_takes_interests_and_nothing_at_all(tmp_path, capfd):
     bundle = write_hand_bundle(tmp_path / "bundle")
     asked = ("recommend", "--bundle", bundle, "-k", 1, "--interests")
@@ -76,5 +92,8 @@ def test_recommend_gives_what_may_be_given(tmp_path, capfd):
     assert ids("--max-per", "brand=1", "-k", 4) == ["a", "b", "c"]
     assert ids("--similar-to", "a", "-k", 4)[0] in "bcd"
     assert sorted(ids("--diversity", "0.9", "-k", 4)) == ["a", "b", "c", "d"]
+    # behind a (1), c has .1 * .31 with nothing shared, b .1 * .79 - .9 / 3, d .1 * 0 - .9 / 3
+    assert ids("--diversity", "0.9", "--diversity-on", "attributes", "-k", 4) == ["a", "c", "b", "d"]
+    assert sorted(ids("--diversity", "0.9", "--diversity-by", "dpp", "-k", 4)) == ["a", "b", "c", "d"]
     shown = command(capfd, "recommend", "--bundle", bundle, "--only", "chair", "-k", 3)
     assert "Fewer than 3: of 4 items, 2 pass the filters." in shown
