@@ -3,7 +3,7 @@
     python benchmarks/diversity.py --prepared out/prepared --bundle out/bundle --json diversity.json --picture diversity.png
 
 Lists of validation users (`--split test` for the report, after a choice was made), whole histories. Three ways of shaping: MMR and
-DPP as the server does them (request keys `diversity`, `diversity_by`), and taking part of log popularity off the scores. Diversity is 1 - mean cosine of the pretrained text vectors of a list's pairs.
+DPP as the server does them (request keys `diversity`, `diversity_by`, `diversity_on`), and taking part of log popularity off the scores. Diversity is 1 - mean cosine of the pretrained text vectors of a list's pairs.
 """
 
 import argparse
@@ -25,14 +25,27 @@ from longtail.scoring.query import queries_of
 from longtail.scoring.relevance import load_text_vectors
 from longtail.scoring.rows import unit_vectors
 from longtail.scoring.scorer import Scorer
-from longtail.scoring.shaping import POOL, Alike, Dpp, Mmr, Order, by_vectors, relevance, shaped
+from longtail.scoring.shaping import (
+    POOL,
+    Alike,
+    Dpp,
+    Mmr,
+    Order,
+    by_attributes,
+    by_both,
+    by_vectors,
+    relevance,
+    shaped,
+)
 from longtail.scoring.top import top_items
 
 K = 10
 DIVERSITY = (0.1, 0.2, 0.3, 0.4, 0.5, 0.7)
 POPULARITY = (0.05, 0.1, 0.2, 0.3, 0.5, 0.8)  # of log popularity in deviations, in deviations of the user's scores
 BATCH = 64
+MARKERS = {"MMR": "o", "DPP": "s", "MMR, attributes": "x", "MMR, both": "d", "less popularity": "^"}  # of the picture
 
+Kind = Callable[[NDArray[np.float32], float, Alike], Order]
 Shape = Callable[[NDArray[np.float32], NDArray[np.int32]], NDArray[np.intp]]  # scores, excluded -> item codes
 
 
@@ -42,11 +55,20 @@ class Way(NamedTuple):
     shape: Shape
 
 
-def ways(matrix: Any, log_popularity: NDArray[np.float32]) -> list[Way]:
-    def pooled(kind: Callable[[NDArray[np.float32], float, Alike], Order], strength: float) -> Shape:
+def ways(matrix: Any, attributes: list[list[str]], log_popularity: NDArray[np.float32]) -> list[Way]:
+    def vectors(pool: NDArray[np.intp]) -> Alike:
+        return by_vectors(matrix[pool])
+
+    def both(pool: NDArray[np.intp]) -> Alike:
+        return by_both(matrix[pool], [attributes[item] for item in pool])
+
+    def shared(pool: NDArray[np.intp]) -> Alike:
+        return by_attributes([attributes[item] for item in pool])
+
+    def pooled(kind: Kind, strength: float, alike: Callable[[NDArray[np.intp]], Alike] = vectors) -> Shape:
         def shape(scores: NDArray[np.float32], excluded: NDArray[np.int32]) -> NDArray[np.intp]:
             pool = top_items(scores, POOL, excluded)
-            order = kind(relevance(scores[pool]), strength, by_vectors(matrix[pool]))
+            order = kind(relevance(scores[pool]), strength, alike(pool))
             return pool[shaped(order, len(pool), K).chosen]
 
         return shape
@@ -58,6 +80,8 @@ def ways(matrix: Any, log_popularity: NDArray[np.float32]) -> list[Way]:
         Way("none", 0.0, lambda scores, excluded: top_items(scores, K, excluded)),
         *(Way("MMR", diversity, pooled(Mmr, diversity)) for diversity in DIVERSITY),
         *(Way("DPP", diversity, pooled(Dpp, Dpp.weight(diversity))) for diversity in DIVERSITY),
+        *(Way("MMR, attributes", diversity, pooled(Mmr, diversity, shared)) for diversity in DIVERSITY),
+        *(Way("MMR, both", diversity, pooled(Mmr, diversity, both)) for diversity in DIVERSITY),
         *(Way("less popularity", share, without(share)) for share in POPULARITY),
     ]
 
@@ -78,7 +102,7 @@ def measured(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     targets = targets.of(np.sort(rows))
     scorer, queries = Scorer(bundle), queries_of(data, targets)
     text = unit_vectors(load_text_vectors(bundle.path / TEXT_VECTORS))
-    candidates = ways(bundle.tensors.item_matrix, bundle.tensors.log_popularity)
+    candidates = ways(bundle.tensors.item_matrix, bundle.item_attributes, bundle.tensors.log_popularity)
     lists = np.full((len(candidates), len(queries), K), -1, dtype=np.int64)
     for begin in range(0, len(queries), BATCH):
         piece = queries[begin : begin + BATCH]
@@ -114,7 +138,7 @@ def picture(found: list[dict[str, Any]], path: Path) -> None:
 
     figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
     for axis, key, label in zip(axes, ("diversity", "long_tail_share"), ("diversity", "share of long-tail items")):
-        for method, marker in (("MMR", "o"), ("DPP", "s"), ("less popularity", "^")):
+        for method, marker in MARKERS.items():
             line = [entry for entry in found if entry["way"] in ("none", method)]
             axis.plot([entry[key] for entry in line], [entry["ndcg@10"] for entry in line], marker=marker, label=method)
         axis.axhline(0.99 * found[0]["ndcg@10"], color="grey", linewidth=0.8, linestyle="--", label="1 % given up")

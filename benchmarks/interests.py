@@ -31,8 +31,9 @@ from longtail.contracts.errors import EXIT_CODE, UserError
 from longtail.contracts.prepared import PreparedDataset, Split
 from longtail.metrics.significance import mean_intervals
 from longtail.scoring import scorer as scoring
-from longtail.scoring.bundle import TEXT_VECTORS, load_bundle
+from longtail.scoring.bundle import LIKENESS, TEXT_VECTORS, load_bundle
 from longtail.scoring.lexicon import Lexicon, parts_of, words_of
+from longtail.scoring.likeness import Likeness
 from longtail.scoring.query import Query
 from longtail.scoring.recommender import Recommender
 from longtail.scoring.relevance import DEFAULT_WEIGHTS, MATCHES, NOTHING, Relevance, Weights, load_text_vectors
@@ -228,7 +229,7 @@ def systems(catalogue: Catalogue, texts: Sequence[str]) -> Iterator[tuple[str, l
     scorer, asked = catalogue.scorer, [Query(NONE, (), text) for text in texts]
     frozen = load_text_vectors(catalogue.bundle.path / TEXT_VECTORS)
     raw = scorer.text_vectors(texts)
-    likeness = scoring.Likeness.load(catalogue.bundle.path / scoring.LIKENESS)
+    likeness = Likeness.load(catalogue.bundle.path / LIKENESS)
     lexicon = Lexicon(catalogue.bundle.item_texts())
     yield "the answers", [scorer.score([one])[0] for one in asked]
     yield "relevance alone", [scorer.relevance(text).ranking for text in texts]

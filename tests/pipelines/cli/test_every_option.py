@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from typing import Literal, get_args, get_origin
 
 import pytest
 import typer
@@ -57,7 +58,10 @@ def value(option, command):
     }
     if option.name in given:
         return given[option.name]
-    return "1" if option.type_descriptor.annotation in (int, float, int | None) else f"no-{option.name}"
+    annotation = option.type_descriptor.annotation
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)[0]
+    return "1" if annotation in (int, float, int | None) else f"no-{option.name}"
 
 
 def command_line(command):
