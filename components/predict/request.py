@@ -16,8 +16,7 @@ from pydantic import (
 )
 
 from longtail.contracts.ids import canonical_id
-from longtail.scoring.asked import Asked, Filters, Likeness, Way
-from longtail.scoring.exploring import Explore
+from longtail.scoring.asked import Asked, Explore, Filters, Likeness, Way
 from longtail.system.kserve_sdk import kserve
 
 InvalidInput = kserve.errors.InvalidInput

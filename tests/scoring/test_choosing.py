@@ -10,12 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longtail.contracts.errors import UserError
-from longtail.scoring.asked import Asked, Filters
+from longtail.scoring.asked import Asked, Explore, Filters
 from longtail.scoring.availability import Availability
 from longtail.scoring.bundle import load_bundle
 from longtail.scoring.choosing import Choosing, Wanted
 from longtail.scoring.eligibility import Eligibility, LeftOut
-from longtail.scoring.exploring import Explore
 from longtail.scoring.in_force import InForce
 from longtail.scoring.recommender import Recommender
 from longtail.scoring.rules import Rules

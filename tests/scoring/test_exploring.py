@@ -8,9 +8,9 @@ import pytest
 from helpers_hand_bundle import write_hand_bundle
 
 from longtail.contracts.errors import UserError
-from longtail.scoring.asked import Asked, Filters
+from longtail.scoring.asked import Asked, Explore, Filters
 from longtail.scoring.bundle import load_bundle
-from longtail.scoring.exploring import Explore, explored
+from longtail.scoring.exploring import explored
 from longtail.scoring.recommender import Recommender
 from longtail.scoring.rules import Rules
 

@@ -10,9 +10,8 @@ from helpers_hand_bundle import write_hand_bundle
 from longtail.contracts.errors import UserError
 from longtail.registry.opening import open_registry
 from longtail.scoring import recommender as recommending
-from longtail.scoring.asked import Asked
+from longtail.scoring.asked import Asked, Explore
 from longtail.scoring.bundle import load_bundle
-from longtail.scoring.exploring import Explore
 from longtail.scoring.recommender import Recommender
 from longtail.scoring.rules import Rules
 

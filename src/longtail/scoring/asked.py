@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from longtail.scoring.exploring import Explore
-
 Attributes = Mapping[str, str | int | float] | Sequence[str]  # {name: value}, or ``name=value`` texts
 Way = Literal["mmr", "dpp"]
 Likeness = Literal["vectors", "attributes", "both"]
@@ -24,6 +22,16 @@ class Filters:
 
     def __bool__(self) -> bool:
         return bool(self.all or self.any or self.none or self.ranges)
+
+
+@dataclass(frozen=True)
+class Explore:
+    """One of both. epsilon: the share of places that a draw fills, all items (of ``new_items``: those that nobody had chosen in
+    training) alike; temperature: of the softmax of scores, in deviations of those that may be given."""
+
+    epsilon: float | None = None
+    temperature: float | None = None
+    new_items: bool = False
 
 
 @dataclass(frozen=True)

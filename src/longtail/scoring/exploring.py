@@ -9,17 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from longtail.scoring.asked import Explore
 from longtail.scoring.top import top_items
-
-
-@dataclass(frozen=True)
-class Explore:
-    """One of both. epsilon: the share of places that a draw fills, all items (of ``new_items``: those that nobody had chosen in
-    training) alike; temperature: of the softmax of scores, in deviations of those that may be given."""
-
-    epsilon: float | None = None
-    temperature: float | None = None
-    new_items: bool = False
 
 
 @dataclass(frozen=True)
