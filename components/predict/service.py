@@ -90,7 +90,7 @@ class Service:
         with about(f"{path}:"):
             if self._now is not None:
                 check_added(self._now.bundle, wanted.added)
-            # what may not be given is closed at once, though reading the texts of new items may take a minute
+            # what may not be given is closed at once, though reading the texts of new items may take minutes
             self._put(availability=wanted.model_copy(update={"added": before.added}))
             if wanted.added != before.added:
                 try:

@@ -86,7 +86,11 @@ def _new(bundle: Bundle, added: Mapping[str, AddedItem]) -> dict[str, AddedItem]
 
 
 def _popularity_of_nobody(bundle: Bundle) -> float:
-    """That of the catalogue's items that nobody has chosen; of the least popular one where there are none."""
-    known = bundle.tensors.log_popularity
-    never = known[bundle.train_counts == 0]
-    return float(np.median(never) if len(never) else known.min(initial=0.0))
+    """That of the catalogue's items that nobody has chosen; where there are none, what the line through the others gives: popularity is
+    the logarithm of 1 + count, standardised, but for the ageing of counts."""
+    known, counts = bundle.tensors.log_popularity, np.log1p(bundle.train_counts)
+    never = known[counts == 0]
+    if len(never):
+        return float(np.median(never))
+    least = float(known.min(initial=0.0))
+    return least if np.ptp(counts) == 0 else min(float(np.polyfit(counts, known, 1)[1]), least)

@@ -6,7 +6,7 @@ from pydantic import Field, FiniteFloat, model_validator
 
 from longtail.contracts.settings_base import Settings
 
-MOST_ADDED = 10_000  # reading their texts takes about a minute on two cores; more belong into the catalogue
+MOST_ADDED = 10_000  # at 25 ms each that is four minutes of one core; more belong into the catalogue
 
 
 class AddedItem(Settings):

@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from helpers_following import put, until
 from helpers_hand_bundle import GOLDEN, write_hand_bundle
 
 from longtail.components.deploy.local_server import running_server
@@ -15,20 +16,6 @@ from longtail.rollout.answers import compare_answers
 from longtail.system.http import fetch
 
 LAST = LAST_GOOD.format("availability")
-
-
-def put(path, text):
-    """As an operator should: whole, by a rename."""
-    path.with_suffix(".new").write_text(text)
-    path.with_suffix(".new").rename(path)
-
-
-def until(found, expected, seconds=30):
-    """Waits until ``found()`` is what is expected."""
-    end = time.monotonic() + seconds
-    while (last := found()) != expected:
-        assert time.monotonic() < end, last
-        time.sleep(0.1)
 
 
 def test_it_is_followed_while_serving(tmp_path):

@@ -11,6 +11,7 @@ from itertools import groupby
 from pathlib import Path
 
 import pytest
+from helpers_following import until
 from helpers_hand_bundle import GOLDEN, write_hand_bundle
 
 from longtail.components.deploy.local_server import running_server
@@ -118,13 +119,6 @@ def taken(server):
         if line.startswith("longtail_bundle_taken{")
     ]
     return float(line.rpartition(" ")[2])
-
-
-def until(found, expected, seconds=60):
-    end = time.monotonic() + seconds
-    while (last := found()) != expected:
-        assert time.monotonic() < end, last
-        time.sleep(0.05)
 
 
 def test_no_request_is_lost_while_bundles_take_each_others_place(registry, first, second, bundle, tmp_path):
