@@ -4,17 +4,15 @@ A bundle that cannot be taken leaves the one before in service. It is looked at 
 changes, and else ever more rarely, as a storage may have been out of reach.
 """
 
-import gc
 import logging
 import re
 import tempfile
 import threading
 import time
-import weakref
 from dataclasses import dataclass
 from pathlib import Path
 
-from longtail.components.predict.service import Served, Service
+from longtail.components.predict.service import Service
 from longtail.contracts.artifacts import MANIFEST
 from longtail.contracts.errors import UserError
 from longtail.registry.bundles import bundle_id
@@ -58,7 +56,6 @@ class FollowedChampion:
         self.fault: str | None = None
         self._refused: _Refused | None = None
         self._fetched: tempfile.TemporaryDirectory[str] | None = None  # holds the bundle that serves
-        self._before: weakref.ref[Served] | None = None  # whose memory is to be freed
 
     def is_taken(self) -> bool:
         """Whether the champion serves."""
@@ -88,14 +85,12 @@ class FollowedChampion:
                 if self._is_refused(champion):
                     return
                 self._take(champion)
-                self._before = weakref.ref(serving)
             elif self.fault is not None:
                 log.info("the registry's champion is %s, which serves", champion.id)
             self.fault = None
         except Exception as error:  # noqa: BLE001  (whatever is wrong with a new bundle, the one before serves on)
             self._say(error, f"{serving.version} serves on")
-        if self._before is not None and self._before() is not None:
-            gc.collect()  # an index and its caches hold each other; who had asked it may have had to end first
+        self._service.free_memory()
 
     def _follow(self) -> None:
         while True:

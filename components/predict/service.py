@@ -4,9 +4,11 @@ Who has asked already is answered by the one that was there then. Nothing takes 
 shop's availability and rules act on a new one before it answers anybody, or it is refused.
 """
 
+import gc
 import logging
 import os
 import threading
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +23,8 @@ from longtail.scoring.availability import Availability
 from longtail.scoring.bundle import Bundle, load_bundle
 from longtail.scoring.recommender import Recommender
 from longtail.scoring.rules import Rules
+from longtail.scoring.scorer import Scorer
+from longtail.system.machine import give_memory_back
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +57,7 @@ class Service:
         self._changing = (
             threading.Lock()
         )  # held for moments: no change of the files gets lost while another one is put in place
+        self._before: weakref.ref[Scorer] | None = None  # of what served before, until its memory is freed
         self.files_taken = 0
 
     @property
@@ -121,6 +126,15 @@ class Service:
                 whole = with_added(now.bundle, wanted.added, now.recommender.scorer)
                 now = Served(self._ready(whole, now.recommender), now.bundle, now.version)
             self._put(now, wanted)
+        self.free_memory()
+
+    def free_memory(self) -> None:
+        """Give back what the one before held, once all who had asked it were answered."""
+        if self._before is not None:
+            gc.collect()  # an index and its caches hold each other
+            if self._before() is None:
+                self._before = None
+                give_memory_back()
 
     def _ready(self, bundle: Bundle, like: Recommender) -> Recommender:
         """One that has answered a first question. like: asks the same files."""
@@ -142,6 +156,8 @@ class Service:
                     log.warning(
                         "%d closed ids are not in the catalogue: %s …", len(unknown), ", ".join(unknown[:SHOWN])
                     )
+            if self._now is not None and served is not self._now:
+                self._before = weakref.ref(self._now.recommender.scorer)
             self._availability, self._now = availability, served
 
 

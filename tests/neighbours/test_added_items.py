@@ -74,6 +74,7 @@ def test_it_is_answered_with_like_any_other(bundle):
     answer = lambda **asked: recommender.answers([Asked(**asked)])[0]  # noqa: E731
     (item,) = answer(candidates=["e"]).items
     assert (item.item_id, item.title, item.reason) == ("e", "red", "nobody has chosen it yet")
+    assert answer(candidates=["e"]).changed_by_shop and not answer(k=1).changed_by_shop
     (item,) = answer(history=["a"], candidates=["e"]).items  # a's text is the same two words
     assert (item.reason, item.about) == ("because of Red lamp in your history", "a")
     assert [item.item_id for item in answer(filters=Filters(all=["lamp"])).items] == ["e"]

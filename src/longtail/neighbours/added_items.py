@@ -76,6 +76,7 @@ def with_added(bundle: Bundle, added: Mapping[str, AddedItem], scorer: Scorer) -
         item_attributes=[*bundle.item_attributes, *(list(one.attributes) for one in said)],
         train_counts=np.append(bundle.train_counts, np.zeros(len(new), np.int64)),
         numbers=numbers,
+        added=len(new),
         of_texts=known,
     )
 

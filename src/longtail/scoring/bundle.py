@@ -93,7 +93,10 @@ class OfTexts:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A loaded scoring bundle. of_texts: where its files do not say it, as items were added in memory; None: they do."""
+    """A loaded scoring bundle.
+
+    added: items at its end that were added in memory (neighbours.added_items); of_texts: what is known of all then; else the files say.
+    """
 
     path: Path
     facts: dict[str, Any]
@@ -106,6 +109,7 @@ class Bundle:
     number_names: list[str]
     numbers: NDArray[np.float64]  # [items, number_names], as the user gave them; NaN where an item has none
     has_text_encoder: bool
+    added: int = 0
     of_texts: OfTexts | None = None
 
     def read_of_texts(self) -> OfTexts:

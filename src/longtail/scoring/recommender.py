@@ -69,7 +69,7 @@ class Answer:
     unknown_items: of history, similar_to, candidates and exclude; unknown_attributes: of attributes and context. nothing_fits: no
     item quite fits the stated interests; those given come nearest. fewer_than_k: what left how many items, where they are fewer than
     asked for. degraded: what could not be answered as it was asked. rules: names of those that acted on this list. unmet: quotas of
-    rules that could not be met. changed_by_shop: whether rules or availability made this list another than the model's own.
+    rules that could not be met. changed_by_shop: whether rules, availability or added items made this list another than the model's own.
     """
 
     items: list[Recommendation]
@@ -289,7 +289,7 @@ class Recommender:
             degraded=_degraded(wanted, query, looked_at),
             rules=acted,
             unmet=list(chosen.missed),
-            changed_by_shop=changed,
+            changed_by_shop=changed or bool((chosen.codes >= len(self.bundle.item_ids) - self.bundle.added).any()),
         )
 
     def _is_unknown(self, query: Query, looked_at: NDArray[np.int32]) -> bool:

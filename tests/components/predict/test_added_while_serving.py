@@ -78,7 +78,7 @@ def test_a_new_bundle_holds_them_from_its_first_answer_on(service, tmp_path):
 def test_a_file_that_adds_what_the_rules_need_no_more_is_refused_whole(service):
     service.close(E, "availability.yaml")
     service.obey("rules: [{name: no news, hide: [new]}]", "rules.yaml")
-    with pytest.raises(UserError, match="rules.yaml: rule 'no news': no item has the attribute 'new'"):
+    with pytest.raises(UserError, match=r"rules\.yaml: rule 'no news': no item has the attribute 'new'"):
         service.close("hidden: [a]", "availability.yaml")
     assert given(service) == ["a", "b", "c", "d"]  # a is not hidden, and e is there, and hidden as before
     assert given(service, candidates=["e"]) == []

@@ -260,10 +260,13 @@ def test_a_registry_out_of_reach_is_said_once_and_found_again(registry, first, s
 def test_the_memory_of_the_one_before_is_freed_and_so_is_its_copy_on_disk(registry, first, second, tmp_path):
     service, champion = followed(registry, tmp_path)
     service.now.recommender.recommend(interests="red lamp")  # fills caches, which refer to each other
-    before, place = weakref.ref(service.now.recommender), service.now.bundle.path
+    before, place = weakref.ref(service.now.recommender.scorer), service.now.bundle.path
     assert place.is_dir()
     promoted(registry, second)
+    asking = service.now  # as a request that is not answered yet
     champion.look()
+    assert before() is not None and asking.recommender.recommend(interests="red lamp").items
+    del asking
     champion.look()
     assert before() is None
     assert not place.exists() and service.now.bundle.path.is_dir()
