@@ -237,3 +237,23 @@ def test_a_damaged_pointer_says_so(tmp_path: Path, bundle: Path, content: bytes)
         registry.champion()
     with pytest.raises(UserError, match=r"champion\.json: is damaged"):
         registry.promote(version, None, "no")
+
+
+def test_golden_answers_lie_beside_the_bundle_the_last_ones(place: str, bundle: Path):
+    registry = open_registry(place)
+    version = registry.publish(bundle)
+    assert registry.golden(version) == []
+    for scores in ([1.0], [2.0]):
+        golden = [{"history": ["ä"], "attributes": [], "context": [], "expected": ["b"], "scores": scores}]
+        assert registry.publish(bundle, golden=golden) == version
+        assert registry.golden(version) == golden
+    registry.publish(bundle)
+    assert registry.golden(version) == golden
+
+
+def test_damaged_golden_answers_are_named(bundle: Path, tmp_path: Path):
+    registry = open_registry(str(tmp_path / "registry"))
+    version = registry.publish(bundle, golden=[{"history": []}])
+    (tmp_path / f"registry/golden/{version.id}.json").write_text("[1]")
+    with pytest.raises(UserError, match=rf"golden/{version.id}\.json: is damaged .*; publish the bundle again"):
+        registry.golden(version)

@@ -154,6 +154,7 @@ def test_a_local_deployment_only_publishes(bundle, tmp_path, stage):
     manifest = yaml.safe_load((output / "inferenceservice.yaml").read_text())
     version = manifest["spec"]["predictor"]["labels"]["longtail/version"]
     assert manifest["spec"]["predictor"]["model"]["storageUri"] == stage.registry.version(version).uri
+    assert stage.registry.golden(stage.registry.version(version)) == GOLDEN
     assert (stage.champion, stage.cluster.service) == (None, None)
     assert not (output / "rollout.json").exists()
 

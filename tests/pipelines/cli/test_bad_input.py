@@ -33,6 +33,12 @@ def test_missing_config(tables, capfd):
     assert is_one_message(error, "absent.yaml", "cannot be read")
 
 
+def test_a_server_of_nothing(capfd):
+    code, error = refused(capfd, "serve", "--name", "shop")
+    assert code == 2
+    assert is_one_message(error, "give --bundle FOLDER, or --follow REGISTRY")
+
+
 def test_unknown_format(tables, capfd):
     code, error = refused(capfd, *run_of(tables, "--format", "netflix"))
     assert code == 2
