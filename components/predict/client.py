@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
-from longtail.system.http import call
+from longtail.system.http import call, own_token
 
 
 def ask(
     url: str, name: str, instances: Sequence[dict[str, Any]], timeout_seconds: float = 60.0
 ) -> list[dict[str, Any]]:
-    """One prediction an instance; ``model.py`` says what both hold.
+    """One prediction an instance; ``model.py`` says what both hold. The token is that of ``LONGTAIL_TOKEN``, where it is set.
 
     Args:
         url: the server's address, as in ``http://127.0.0.1:8080``.
@@ -19,6 +19,7 @@ def ask(
     Raises:
         UserError: nothing answers there, or the server's message on what is wrong with an instance.
     """
-    answer = call(f"{url.rstrip('/')}/v1/models/{quote(name)}:predict", {"instances": list(instances)}, timeout_seconds)
+    address = f"{url.rstrip('/')}/v1/models/{quote(name)}:predict"
+    answer = call(address, {"instances": list(instances)}, timeout_seconds, own_token())
     predictions: list[dict[str, Any]] = answer["predictions"]
     return predictions

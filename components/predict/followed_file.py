@@ -1,6 +1,6 @@
 """Follows a file of the operations staff, availability or rules: what it says acts from the next answer on.
 
-The file may be one of a ConfigMap, which Kubernetes replaces as a whole, or be put in place by a rename.
+The file may be one of a ConfigMap, which Kubernetes replaces as a whole, be put in place by a rename, or be an object of a bucket.
 """
 
 import logging
@@ -8,34 +8,34 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-from longtail.contracts.errors import UserError
+from longtail.components.predict.file_sources import Unwritable, open_source
 
 log = logging.getLogger(__name__)
 
-EVERY = 1.0  # seconds between looks at the file
-MAX_BYTES = 50_000_000  # of the file: a million ids
+UNREACHED = object()
 
 
 class FollowedFile:
-    """Reads the file once, then looks every ``EVERY`` seconds, in a thread of its own.
+    """Reads the file once, then looks again and again, in a thread of its own.
 
     Args:
         name: what it is, in messages.
-        path: where it lies.
+        path: where it lies; s3:// and gs:// too.
         take: takes the file's text and where it lies; raises UserError where it cannot.
 
-    ``fault``: why the file as it is now cannot be taken, so that the last good one acts; None where it can.
+    ``text``: what acts. ``fault``: why the file as it is now cannot be taken, so that the last good one acts; None where it can.
 
     Raises:
         UserError: the file cannot be taken at the start, when there is no last good one.
     """
 
     def __init__(self, name: str, path: str | os.PathLike[str], take: Callable[[str, str], None]) -> None:
-        self.name, self._path, self._take = name, Path(path), take
+        self.name, self.source, self._take = name, open_source(path), take
         self.fault: str | None = None
-        self._seen = self._state()
+        self.text = ""
+        self._lock = threading.Lock()  # of taking and replacing
+        self._seen: object = self.source.state()
         self._read()
         threading.Thread(target=self._follow, name=name, daemon=True).start()
 
@@ -43,36 +43,48 @@ class FollowedFile:
         """Whether the file acts as it is now."""
         return self.fault is None
 
+    def replace(self, text: str) -> None:
+        """Take a text, and write it to where the file lies, whole.
+
+        Raises:
+            Unwritable: it cannot be written there; what acted goes on.
+            UserError: it cannot be taken, so it is not written.
+        """
+        with self._lock:
+            taken = False
+            try:
+                with self.source.replacing(text):
+                    self._take(text, "the body")
+                    taken = True
+            except Unwritable:
+                if taken:
+                    self._take(self.text, str(self.source))
+                raise
+            self.text, self.fault = text, None
+
     def _follow(self) -> None:
         while True:
-            time.sleep(EVERY)
-            state = self._state()
+            time.sleep(self.source.every)
+            with self._lock:
+                self._look()
+
+    def _look(self) -> None:
+        try:
+            state = self.source.state()
             if state == self._seen:
-                continue
+                return
             self._seen = state  # of before reading: what is written meanwhile is seen at the next look
-            try:
-                self._read()
-                self.fault = None
-            except UserError as error:
-                self.fault = str(error)
+            self._read()
+            self.fault = None
+        except Exception as error:  # noqa: BLE001  (a thread that ends would follow nothing, and say nothing)
+            if self.source.is_remote:
+                self._seen = UNREACHED  # so that it is read again once it can be reached
+            if str(error) != self.fault:
                 log.error("the last good %s go on: %s", self.name, error)
-            except Exception as error:
-                self.fault = f"{type(error).__name__}: {error}"
-                log.exception("the last good %s go on", self.name)
+            self.fault = str(error)
 
     def _read(self) -> None:
-        try:
-            if self._path.stat().st_size > MAX_BYTES:
-                raise UserError(f"{self._path}: is larger than {MAX_BYTES:,} bytes; say less")
-            text = self._path.read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{self._path}: cannot be read ({error}); give a YAML file that can") from None
-        self._take(text, str(self._path))
-        log.info("%s: taken from %s", self.name, self._path)
-
-    def _state(self) -> tuple[int, int, int] | None:
-        try:
-            found = self._path.stat()
-        except OSError:
-            return None
-        return found.st_ino, found.st_mtime_ns, found.st_size
+        text = self.source.read()
+        self._take(text, str(self.source))
+        self.text = text
+        log.info("%s: taken from %s", self.name, self.source)

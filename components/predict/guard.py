@@ -17,7 +17,7 @@ from prometheus_client import REGISTRY
 from prometheus_client.exposition import choose_encoder
 from pydantic import ValidationError
 
-from longtail.components.predict.request import InvalidInput, check_tensors, explain, refused
+from longtail.components.predict.request import InvalidInput, check_tensors, explain, refused, tell
 from longtail.system.kserve_sdk import kserve
 
 log = logging.getLogger(__name__)
@@ -27,11 +27,8 @@ BODY = "the body"
 MODEL_OF_V2 = kserve.protocol.rest.v2_datamodels.InferenceRequest
 
 
-def guard_grpc(count: Callable[[], None]) -> None:
-    """Look at a message's tensors before KServe does, which says of a wrong datatype only that it is wrong.
-
-    KServe names its servicer in a module and lets nobody give another.
-    """
+def guarded_servicer(count: Callable[[], None]) -> type:
+    """KServe's, but that it looks at a message's tensors before KServe does, which says of a wrong datatype only that it is wrong."""
 
     class GuardedServicer(kserve.protocol.grpc.servicer.InferenceServicer):
         @classmethod
@@ -43,7 +40,7 @@ def guard_grpc(count: Callable[[], None]) -> None:
                 count()
                 raise refused(str(error)) from None
 
-    kserve.protocol.grpc.server.InferenceServicer = GuardedServicer
+    return GuardedServicer
 
 
 class OneModel(kserve.model_repository.ModelRepository):
@@ -70,8 +67,9 @@ class GuardedDataPlane(kserve.protocol.dataplane.DataPlane):
             return super().decode(body, headers, *protocol, **named)
         except Exception as error:  # noqa: BLE001  (reading what a client sent raises many kinds)
             self._count()
-            told = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-            raise refused(told if told.startswith(BODY) else f"{BODY} cannot be read: {told}") from None
+            said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+            told = f"{BODY} cannot be read: {type(error).__name__}"
+            raise refused(said if said.startswith(BODY) else f"{BODY} cannot be read: {said}", told) from None
 
     def encode(self, *response: Any, **named: Any) -> Any:
         try:
@@ -105,13 +103,13 @@ def guard(app: FastAPI, count: Callable[[], None]) -> None:
         count()
         fault = error.errors()[0]
         if fault["type"] == "json_invalid":
-            message = f"{BODY} is not JSON: {fault['ctx']['error']} (character {fault['loc'][-1]})"
+            message, told = f"{BODY} is not JSON: {fault['ctx']['error']} (character {fault['loc'][-1]})", None
         else:
-            place = tuple(part for part in fault["loc"] if part not in ("body", MODEL_OF_V2.__name__))
-            message = explain(BODY, {**fault, "loc": place})
-        line = str(refused(message))
-        log.warning("refused a request: %s", line)
-        return JSONResponse({"error": line}, HTTPStatus.BAD_REQUEST)
+            fault |= {"loc": tuple(part for part in fault["loc"] if part not in ("body", MODEL_OF_V2.__name__))}
+            message, told = explain(BODY, fault), tell(BODY, fault)
+        refusal = refused(message, told)
+        log.warning("refused a request: %s", refusal.told)
+        return JSONResponse({"error": str(refusal)}, HTTPStatus.BAD_REQUEST)
 
     async def metrics(request: Request) -> Response:
         try:

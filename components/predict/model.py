@@ -77,7 +77,7 @@ class RecommendationModel(kserve.Model):
     def __init__(self, name: str, bundle: str | os.PathLike[str], options: Options = DEFAULTS) -> None:
         super().__init__(name)
         self.path, self.options = bundle, options
-        self._followed: list[FollowedFile] = []
+        self.followed: dict[str, FollowedFile] = {}
         self._service = Service(options.max_k)
         threads = max(available_cores() - 1, 1)
         self._batching = Batching(self._predictions, threads, options.most_waiting, options.seconds)
@@ -96,7 +96,7 @@ class RecommendationModel(kserve.Model):
             if path is not None:
                 followed = FollowedFile(name, path, take)
                 monitoring.FILE_TAKEN.labels(self.name, name).set_function(followed.is_good)
-                self._followed.append(followed)
+                self.followed[name] = followed
         if self.options.follow is None:
             self._service.take_bundle(self.path)
         else:
@@ -178,7 +178,7 @@ class RecommendationModel(kserve.Model):
             raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, message, {"Retry-After": RETRY_AFTER}) from None
         except Exception:
             outcome = "failed"
-            log.exception("a request failed")
+            log.exception("a request failed")  # without its text, which may be the client's: see private_logs
             # KServe shows clients an exception's text: theirs tells nothing of the inside
             raise RuntimeError("internal error; the server's log has the details") from None
         finally:
@@ -207,7 +207,7 @@ class RecommendationModel(kserve.Model):
             for served, group in groupby(questions, key=lambda question: question.served)
             for answer in served.recommender.answers([question.asked for question in group])
         ]
-        for faulty in (followed.name for followed in self._followed if followed.fault is not None):
+        for faulty in (followed.name for followed in self.followed.values() if followed.fault is not None):
             for prediction in predictions:
                 prediction["degraded"] = prediction["degraded"] or LAST_GOOD.format(faulty)
         return predictions

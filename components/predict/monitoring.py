@@ -54,7 +54,7 @@ DATA_UNTIL = Gauge(
 
 FILE_TAKEN = Gauge(
     "longtail_file_taken",
-    "1 where the file (availability, rules) acts as it is, 0 where its last good state does.",
+    "1 where the file (availability, rules, tokens) acts as it is, 0 where its last good state does.",
     ["model_name", "file"],
 )
 
@@ -63,6 +63,13 @@ BUNDLE_TAKEN = Gauge(
     "1 where the followed registry's champion serves, 0 where it cannot be taken and the bundle before serves on.",
     ["model_name"],
 )
+
+KEPT_OUT = Counter(
+    "longtail_kept_out",
+    "Requests that were not read: 401 no known token, 403 not its scope, 429 beyond its rate, 413 too long a body.",
+    ["model_name", "status"],
+)
+KEPT_OUT_BY = ("401", "403", "413", "429")
 
 
 class Meter:
@@ -79,6 +86,8 @@ class Meter:
         self._fewer, self._first_score = FEWER.labels(model_name), FIRST_SCORE.labels(model_name)
         self._items = {source: ITEMS.labels(model_name, source) for source in get_args(Source)}
         self._seconds = {phase: SECONDS.labels(model_name, phase) for phase in PHASES}
+        for status in KEPT_OUT_BY:
+            KEPT_OUT.labels(model_name, status)
 
     def ended(self, outcome: str) -> None:
         """A request did."""

@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from longtail.components.predict.private_logs import unquoted
 from longtail.contracts.ids import canonical_id
 from longtail.scoring.asked import Asked, Explore, Filters, Likeness, Way
 from longtail.system.kserve_sdk import kserve
@@ -33,13 +34,15 @@ INPUT_TENSOR = "request"
 Text = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
 
 
-def refused(message: str) -> Exception:
-    """An ``InvalidInput`` that answers and logs can hold, whatever of the client's it quotes: one line of text, not endless."""
+def refused(message: str, told: str | None = None) -> Any:
+    """An ``InvalidInput`` that answers can hold, whatever of the client's it quotes: one line of text, not endless.
+
+    told: what the log says of it, with nothing that the client wrote; where left out, the message up to its first quotation mark.
+    """
     line = " ".join(message.encode("utf-8", "backslashreplace").decode().split())
     printed = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in line)
-    refusal: Exception = InvalidInput(
-        printed if len(printed) <= LONGEST_REFUSAL else f"{printed[: LONGEST_REFUSAL - 1]}…"
-    )
+    refusal: Any = InvalidInput(printed if len(printed) <= LONGEST_REFUSAL else f"{printed[: LONGEST_REFUSAL - 1]}…")
+    refusal.told = unquoted(printed if told is None else told)
     return refusal
 
 
@@ -171,7 +174,8 @@ def instances_of_v2(request: kserve.InferRequest) -> list[Instance]:
     try:
         elements = request.inputs[0].as_numpy().ravel()
     except Exception as error:  # noqa: BLE001  (numpy and struct raise many kinds on malformed bytes)
-        raise refused(f"{INPUT_TENSOR}: the data do not fit shape {request.inputs[0].shape} ({error})") from None
+        told = f"{INPUT_TENSOR}: the data do not fit the shape"
+        raise refused(f"{INPUT_TENSOR}: the data do not fit shape {request.inputs[0].shape} ({error})", told) from None
     return _parse([_json(f"{INPUT_TENSOR}[{row}]", element) for row, element in enumerate(elements)], INPUT_TENSOR)
 
 
@@ -179,7 +183,7 @@ def _json(place: str, text: Any) -> Any:
     try:
         return json.loads(text)
     except (ValueError, TypeError, RecursionError) as error:
-        raise refused(f"{place} is not JSON: {error}") from None
+        raise refused(f"{place} is not JSON: {error}", f"{place} is not JSON") from None
 
 
 def _parse(rows: list[Any], source: str) -> list[Instance]:
@@ -194,7 +198,8 @@ def _parse(rows: list[Any], source: str) -> list[Instance]:
         try:
             instances.append(Instance.model_validate(row))
         except ValidationError as error:
-            raise refused(explain(f"{source}[{number}]", error.errors()[0])) from None
+            fault, place = error.errors()[0], f"{source}[{number}]"
+            raise refused(explain(place, fault), tell(place, fault)) from None
     return instances
 
 
@@ -208,6 +213,15 @@ def explain(place: str, fault: Any) -> str:
     given = "" if isinstance(fault["input"], list | dict) else f" (given: {str(fault['input'])[:50]!r})"
     message = fault["msg"].removeprefix("Value error, ")
     return f"{place}{path}: {message[0].lower() + message[1:]}{given}"
+
+
+def tell(place: str, fault: Any) -> str:
+    """The place as far as its names are ours, and the kind of fault."""
+    known = {*Instance.model_fields, *ItemFilters.model_fields, *Exploration.model_fields, *Bounds.model_fields}
+    path = "".join(
+        f"[{part}]" if isinstance(part, int) else f".{part if part in known else '…'}" for part in fault["loc"]
+    )
+    return f"{place}{path}: {fault['type'].replace('_', ' ')}"
 
 
 def _holder(where: tuple[Any, ...]) -> tuple[str, Iterable[str]]:

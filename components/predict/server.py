@@ -9,11 +9,12 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from longtail.components.predict.options import DEFAULTS, Options
+from longtail.components.predict.access import Access
+from longtail.components.predict.options import DEFAULTS, MAX_BODY, Options
+from longtail.components.predict.private_logs import VARIABLE, keep_private, log_key
 from longtail.contracts.errors import EXIT_CODE, UserError
 from longtail.system.machine import free_ports, port_in_use
 
@@ -46,6 +47,9 @@ def serve(
 
     model = RecommendationModel(name, bundle, options)
     model.load()
+    access = Access()
+    if options.tokens is not None:
+        access.follow(options.tokens, name)
     log.info(
         "serving %s as %s on http://127.0.0.1:%d (gRPC on %d)",
         options.follow or Path(bundle),
@@ -54,27 +58,19 @@ def serve(
         grpc_port,
     )
     describe(kserve.model_server.app)
-    start(model, http_port, grpc_port)
+    start(model, http_port, grpc_port, access, options.max_body)
 
 
-def start(model: "kserve.Model", http_port: int, grpc_port: int) -> None:
-    """Serve one loaded model until SIGTERM or SIGINT, by one worker: pods are what multiplies."""
-    from longtail.components.predict import monitoring
-    from longtail.components.predict.guard import GuardedDataPlane, OneModel, guard, guard_grpc
-    from longtail.system.kserve_sdk import kserve
+def start(
+    model: "kserve.Model", http_port: int, grpc_port: int, access: Access | None = None, max_body: int = MAX_BODY
+) -> None:
+    """Serve one loaded model until SIGTERM or SIGINT, by one worker: pods are what multiplies. access: who may ask; all where left
+    out.
+    """
+    from longtail.components.predict.guarded_server import guarded_server
 
     _quiet_kserve()
-    count = monitoring.REQUESTS.labels(model.name, "refused").inc
-    server = kserve.ModelServer(
-        http_port=http_port,
-        grpc_port=grpc_port,
-        workers=1,
-        enable_latency_logging=False,
-        registered_models=OneModel(),
-    )
-    server.dataplane = GuardedDataPlane(server.registered_models, count)
-    guard(kserve.model_server.app, count)
-    guard_grpc(count)
+    server = guarded_server(model, (http_port, grpc_port), access or Access(), max_body)
     server.model_repository_extension = _fixed_models(server.registered_models)
     server.start([model])
 
@@ -105,20 +101,8 @@ def _fixed_models(registry: object) -> object:
 
 
 def _quiet_kserve() -> None:
-    """KServe writes four lines a request, and a traceback for every bad one: keep warnings, in one line each."""
-    from longtail.system.kserve_sdk import kserve
-
-    the_clients = kserve.errors.InvalidInput, kserve.errors.ModelNotFound
-
-    def without_traceback(record: logging.LogRecord) -> bool:
-        if record.exc_info and isinstance(record.exc_info[1], the_clients):
-            record.msg, record.args, record.exc_info = "refused a request: %s", (record.exc_info[1],), None
-            record.levelno, record.levelname = logging.WARNING, "WARNING"
-        return True
-
-    kserve_log = logging.getLogger("kserve")
-    kserve_log.addHandler(logging.NullHandler())  # a logger with a handler is not configured by kserve
-    kserve_log.addFilter(without_traceback)
+    """KServe writes four lines a request: keep warnings. What a refusal says, and tracebacks: see ``private_logs``."""
+    logging.getLogger("kserve").addHandler(logging.NullHandler())  # a logger with a handler is not configured by kserve
     for name in ("kserve", "kserve.trace", "uvicorn", "uvicorn.access"):
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", "ORJSONResponse is deprecated")  # kserve's, and not ours to change
@@ -136,10 +120,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ("--max-k", int, DEFAULTS.max_k, "items that an instance may ask for"),
         ("--max-waiting", int, DEFAULTS.most_waiting, "requests that may wait; more get a 503"),
         ("--max-seconds", float, DEFAULTS.seconds, "a request that is not answered by then gets a 503"),
+        ("--max-body", int, DEFAULTS.max_body, "bytes of a request; a longer one gets a 413"),
     ):
         parser.add_argument(option, type=kind, default=default, help=f"{what} (default: %(default)s)")
-    parser.add_argument("--availability", help="YAML file of what may not be given just now; followed while serving")
-    parser.add_argument("--rules", help="YAML file of the shop's rules; followed while serving")
+    for option, what in (
+        ("--availability", "what may not be given just now"),
+        ("--rules", "the shop's rules"),
+        ("--tokens", "who may ask (default: everybody)"),
+    ):
+        parser.add_argument(option, help=f"YAML file, or its s3:// or gs://, of {what}; followed while serving")
+    parser.add_argument(
+        "--log-key", help=f"file of the key of hashes in the log (default: {VARIABLE}, or a random key)"
+    )
     parser.add_argument(
         "--follow",
         metavar="REGISTRY",
@@ -152,14 +144,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="between looks at the registry (default: %(default)s)",
     )
     given = parser.parse_args(arguments)
-    for option in ("max_waiting", "max_seconds", "follow_seconds"):
+    for option in ("max_waiting", "max_seconds", "max_body", "follow_seconds"):
         value = getattr(given, option)
         if not value > 0:
             parser.error(f"argument --{option.replace('_', '-')}: {value} is not above 0")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    options = Options(given.max_k, given.max_waiting, given.max_seconds, given.availability, given.rules)
-    options = replace(options, follow=given.follow, follow_seconds=given.follow_seconds)
+    options = Options(
+        max_k=given.max_k,
+        most_waiting=given.max_waiting,
+        seconds=given.max_seconds,
+        availability=given.availability,
+        rules=given.rules,
+        follow=given.follow,
+        follow_seconds=given.follow_seconds,
+        tokens=given.tokens,
+        max_body=given.max_body,
+    )
     try:
+        keep_private(log_key(given.log_key))
         serve(given.bundle, given.name, given.http_port, given.grpc_port, options)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -36,6 +36,7 @@ GROUPS: dict[str, dict[str, Callable[..., None]]] = {
     },
     "Serving": {
         "serve": serving.serve,
+        "token": serving.token,
         "refresh": serving.refresh,
         "deploy": serving.deploy,
         "status": serving.status,

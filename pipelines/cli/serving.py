@@ -1,16 +1,17 @@
 """Commands that serve a bundle, here or on a cluster, and that look after a service between deployments."""
 
+import enum
 import json
 import logging
 import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from longtail.components.predict.options import MAX_K
+from longtail.components.predict.options import MAX_BODY, MAX_K
 from longtail.contracts.errors import UserError
 from longtail.pipelines.cli.options import (
     Bundle,
@@ -41,6 +42,13 @@ Gateway = Annotated[
 Seconds = Annotated[float, typer.Option(help="Seconds that pods may take to become ready.")]
 
 
+class Scopes(enum.StrEnum):
+    """What a token lets do."""
+
+    ask = enum.auto()
+    operate = enum.auto()
+
+
 def serve(
     bundle: Annotated[
         Path | None,
@@ -50,10 +58,23 @@ def serve(
     http_port: Annotated[int, typer.Option(help="Port of V1 and V2 over HTTP; 0 chooses a free one.")] = 8080,
     grpc_port: Annotated[int, typer.Option(help="Port of V2 over gRPC; 0 chooses a free one.")] = 0,
     max_k: Annotated[int, typer.Option(help="Items that may be asked for one user.")] = MAX_K,
+    max_body: Annotated[int, typer.Option(help="Bytes that a request may have.")] = MAX_BODY,
     availability: Annotated[
-        Path | None, typer.Option(help="YAML file of the items that may not be given just now; followed while serving.")
+        str | None,
+        typer.Option(
+            help="YAML file (s3://, gs://) of the items that may not be given just now; followed while serving."
+        ),
     ] = None,
-    rules: Annotated[Path | None, typer.Option(help="YAML file of the shop's rules; followed while serving.")] = None,
+    rules: Annotated[
+        str | None, typer.Option(help="YAML file (s3://, gs://) of the shop's rules; followed while serving.")
+    ] = None,
+    tokens: Annotated[
+        str | None,
+        typer.Option(help="YAML file of who may ask (longtail token); followed while serving. None: all may."),
+    ] = None,
+    log_key: Annotated[
+        Path | None, typer.Option(help="File of the key of hashes in the log; else LONGTAIL_LOG_KEY, or a random one.")
+    ] = None,
     follow: Annotated[
         str | None,
         typer.Option(
@@ -64,11 +85,37 @@ def serve(
     """Serve a bundle with KServe's model server until Ctrl+C."""
     if bundle is None and follow is None:
         raise UserError("give --bundle FOLDER, or --follow REGISTRY to serve the registry's champion")
-    options = ["--name", name, "--http-port", str(http_port), "--grpc-port", str(grpc_port), "--max-k", str(max_k)]
-    given = {"--bundle": bundle, "--availability": availability, "--rules": rules, "--follow": follow}
-    options += [part for option, value in given.items() if value is not None for part in (option, str(value))]
+    options = ["--name", name, "--http-port", str(http_port), "--grpc-port", str(grpc_port)]
+    options += ["--max-k", str(max_k), "--max-body", str(max_body)]
+    given = {"--bundle": bundle, "--follow": follow, "--availability": availability, "--rules": rules}
+    given |= {"--tokens": tokens, "--log-key": log_key}
+    options += [word for option, value in given.items() if value is not None for word in (option, str(value))]
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-P", "-m", "longtail.components.predict.server", *options])  # noqa: S606
+
+
+def token(
+    name: Annotated[str, typer.Argument(help="Whose it is.")],
+    scope: Annotated[
+        list[Scopes] | None, typer.Option(help="What it may: ask, operate; may be repeated.", show_default="ask")
+    ] = None,
+    per_second: Annotated[
+        float | None, typer.Option(help="Requests a second that each replica answers.", show_default=False)
+    ] = None,
+) -> None:
+    """Make a token for the model server.
+
+    It is shown once, and kept nowhere; what goes into the file of --tokens is its hash.
+    """
+    from longtail.components.predict.access import Tokens, new_token
+
+    made, hash = new_token()
+    entry: dict[str, Any] = {"name": name, "sha256": hash, "scopes": [str(one.value) for one in scope or [Scopes.ask]]}
+    entry |= {} if per_second is None else {"per_second": per_second}
+    shown = json.dumps(entry, ensure_ascii=False)  # JSON is YAML
+    Tokens.parse(f'{{"tokens": [{shown}]}}', "longtail token")
+    typer.echo(f"Token, shown this once: {made}")
+    typer.echo(f"Entry for the file of --tokens, below its key tokens:\n  - {shown}")
 
 
 def deploy(

@@ -23,28 +23,46 @@ def rendered():
 
 def test_every_kustomization_is_among_those_tested():
     found = {str(path.parent.relative_to(MANIFESTS)) for path in MANIFESTS.rglob("kustomization.yaml")}
-    assert found == {*FOLDERS, "components/dashboard", "components/shop-files"}
+    assert found == {*FOLDERS, "components/dashboard", "components/shop-files", "components/access-tokens"}
+
+
+def beside_component(folder, beside, *components):
+    """The ServingRuntime of an overlay of the user's own, and the options of the server that take files below /mnt."""
+    paths = [os.path.relpath(MANIFESTS / "components" / name, folder) for name in components]
+    overlay = {"resources": [os.path.relpath(MANIFESTS / beside, folder)], "components": paths}
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    runtime = one(render(folder), "ServingRuntime", "longtail")
+    assert not faults(runtime)
+    (container,) = runtime["spec"]["containers"]
+    told = subprocess.run(
+        [sys.executable, "-m", "longtail.components.predict.server", "--help"], capture_output=True, text=True
+    ).stdout
+    assert all(argument.partition("=")[0] in told for argument in container["args"])
+    mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
+    volumes = {volume["name"]: volume for volume in runtime["spec"]["volumes"]}
+    volume_at = {path: volumes[mount["name"]] for path, mount in mounts.items()}
+    assert all(mount["readOnly"] for path, mount in mounts.items() if path != "/tmp")
+    return container["args"], volume_at
 
 
 @pytest.mark.parametrize("beside", ["base", "overlays/production"])
 def test_the_component_gives_the_server_the_shops_files(tmp_path, beside):
     """In an overlay of the user's own. The server takes the options that it names."""
-    paths = {name: os.path.relpath(MANIFESTS / name, tmp_path) for name in (beside, "components/shop-files")}
-    overlay = {"resources": [paths[beside]], "components": [paths["components/shop-files"]]}
-    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
-    runtime = one(render(tmp_path), "ServingRuntime", "longtail")
-    assert not faults(runtime)
-    (container,) = runtime["spec"]["containers"]
-    files = [argument for argument in container["args"] if "/mnt/shop/" in argument]
+    arguments, volume_at = beside_component(tmp_path, beside, "shop-files")
+    files = [argument for argument in arguments if "/mnt/shop/" in argument]
     assert files == ["--availability=/mnt/shop/availability.yaml", "--rules=/mnt/shop/rules.yaml"]
-    (mount,) = [mount for mount in container["volumeMounts"] if mount["mountPath"] == "/mnt/shop"]
-    (volume,) = [volume for volume in runtime["spec"]["volumes"] if volume["name"] == mount["name"]]
-    assert volume["configMap"] == {"name": "longtail-shop"} and mount["readOnly"]
-    assert {"/tmp", "/mnt/shop"} == {mount["mountPath"] for mount in container["volumeMounts"]}
-    told = subprocess.run(
-        [sys.executable, "-m", "longtail.components.predict.server", "--help"], capture_output=True, text=True
-    ).stdout
-    assert all(argument.partition("=")[0] in told for argument in files)
+    assert set(volume_at) == {"/tmp", "/mnt/shop"}
+    assert volume_at["/mnt/shop"]["configMap"] == {"name": "longtail-shop"}
+
+
+@pytest.mark.parametrize("beside", ["base", "overlays/production"])
+def test_the_component_gives_the_server_its_tokens(tmp_path, beside):
+    """One key of the Secret, which is not optional: without it the pod does not start, rather than serve everybody."""
+    arguments, volume_at = beside_component(tmp_path, beside, "shop-files", "access-tokens")
+    assert "--tokens=/mnt/access/tokens.yaml" in arguments
+    assert set(volume_at) == {"/tmp", "/mnt/shop", "/mnt/access"}
+    items = [{"key": "tokens.yaml", "path": "tokens.yaml"}]
+    assert volume_at["/mnt/access"]["secret"] == {"secretName": "longtail-tokens", "items": items, "optional": False}
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

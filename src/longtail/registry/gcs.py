@@ -61,6 +61,11 @@ class GcsStore:
                 return self.read(key)
             return content, str(generation)
 
+    def tag(self, key: str) -> str | None:
+        with self._reaching():
+            blob = self._bucket.get_blob(self._prefix + key, timeout=TIMEOUT_SECONDS)
+            return None if blob is None else str(blob.generation)
+
     def write_if(self, key: str, content: bytes, tag: str | None) -> bool:
         with self._reaching():
             try:

@@ -75,6 +75,15 @@ class S3Store:
                     return None
                 raise
 
+    def tag(self, key: str) -> str | None:
+        with self._reaching():
+            try:
+                return str(self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)["ETag"])
+            except ClientError as error:
+                if _code(error) in ABSENT:
+                    return None
+                raise
+
     def write_if(self, key: str, content: bytes, tag: str | None) -> bool:
         condition = {"IfNoneMatch": "*"} if tag is None else {"IfMatch": tag}
         with self._reaching():

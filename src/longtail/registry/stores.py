@@ -37,6 +37,9 @@ class Store(Protocol):
     def read(self, key: str) -> tuple[bytes, str] | None:
         """Content and tag, which every other content changes; None where there is no such file."""
 
+    def tag(self, key: str) -> str | None:
+        """The tag alone, without the content where the place can tell it so."""
+
     def write_if(self, key: str, content: bytes, tag: str | None) -> bool:
         """Store a content only where the file still has this tag (None: where there is none). False: nothing was stored."""
 
@@ -78,6 +81,10 @@ class FolderStore:
             except FileNotFoundError:
                 return None
             return content, hashlib.sha256(content).hexdigest()
+
+    def tag(self, key: str) -> str | None:
+        found = self.read(key)
+        return found and found[1]
 
     def write_if(self, key: str, content: bytes, tag: str | None) -> bool:
         with self._reaching():

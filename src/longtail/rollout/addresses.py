@@ -9,7 +9,7 @@ from longtail.contracts.errors import UserError
 from longtail.rollout.inference_service import CANARY
 from longtail.rollout.kubernetes_api import Cluster, Document, may, post_through_proxy
 from longtail.rollout.kubernetes_errors import FROM_OUTSIDE
-from longtail.system.http import call
+from longtail.system.http import call, own_token
 
 TIMEOUT_SECONDS = 30.0
 
@@ -17,10 +17,11 @@ Post = Callable[[str, Any], Any]  # path, document -> answer
 
 
 def at(url: str, host: str | None = None) -> Post:
-    """Posts to ``url``; ``host``: the name by which a gateway there knows the service."""
+    """Posts to ``url``, with this process's token; ``host``: the name by which a gateway there knows the service."""
+    headers = ({"Host": host} if host else {}) | own_token()
 
     def post(path: str, document: Any) -> Any:
-        return call(f"{url.rstrip('/')}{path}", document, TIMEOUT_SECONDS, {"Host": host} if host else None)
+        return call(f"{url.rstrip('/')}{path}", document, TIMEOUT_SECONDS, headers)
 
     return post
 

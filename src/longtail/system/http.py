@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from longtail.contracts.errors import UserError
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 OF_PROXIES = {502, 503}  # what a proxy answers that finds nobody behind it
 SHOWN = 200  # characters of a proxy's answer
+TOKEN = "LONGTAIL_TOKEN"  # noqa: S105  (environment variable)
 
 
 class Unreached(UserError):  # noqa: N818  (it says what happened)
@@ -34,6 +36,12 @@ def call(
         return json.loads(content)
     except ValueError as error:
         raise UserError(f"{url}: did not answer with JSON ({error}); is this the model server's port?") from None
+
+
+def own_token() -> dict[str, str]:
+    """The header that gives a model server the token of the environment; none where there is none."""
+    token = os.environ.get(TOKEN, "").strip()
+    return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 def fetch(

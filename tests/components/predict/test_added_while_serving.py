@@ -1,8 +1,8 @@
 """Items that the shop adds by text, beside the real server, and through changes of what serves."""
 
 import pytest
-from helpers_following import put, until
 from helpers_hand_bundle import write_hand_bundle
+from helpers_server import put, until
 
 from longtail.components.deploy.local_server import running_server
 from longtail.components.predict.client import ask

@@ -3,8 +3,8 @@
 import time
 
 import pytest
-from helpers_following import put, until
 from helpers_hand_bundle import GOLDEN, write_hand_bundle
+from helpers_server import put, until
 
 from longtail.components.deploy.local_server import running_server
 from longtail.components.predict.client import ask
@@ -74,7 +74,7 @@ def test_without_a_last_good_one_nothing_starts(tmp_path):
 
 
 def test_a_file_without_end_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("longtail.components.predict.followed_file.MAX_BYTES", 10)
+    monkeypatch.setattr("longtail.components.predict.file_sources.MAX_BYTES", 10)
     (tmp_path / "f.yaml").write_text("hidden: [abcdef]")
     with pytest.raises(UserError, match=r"f\.yaml: is larger than 10 bytes"):
         FollowedFile("rules", tmp_path / "f.yaml", lambda text, path: None)

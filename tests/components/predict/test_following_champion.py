@@ -11,8 +11,8 @@ from itertools import groupby
 from pathlib import Path
 
 import pytest
-from helpers_following import until
 from helpers_hand_bundle import GOLDEN, write_hand_bundle
+from helpers_server import until
 
 from longtail.components.deploy.local_server import running_server
 from longtail.components.predict.following_champion import FollowedChampion

@@ -18,7 +18,7 @@ HEADINGS = {
     "Data and training": [
         *("demo-data", "preprocess", "finetune", "distill", "evaluate", "tune", "compress", "add-items"),
     ],
-    "Serving": ["serve", "refresh", "deploy", "status", "promote", "rollback"],
+    "Serving": ["serve", "token", "refresh", "deploy", "status", "promote", "rollback"],
     "Cluster": ["compile", "submit", "follow", "schedule", "schedules", "unschedule"],
 }
 HEAVY = ("numpy", "torch", "kfp", "kserve", "pyarrow", "transformers")

@@ -165,11 +165,20 @@ def test_serve_hands_over_to_the_model_server(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "execv", lambda program, words: called.append((program, words)))
     with pytest.raises(SystemExit):
         cli.main(["serve", "--bundle", str(tmp_path), "--http-port", "9000"])
-    files = ["--availability", "stock.yaml", "--rules", "rules.yaml"]
+    files = [
+        "--availability",
+        "s3://shop/stock.yaml",
+        "--rules",
+        "rules.yaml",
+        "--tokens",
+        "t.yaml",
+        "--log-key",
+        "key",
+    ]
     with pytest.raises(SystemExit):
         cli.main(["serve", "--bundle", str(tmp_path), *files])
     (program, words), (_, with_files) = called
-    assert with_files[-4:] == files
+    assert with_files[-8:] == files
     assert program == sys.executable
     assert words[1:4] == ["-P", "-m", "longtail.components.predict.server"]
     options = dict(zip(words[4::2], words[5::2]))
@@ -179,4 +188,29 @@ def test_serve_hands_over_to_the_model_server(tmp_path, monkeypatch):
         "--http-port": "9000",
         "--grpc-port": "0",
         "--max-k": "100",
+        "--max-body": "8388608",
     }
+
+
+def test_token_shows_a_new_token_once_and_an_entry_that_the_server_takes(capfd):
+    from longtail.components.predict.access import Access
+
+    shown = []
+    for _ in range(2):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["token", "the shop's page", "--scope", "operate", "--per-second", "2.5"])
+        assert not ended.value.code
+        shown.append(capfd.readouterr().out)
+    first, _, entry = shown[0].partition("\n")
+    token = first.rpartition(" ")[2]
+    access = Access()
+    access.take("tokens:\n" + entry.partition("\n")[2], "file")
+    assert access.refusal(f"Bearer {token}", "operate") is None
+    assert access.refusal(f"Bearer {token}", "ask").status == 403
+    assert len(token) == 43 and token not in entry and token not in shown[1]
+
+
+def test_token_refuses_what_the_server_would(capfd):
+    code, error = refused(capfd, "token", "shop", "--per-second", "0")
+    assert code == 2
+    assert is_one_message(error, "per_second: Input should be greater than 0")
