@@ -101,6 +101,8 @@ class Choosing:
         narrowed = asked.candidates is not None or asked.exclude or asked.filters or asked.similar_to
         by_rules = not rules.leave_order or rules.fallback
         mask = self._eligibility.allowed(asked, wanted.left_out) if narrowed or by_rules else None
+        if not by_rules and not (asked.diversity or asked.max_per or asked.fold):
+            return Chosen(best(wanted.scores, k, np.concatenate(wanted.left_out), mask))
         placed = rules.placed(k, mask, wanted.leads) if mask is not None else []
         others = mask
         if mask is not None and placed:
@@ -121,6 +123,8 @@ class Choosing:
         there: a rule acted where it hides or boosts an item that could have been drawn.
         """
         rules, left_out = wanted.rules, wanted.left_out
+        if not rules.names and not len(left_out.closed):
+            return [], False
         shown = left_out._replace(hidden=left_out.hidden[:0])
         if wanted.explores:
             could = np.flatnonzero(self._eligibility.allowed(wanted.asked, shown)) if rules.reordering else ()

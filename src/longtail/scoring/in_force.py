@@ -39,14 +39,14 @@ class Share(NamedTuple):
 class InForce:
     """Rules in the order of their file. items_of: attribute -> ascending codes of its items; known: item id -> code.
 
-    hidden: codes; boost [items], in deviations, None where nothing is lifted; max_per: the lesser of two limits; folding: names of
+    names: of all; hidden: codes; boost [items], in deviations, None where nothing is lifted; max_per: the lesser of two limits; folding: names of
     rules that fold; fallback: item's code -> name of the first rule that lists it, in their order.
     """
 
     def __init__(
         self, rules: Sequence[Rule], items_of: Mapping[str, NDArray[np.int32]], known: Mapping[str, int], items: int
     ) -> None:
-        self._order = {rule.name: place for place, rule in enumerate(rules)}
+        self.names = [rule.name for rule in rules]
         hides = [(rule.name, items_of[attribute]) for rule in rules for attribute in rule.hide]
         boosts = [(rule.name, items_of[name], by) for rule in rules for name, by in rule.boost.items() if by]
         self._hiding, self._boosting = _Naming(hides), _Naming([(name, codes) for name, codes, _ in boosts])
@@ -104,7 +104,7 @@ class InForce:
         one of that or of the list ``given``; and those that acted ``directly``."""
         own, given = list(own), list(given)
         names = {*directly, *self._hiding.of(own), *self._boosting.of([*own, *given])}
-        return sorted(names, key=self._order.__getitem__)
+        return sorted(names, key=self.names.index)
 
     def limiting(self, full: Iterable[str], asked: Mapping[str, int]) -> Iterator[str]:
         """Names of the rules whose limits kept an item out, by the limits' keys; not where what was ``asked`` would have, too."""
