@@ -102,7 +102,7 @@ class Choosing:
         by_rules = not rules.leave_order or rules.fallback
         mask = self._eligibility.allowed(asked, wanted.left_out) if narrowed or by_rules else None
         if not by_rules and not (asked.diversity or asked.max_per or asked.fold):
-            return Chosen(best(wanted.scores, k, np.concatenate(wanted.left_out), mask))
+            return Chosen(wanted.scores.best(k, np.concatenate(wanted.left_out), mask))
         placed = rules.placed(k, mask, wanted.leads) if mask is not None else []
         others = mask
         if mask is not None and placed:
