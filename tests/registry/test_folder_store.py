@@ -76,3 +76,10 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path, monkeypatch, place):
     with pytest.raises(UserError, match=r"cannot be used \("):
         open_store(place).write_if("key", b"x", None)
     assert (tmp_path / "file").read_text() == "precious"
+
+
+def test_the_tag_is_that_of_reading(store):
+    assert store.tag("a") is None
+    assert store.write_if("a", b"old", None)
+    assert store.tag("a") == store.read("a")[1]
+    assert store.write_if("a", b"new", store.tag("a")) and store.tag("a") == store.read("a")[1]
