@@ -53,13 +53,15 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a list is made from. asked: with ``k``; nothing_known: of the user."""
+    """What a list is made from. asked: with ``k``; nothing_known: of the user; allowed [items]: what may be
+    given, where that is known already."""
 
     asked: Asked
     scores: Scores
     left_out: LeftOut
     rules: InForce
     nothing_known: bool = False
+    allowed: Mask | None = None
 
     @property
     def k(self) -> int:
@@ -100,7 +102,9 @@ class Choosing:
             return Chosen(drawn.codes, drawn=drawn)
         narrowed = asked.candidates is not None or asked.exclude or asked.filters or asked.similar_to
         by_rules = not rules.leave_order or rules.fallback
-        mask = self._eligibility.allowed(asked, wanted.left_out) if narrowed or by_rules else None
+        mask = wanted.allowed
+        if mask is None and (narrowed or by_rules):
+            mask = self._eligibility.allowed(asked, wanted.left_out)
         if not by_rules and not (asked.diversity or asked.max_per or asked.fold):
             return Chosen(wanted.scores.best(k, np.concatenate(wanted.left_out), mask))
         placed = rules.placed(k, mask, wanted.leads) if mask is not None else []
@@ -131,7 +135,12 @@ class Choosing:
             names = rules.acted(could, (), ())
             return names, bool(names)
         alone = replace(
-            wanted, asked=replace(wanted.asked, explore=None), scores=plain, left_out=shown, rules=self._none
+            wanted,
+            asked=replace(wanted.asked, explore=None),
+            scores=plain,
+            left_out=shown,
+            rules=self._none,
+            allowed=None,
         )
         given = chosen.codes.tolist()
         own = self.choose(alone).codes.tolist() if rules.reordering else given

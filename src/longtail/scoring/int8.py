@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LARGEST = 127
+CACHED = 1024  # rows that are floats at one time where few are read: 1 MB at 256 numbers
 BLOCK = 4096  # rows that are floats at one time: 4 MB at 256 numbers
 
 
@@ -31,8 +32,13 @@ class Int8Rows:
         return self.codes[rows].astype(np.float32) * self.scale[rows, None]
 
     def times(self, rows: NDArray[np.integer], vector: NDArray[np.float32]) -> NDArray[np.float32]:
-        """``self[rows] @ vector``, with the scales last. ``[rows]``"""
-        return np.asarray((self.codes[rows].astype(np.float32) @ vector) * self.scale[rows], dtype=np.float32)
+        """``self[rows] @ vector``, with the scales last, in pieces that stay in the processor's cache. ``[rows]``"""
+        found = np.empty(len(rows), dtype=np.float32)
+        for begin in range(0, len(rows), CACHED):
+            part = slice(begin, begin + CACHED)
+            np.matmul(self.codes.take(rows[part], axis=0).astype(np.float32), vector, out=found[part])
+        found *= self.scale[rows]
+        return found
 
 
 Matrix: TypeAlias = NDArray[np.float32] | Int8Rows

@@ -261,7 +261,7 @@ class Recommender:
         return Scores(self._scorer.score([question.query])[0])
 
     def _answer(self, question: Question, scores: Scores) -> Answer:
-        asked, query, segment, rules, left_out, _ = question
+        asked, query, segment, rules, left_out, allowed = question
         k = asked.k or 0
         looked_at = self._eligibility.known(asked.similar_to)
         likeness = self._scorer.similarity.to(looked_at) if len(looked_at) and self._scorer.similarity else None
@@ -271,7 +271,7 @@ class Recommender:
         plain = scores
         if rules.boost is not None:
             scores = replace(scores, values=plain.values + plain.values.std() * rules.boost)
-        wanted = Wanted(asked, scores, left_out, rules, self._is_unknown(query, looked_at))
+        wanted = Wanted(asked, scores, left_out, rules, self._is_unknown(query, looked_at), allowed)
         chosen = self._choosing.choose(wanted)
         if len(chosen.codes) < k and not scores.complete:
             return self._answer(question, self._all_scores(question))
