@@ -21,6 +21,16 @@ anything = st.recursive(
     max_leaves=6,
 )
 ids = st.lists(st.sampled_from(["a", "b", "c", "d", "z", " a ", "\x00", "ä", "\ud800", "x\ny"]), max_size=4)
+moments = (
+    st.integers(-5, 2_000_000_000) | st.floats() | st.sampled_from(["2026-11-28T09:30:00+01:00", "2026-11-28", "?"])
+)
+events = st.lists(
+    st.fixed_dictionaries(
+        {"item_id": st.sampled_from(["a", "b", "z", "\ud800"])},
+        optional={"timestamp": moments, "event": st.sampled_from(["view", "gift", ""]), "x": st.none()},
+    ),
+    max_size=3,
+)
 words = st.lists(st.sampled_from(["lamp", "chair", "oak", "brand: Lux", "brand", "y"]), max_size=2)
 numbers = st.none() | st.integers(-5, 50) | st.floats()
 bounds = st.fixed_dictionaries({}, optional={"min": numbers, "max": numbers})
@@ -34,7 +44,7 @@ filters = st.fixed_dictionaries(
     },
 )
 sound = {
-    "history": ids,
+    "history": ids | events,
     "attributes": st.lists(st.sampled_from(["gender=F", "age=3", "", "x"]), max_size=2)
     | st.dictionaries(st.sampled_from(["gender", "age"]), st.text(max_size=3) | st.integers(), max_size=2),
     "context": st.dictionaries(st.sampled_from(["occasion"]), st.sampled_from(["party", 3]), max_size=1),
@@ -246,7 +256,9 @@ def check_answer(prediction: dict[str, Any], asked: dict[str, Any]) -> None:
     items = [item["item_id"] for item in prediction["items"]]
     wanted = asked.get("k") or COUNT
     assert len(set(items)) == len(items) <= wanted
-    left_out = {name.strip() for key in ("history", "exclude", "similar_to") for name in asked.get(key) or []}
+    chosen = [one["item_id"] if isinstance(one, dict) else one for one in asked.get("history") or []]
+    others = [name for key in ("exclude", "similar_to") for name in asked.get(key) or []]
+    left_out = {name.strip() for name in (*chosen, *others)}
     assert not left_out & set(items)
     if asked.get("candidates") is not None:
         assert set(items) <= {name.strip() for name in asked["candidates"]}

@@ -18,7 +18,7 @@ ATTRIBUTE = {"type": "object", "additionalProperties": {"type": ["string", "numb
 DESCRIPTIONS: dict[str, dict[str, str]] = {  # of every key of every object
     "Questions": {"instances": "A question for each user."},
     "Instance": {
-        "history": "The user's item ids, oldest first. All are left out of the answer.",
+        "history": "What the user chose: item ids, oldest first, or events in any order. All are left out of the answer.",
         "attributes": 'What is known of the user: {"gender": "F", "age": 25} or ["gender=F", "age=25"].',
         "context": "What is known of the moment, written as attributes are.",
         "interests": "Words of the user's own: a product, a need, a taste, what it should be without.",
@@ -35,6 +35,11 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {  # of every key of every object
         "max_per": "Items at most with an attribute, or with each value of a name: "
         '{"brand": 2} where attributes are written "brand: Lux".',
         "explore": "How often what is not ranked first is shown; it goes with none of diversity, max_per and fold.",
+    },
+    "HistoryEvent": {
+        "item_id": "What was chosen.",
+        "timestamp": "When: seconds since 1970, or a text with its zone, such as 2026-11-28T09:30:00+01:00.",
+        "event": "Its kind, such as view or purchase, of those that the model has learnt from.",
     },
     "ItemFilters": {
         "all": "Attributes that an item must have, each of them.",
@@ -79,6 +84,10 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {  # of every key of every object
 EXAMPLES: dict[str, tuple[str, Schema]] = {
     "newcomer": ("A user of whom nothing is known", {}),
     "history": ("What a user chose, of which one is unknown", {"history": ["a", "z"], "k": 2}),
+    "events": (
+        "What a user chose, and when",
+        {"history": [{"item_id": "b", "timestamp": 1764320400}, {"item_id": "a", "timestamp": "2025-11-01T08:00:00Z"}]},
+    ),
     "attributes": ("A user without a history", {"attributes": {"gender": "F"}, "context": ["occasion=party"], "k": 3}),
     "interests": ("Words", {"interests": "red lamp", "k": 2}),
     "shelf": (
@@ -141,7 +150,7 @@ def schemas() -> dict[str, Schema]:
     made: dict[str, Schema] = {}
     for kind in kinds:
         made |= TypeAdapter.json_schemas([kind], ref_template=REF)[1]["$defs"]
-    asked = made.keys() & {"Instance", "ItemFilters", "Bounds", "Exploration"}
+    asked = made.keys() & {"Instance", "HistoryEvent", "ItemFilters", "Bounds", "Exploration"}
     for name in asked:
         made[name]["properties"] = {key: _or_null(schema) for key, schema in made[name]["properties"].items()}
     for key in ("attributes", "context"):
@@ -164,6 +173,7 @@ ABOUT = {
     "Questions": "What is asked for one or more users.",
     "Instance": "One user. Every key may be left out or null; a user of whom nothing is known gets what newcomers like.",
     "ItemFilters": "What items must say of themselves.",
+    "HistoryEvent": "That the user chose an item.",
     "Bounds": "Of a number of items, both allowed; at least one is given.",
     "Exploration": "epsilon or temperature, one of the two.",
     "Answers": "What is answered.",

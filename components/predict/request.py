@@ -1,14 +1,18 @@
 """What a client may ask: checked strictly, refused with one clear message."""
 
 import json
+import math
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
     StringConstraints,
+    Tag,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -17,7 +21,7 @@ from pydantic import (
 
 from longtail.components.predict.private_logs import unquoted
 from longtail.contracts.ids import canonical_id
-from longtail.scoring.asked import Asked, Explore, Filters, Likeness, Way
+from longtail.scoring.asked import Asked, Event, Explore, Filters, Likeness, Way
 from longtail.system.kserve_sdk import kserve
 
 InvalidInput = kserve.errors.InvalidInput
@@ -98,10 +102,38 @@ class Exploration(_Part):
         return self
 
 
+class HistoryEvent(_Part):
+    """That the user chose an item."""
+
+    item_id: Text
+    timestamp: float | str
+    event: Text | None = None
+
+    @field_validator("timestamp")
+    @classmethod
+    def _it_is_a_moment(cls, given: float | str) -> float:
+        try:
+            moment = datetime.fromisoformat(given).astimezone(UTC) if isinstance(given, str) else None
+            zoned = not isinstance(given, str) or datetime.fromisoformat(given).tzinfo is not None
+            seconds = moment.timestamp() if moment else float(given)
+        except (ValueError, OverflowError):
+            zoned, seconds = False, math.nan
+        if not zoned or not math.isfinite(seconds):
+            raise ValueError("give seconds since 1970, or a time with its zone such as 2026-11-28T09:30:00+01:00")
+        return seconds
+
+
+_ID, _EVENT = "<id>", "<event>"  # what pydantic puts into the place of a fault, and nobody wrote
+_Chosen = Annotated[
+    Annotated[Text, Tag(_ID)] | Annotated[HistoryEvent, Tag(_EVENT)],
+    Discriminator(lambda given: _EVENT if isinstance(given, dict | HistoryEvent) else _ID),
+]
+
+
 class Instance(_Part):
     """One user. Every key may be left out; a user of whom nothing is known gets what newcomers like."""
 
-    history: list[Text] = []  # item ids, oldest first; the recommender says how many are read
+    history: list[_Chosen] = []  # item ids, oldest first, or events; the recommender says how many are read
     attributes: list[Text] = Field([], max_length=MAX_ATTRIBUTES)  # ``name=value``, or an object of name: value
     context: list[Text] = Field([], max_length=MAX_ATTRIBUTES)  # of the moment, written as attributes are
     interests: str | None = Field(None, max_length=MAX_INTERESTS)
@@ -121,11 +153,21 @@ class Instance(_Part):
     def asked(self) -> Asked:
         filters, explore = self.filters, self.explore
         ranges = {name: (bounds.min, bounds.max) for name, bounds in filters.ranges.items()}
+        apart = ("history", "filters", "explore")
+        events = [Event(**vars(one)) for one in self.history if isinstance(one, HistoryEvent)]
         return Asked(
-            **{name: getattr(self, name) for name in Instance.model_fields if name not in ("filters", "explore")},
+            **{name: getattr(self, name) for name in Instance.model_fields if name not in apart},
+            history=events or [one for one in self.history if isinstance(one, str)],
             filters=Filters(filters.all, filters.any, filters.none, ranges),
             explore=Explore(**explore.model_dump()) if explore else None,
         )
+
+    @field_validator("history")
+    @classmethod
+    def _ids_or_events(cls, given: list[str | HistoryEvent]) -> list[str | HistoryEvent]:
+        if len({type(one) for one in given}) > 1:
+            raise ValueError("holds ids and objects; give one of both, or it is not known what came first")
+        return given
 
     @field_validator("attributes", "context", mode="before")
     @classmethod
@@ -205,7 +247,7 @@ def _parse(rows: list[Any], source: str) -> list[Instance]:
 
 def explain(place: str, fault: Any) -> str:
     """What pydantic found wrong (one of ``errors()``), with where it is and what was given."""
-    where = fault["loc"]
+    where = _written(fault["loc"])
     if fault["type"] == "extra_forbidden":
         of, known = _holder(where)
         return f"{place}{of} has the unknown key {where[-1]!r}; known: {', '.join(sorted(known))}"
@@ -217,16 +259,26 @@ def explain(place: str, fault: Any) -> str:
 
 def tell(place: str, fault: Any) -> str:
     """The place as far as its names are ours, and the kind of fault."""
-    known = {*Instance.model_fields, *ItemFilters.model_fields, *Exploration.model_fields, *Bounds.model_fields}
+    parts = (Instance, HistoryEvent, ItemFilters, Exploration, Bounds)
+    known = {name for part in parts for name in part.model_fields}
     path = "".join(
-        f"[{part}]" if isinstance(part, int) else f".{part if part in known else '…'}" for part in fault["loc"]
+        f"[{part}]" if isinstance(part, int) else f".{part if part in known else '…'}"
+        for part in _written(fault["loc"])
     )
     return f"{place}{path}: {fault['type'].replace('_', ' ')}"
+
+
+def _written(where: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Of the place of a fault what the client wrote; ``float`` and ``str`` are the kinds of a timestamp."""
+    kept = tuple(part for part in where if part not in (_ID, _EVENT))
+    return kept[:-1] if kept[-2:-1] == ("timestamp",) else kept
 
 
 def _holder(where: tuple[Any, ...]) -> tuple[str, Iterable[str]]:
     """The object in which an unknown key stands, and the keys that it may have."""
     if len(where) == 1:
         return "", Instance.model_fields
+    if where[0] == "history":
+        return f".history[{where[1]}]", HistoryEvent.model_fields
     part = Exploration if where[0] == "explore" else ItemFilters if len(where) == 2 else Bounds
     return "." + ".".join(map(str, where[:-1])), part.model_fields

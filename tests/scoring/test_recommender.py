@@ -10,7 +10,7 @@ from helpers_hand_bundle import write_hand_bundle
 from longtail.contracts.errors import UserError
 from longtail.registry.opening import open_registry
 from longtail.scoring import recommender as recommending
-from longtail.scoring.asked import Asked, Explore
+from longtail.scoring.asked import Asked, Event, Explore
 from longtail.scoring.bundle import load_bundle
 from longtail.scoring.recommender import Recommender
 from longtail.scoring.rules import Rules
@@ -28,6 +28,22 @@ def test_recommendations_are_ordered_and_leave_the_history_out(recommender):
     assert [item.score for item in answer.items] == pytest.approx([1.05, 0.97, -1.2])
     assert [item.title for item in answer.items] == ["Blue lamp", None, "Chair"]
     assert (answer.segment, answer.unknown_items, answer.unknown_attributes) == ("tail", [], [])
+
+
+def test_events_are_read_in_the_order_of_their_times(recommender):
+    of_ids = recommender.recommend(["c", "a"], k=2)
+    assert recommender.recommend([Event("a", 20.0), Event("c", 10.0)], k=2) == of_ids
+    assert recommender.recommend([Event("c", 10.0), Event("a", 10.0), Event("z", 5.0)], k=2).items == of_ids.items
+    assert recommender.recommend(["a", "c"], k=2).items != of_ids.items
+
+
+def test_kinds_of_events_that_training_did_not_count_are_refused(tmp_path):
+    written = load_bundle(write_hand_bundle(tmp_path / "bundle"))
+    bundle = replace(written, facts=written.facts | {"preprocess": {"events": ["view", "purchase"]}})
+    recommender = Recommender(bundle, threads=1)
+    assert recommender.recommend([Event("a", 1.0, "view")], k=1).items[0].item_id == "b"
+    with pytest.raises(UserError, match=r"history\[1\].event: 'gift' is none .* \(view, purchase\)"):
+        recommender.recommend([Event("a", 1.0), Event("b", 2.0, "gift")])
 
 
 def test_history_may_be_recommended_where_repeats_were_kept(tmp_path):

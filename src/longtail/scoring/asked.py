@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, cast
 
 Attributes = Mapping[str, str | int | float] | Sequence[str]  # {name: value}, or ``name=value`` texts
 Way = Literal["mmr", "dpp"]
@@ -35,10 +35,29 @@ class Explore:
 
 
 @dataclass(frozen=True)
+class Event:
+    """That a user chose an item. timestamp: seconds since 1970. event: its kind (view, purchase), as the training data name it."""
+
+    item_id: str
+    timestamp: float
+    event: str | None = None
+
+
+History = Sequence[str] | Sequence[Event]
+
+
+def in_order(history: History) -> Sequence[str]:
+    """Item ids, oldest first; of events at one time the earlier given one is the older."""
+    if not history or isinstance(history[0], str):
+        return cast(Sequence[str], history)
+    return [one.item_id for one in sorted(cast(Sequence[Event], history), key=lambda one: one.timestamp)]
+
+
+@dataclass(frozen=True)
 class Asked:
     """What is known of one user, and which items may be given.
 
-    history: item ids, oldest first, of which the latest ``MAX_HISTORY`` are read. context: what is known of the moment, such as the
+    history: item ids, oldest first, or events in any order, of which the latest ``MAX_HISTORY`` are read. context: what is known of the moment, such as the
     occasion. k: items wanted; None takes 10, or all where there are fewer. similar_to: items that those given are to be like.
     candidates: ids of the only items that may be given; None: all. exclude: ids that may not. diversity: 0 orders by score alone, 1 by
     how unlike the items before it each one is. max_per: items at most with an attribute, or with each value of a name where
@@ -47,7 +66,7 @@ class Asked:
     diversity_on: which likeness it takes; None: of the item vectors, or of attributes where the bundle has no trained vectors.
     """
 
-    history: Sequence[str] = ()
+    history: History = ()
     attributes: Attributes = ()
     interests: str | None = None
     k: int | None = None

@@ -24,7 +24,7 @@ from longtail.contracts.attributes import is_missing
 from longtail.contracts.errors import UserError
 from longtail.contracts.segments import SEGMENTS
 from longtail.registry.champion import champion_folder
-from longtail.scoring.asked import Asked, Attributes
+from longtail.scoring.asked import Asked, Attributes, Event, History, in_order
 from longtail.scoring.availability import Availability, Closed
 from longtail.scoring.bundle import Bundle, load_bundle
 from longtail.scoring.choosing import Choosing, Chosen, Wanted
@@ -158,7 +158,7 @@ class Recommender:
 
     def recommend(
         self,
-        history: Sequence[str] = (),
+        history: History = (),
         attributes: Attributes = (),
         interests: str = "",
         k: int | None = None,
@@ -215,7 +215,18 @@ class Recommender:
             raise UserError(
                 "explore acts with none of diversity, max_per and fold: propensities would not be known; leave one out"
             )
+        self._check_events(asked)
         self._eligibility.check(asked)
+
+    def _check_events(self, asked: Asked) -> None:
+        """Refuse kinds of events that training did not count: nothing is known of who did that."""
+        counted = self.bundle.facts.get("preprocess", {}).get("events", [])
+        for place, one in enumerate(asked.history):
+            if isinstance(one, Event) and one.event is not None and one.event not in counted:
+                raise UserError(
+                    f"history[{place}].event: {one.event!r} is none that the model has learnt from ({', '.join(counted)}); "
+                    "leave such events out of the history"
+                )
 
     def _check_likeness(self, asked: Asked) -> None:
         """Refuse diversity by what items do not have."""
@@ -231,7 +242,7 @@ class Recommender:
         attributes, context = (_names(given) for given in (asked.attributes, asked.context))
         moment = [self.attributes.find(name) for name in context]
         return Query(
-            self._eligibility.known(latest(asked.history)),
+            self._eligibility.known(latest(in_order(asked.history))),
             self.attributes.complete(attributes),
             asked.interests,
             context=moment,
@@ -276,7 +287,7 @@ class Recommender:
         if len(chosen.codes) < k and not scores.complete:
             return self._answer(question, self._all_scores(question))
         acted, changed = self._choosing.acted(wanted, plain, chosen)
-        unknown = [*latest(asked.history), *asked.similar_to, *(asked.candidates or ()), *asked.exclude]
+        unknown = [*latest(in_order(asked.history)), *asked.similar_to, *(asked.candidates or ()), *asked.exclude]
         return Answer(
             items=self._items(chosen, scores, self._why(asked, query, chosen, looked_at, likeness)),
             segment=segment,

@@ -5,6 +5,7 @@ from kserve import InferInput, InferRequest
 from kserve.errors import InvalidInput
 
 from longtail.components.predict.request import MAX_INSTANCES, Instance, instances_of_v1, instances_of_v2
+from longtail.scoring.asked import in_order
 
 
 def v2(data, name="request", datatype="BYTES", shape=None):
@@ -178,3 +179,40 @@ def test_bad_v1_bodies_are_refused_with_the_place(body, message):
 def test_bad_v2_requests_are_refused_with_the_place(request_, message):
     with pytest.raises(InvalidInput, match=message):
         instances_of_v2(request_)
+
+
+def test_a_history_may_be_events_in_any_order():
+    events = [
+        {"item_id": "late", "timestamp": "2026-11-28T10:00:00+01:00", "event": "purchase"},
+        {"item_id": "early", "timestamp": 1764320000},
+        {"item_id": "too", "timestamp": "2026-11-28T09:00:00Z"},
+    ]
+    (instance,) = instances_of_v1({"instances": [{"history": events}]})
+    found = instance.asked().history
+    assert in_order(found) == ["early", "late", "too"]  # of one moment in the order given
+    assert [one.event for one in found] == ["purchase", None, None]
+
+
+@pytest.mark.parametrize(
+    ("history", "message"),
+    [
+        (["a", {"item_id": "b", "timestamp": 1}], "history: holds ids and objects"),
+        ([{"item_id": "b"}], r"history\[0\].timestamp: field required"),
+        (
+            [{"item_id": "b", "timestamp": "2026-11-28T09:00:00"}],
+            r"history\[0\].timestamp: give seconds since 1970, or a time",
+        ),
+        ([{"item_id": "b", "timestamp": "soon"}], r"history\[0\].timestamp: give seconds"),
+        ([{"item_id": "b", "timestamp": float("nan")}], r"history\[0\].timestamp: give seconds"),
+        ([{"item_id": "b", "timestamp": [1]}], r"history\[0\].timestamp: input should be a valid number"),
+        ([{"item_id": 7, "timestamp": 1}], r"history\[0\].item_id: input should be a valid string"),
+        (
+            [{"item_id": "b", "timestamp": 1, "kind": "x"}],
+            r"history\[0\] has the unknown key 'kind'; known: event, item_id",
+        ),
+        ([7], r"history\[0\]: input should be a valid string"),
+    ],
+)
+def test_faults_of_events_name_their_place(history, message):
+    with pytest.raises(InvalidInput, match=message):
+        instances_of_v1({"instances": [{"history": history}]})
