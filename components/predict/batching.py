@@ -80,13 +80,18 @@ class Batching(Generic[Asked, Answer]):
         """
         if self._waiting.qsize() >= self._most_waiting:
             raise OverloadError(f"{self._most_waiting} requests are waiting")
-        answered = asyncio.get_running_loop().create_future()
-        request = _Request[Asked, Answer](asked, answered, moments or Moments())
-        self._waiting.put(request)
+        loop = asyncio.get_running_loop()
+        answered: asyncio.Future[list[Answer]] = loop.create_future()
+        timer = loop.call_later(self._seconds, self._give_up, answered)
+        self._waiting.put(_Request(asked, answered, moments or Moments()))
         try:
-            return await asyncio.wait_for(request.answered, self._seconds)
-        except TimeoutError:
-            raise OverloadError(f"no answer within {self._seconds:g} s") from None
+            return await answered
+        finally:
+            timer.cancel()
+
+    def _give_up(self, answered: "asyncio.Future[list[Answer]]") -> None:
+        if not answered.done():
+            answered.set_exception(OverloadError(f"no answer within {self._seconds:g} s"))
 
     def _work(self) -> None:
         while True:
@@ -96,13 +101,14 @@ class Batching(Generic[Asked, Answer]):
                     batch.append(self._waiting.get_nowait())
                 except queue.Empty:
                     break
-            batch = [request for request in batch if not request.answered.cancelled()]  # whom nobody waits for
+            batch = [request for request in batch if not request.answered.done()]  # else nobody waits for it
             taken = time.perf_counter()
             self._compute(batch)
             done = time.perf_counter()
             for request in batch:
                 request.moments.taken, request.moments.done = taken, done
-                request.answered.get_loop().call_soon_threadsafe(_tell, request)
+            for loop in {request.answered.get_loop() for request in batch}:  # woken up once, not for each
+                loop.call_soon_threadsafe(_tell, [one for one in batch if one.answered.get_loop() is loop])
 
     def _compute(self, batch: Sequence[_Request[Asked, Answer]]) -> None:
         try:
@@ -117,10 +123,11 @@ class Batching(Generic[Asked, Answer]):
                 self._compute([request])
 
 
-def _tell(request: _Request[Asked, Answer]) -> None:
-    if request.answered.done():  # it was given up, or the client went away
-        return
-    if isinstance(request.outcome, Exception):
-        request.answered.set_exception(request.outcome)
-    else:
-        request.answered.set_result(request.outcome)
+def _tell(requests: Sequence[_Request[Asked, Answer]]) -> None:
+    for request in requests:
+        if request.answered.done():  # it was given up, or the client went away
+            continue
+        if isinstance(request.outcome, Exception):
+            request.answered.set_exception(request.outcome)
+        else:
+            request.answered.set_result(request.outcome)

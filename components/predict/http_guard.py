@@ -30,10 +30,12 @@ class HttpGuard:
         refusal = self._access.refusal(headers.get("authorization"), needed) if needed else None
         if refusal:
             await self._refuse(send, refusal.status, refusal.message, refusal.headers)
-        elif int(headers.get("content-length", 0)) > self._max_body:  # the HTTP parser lets digits alone through
-            await self._refuse_body(send)
-        else:
+        elif "content-length" not in headers:
             await self._with_limit(scope, receive, send)
+        elif int(headers["content-length"]) > self._max_body:  # the HTTP parser lets digits alone through
+            await self._refuse_body(send)
+        else:  # a longer one than it says is none to the HTTP parser
+            await self._app(scope, receive, send)
 
     async def _with_limit(self, scope: Message, receive: Receive, send: Send) -> None:
         read, started, too_long = 0, False, False

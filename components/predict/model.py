@@ -11,8 +11,8 @@ import logging
 import math
 import os
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -64,7 +64,7 @@ class _Question:
 
 def request_id(given: str | None) -> str:
     """The client's own, where logs can hold it; else a new one."""
-    return given if given and REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    return given if given and REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
 
 
 def _header(headers: Any) -> str | None:
