@@ -3,6 +3,7 @@ import onnx
 import onnxruntime
 import pytest
 
+from longtail.scoring import products
 from longtail.scoring.int8 import Int8Rows
 from longtail.scoring.products import ItemProducts, _graph
 
@@ -22,6 +23,15 @@ def test_what_int8_rows_stand_for_is_multiplied() -> None:
     vectors = rng.normal(size=(2, 16)).astype(np.float32)
     found = ItemProducts(rows, onnxruntime.SessionOptions())(vectors)
     np.testing.assert_allclose(found, vectors @ rows[:].T, atol=1e-4)
+
+
+def test_a_large_matrix_is_not_held_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(products, "MOST_BYTES", 300 * 16 * 4 - 1)
+    rng = np.random.default_rng(0)
+    matrix, vectors = (rng.normal(size=(rows, 16)).astype(np.float32) for rows in (300, 2))
+    found = ItemProducts(matrix, onnxruntime.SessionOptions())
+    assert found._session is None
+    np.testing.assert_allclose(found(vectors), vectors @ matrix.T, atol=1e-4)
 
 
 @pytest.mark.parametrize(("items", "dim"), [(1, 1), (127, 240), (128, 16), (1_000_000, 20_000)])

@@ -10,6 +10,7 @@ from longtail.scoring.int8 import Int8Rows, Matrix, products
 
 FLOAT = 1  # onnx.TensorProto.FLOAT
 IR_VERSION, OPSET = 8, 17
+MOST_BYTES = 256_000_000  # of a matrix that is held once more, laid out; a larger one is read as it is
 
 
 class ItemProducts:
@@ -18,7 +19,7 @@ class ItemProducts:
     def __init__(self, matrix: Matrix, options: onnxruntime.SessionOptions) -> None:
         self._matrix = matrix
         self._session: onnxruntime.InferenceSession | None = None
-        if not isinstance(matrix, Int8Rows):
+        if not isinstance(matrix, Int8Rows) and matrix.nbytes <= MOST_BYTES:
             own = onnxruntime.SessionOptions()
             own.intra_op_num_threads = options.intra_op_num_threads
             self._items = onnxruntime.OrtValue.ortvalue_from_numpy(
