@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import sparse
 
-from longtail.neighbours.fitting import Fit, Terms, fit_terms
+from longtail.neighbours.fitting import GREATER, NEIGHBOUR_WEIGHTS, Fit, Terms, fit_terms
 from longtail.neighbours.item_to_item import ItemToItem, Mixture, OwnPairs
 from longtail.neighbours.traits import no_traits
 from longtail.neighbours.usual import FEWEST, USUAL
@@ -59,6 +59,15 @@ def test_a_useful_sparse_term_gets_weight() -> None:
     result = fit(dense, (np.arange(N_ITEMS) + 1) % N_ITEMS)
     assert result.neighbour_weight[1] > 0
     assert result.ndcg[1] is not None and result.ndcg[1] > 0.95
+
+
+def test_a_dense_part_that_learnt_noise_is_outweighed() -> None:
+    """Of few events: the sparse term knows all, in small numbers, and dense scores are large and know nothing."""
+    dense = 5 * np.random.default_rng(1).normal(size=(N_ITEMS, 8)).astype(np.float32)
+    result = fit(dense, (np.arange(N_ITEMS) + 1) % N_ITEMS)
+    assert NEIGHBOUR_WEIGHTS[-1] < result.neighbour_weight[1] <= GREATER[-1]
+    assert result.neighbour_weight[0] == 0
+    assert result.ndcg[1] is not None and result.ndcg[1] > 0.8
 
 
 def test_a_useless_sparse_term_gets_none() -> None:

@@ -1,7 +1,7 @@
 """Fits the weights of the counted terms on the validation targets, per length of the history."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -17,6 +17,13 @@ from longtail.scoring.bundle import LENGTH_BUCKETS, LENGTH_EDGES
 log = logging.getLogger(__name__)
 
 NEIGHBOUR_WEIGHTS = (0.0, 2.0, 4.0, 6.0, 8.0, 11.0, 14.0, 18.0, 22.0, 27.0, 33.0, 40.0, 50.0)
+GREATER = (
+    70.0,
+    100.0,
+    150.0,
+    250.0,
+    500.0,
+)  # where the greatest is best: of few events the dense part learns little but noise
 POPULARITY_WEIGHTS = (0.0, 0.1, 0.2, 0.4, 0.7, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 TRAIT_WEIGHTS = (0.0, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 14.0, 25.0)
 GRIDS = {
@@ -93,14 +100,14 @@ def fit_terms(
     evaluator = _Evaluator(terms, item_matrix, cases.exclude_history)
     chosen = [Weights()] * LENGTH_BUCKETS
     for name in ORDER_WITH_TRAITS if terms.traits.names else ORDER:
-        tried = [[replace(one, **{name: weight}) for weight in GRIDS[name]] for one in chosen]
-        if name == "neighbours":
-            tried[0] = [chosen[0]] * len(tried[0])  # newcomers have none
-        gains = np.full((LENGTH_BUCKETS, len(GRIDS[name])), np.nan)
-        for bucket, case in by_bucket.items():
-            gains[bucket] = evaluator.ndcg(case, tried[bucket])
+        grid = GRIDS[name]
+        gains = evaluator.gains(by_bucket, chosen, name, grid)
         best = _best(_smoothed(gains))
-        chosen = [replace(one, **{name: GRIDS[name][place]}) for one, place in zip(chosen, best)]
+        if name == "neighbours" and (best == len(grid) - 1).any():
+            grid = (*grid, *GREATER)
+            gains = np.concatenate([gains, evaluator.gains(by_bucket, chosen, name, GREATER)], axis=1)
+            best = _best(_smoothed(gains))
+        chosen = [replace(one, **{name: grid[place]}) for one, place in zip(chosen, best)]
     enough = False  # whether a shorter history has said what to take for longer ones
     for bucket in range(LENGTH_BUCKETS):
         if bucket not in by_bucket or len(by_bucket[bucket].targets) < FEWEST:
@@ -184,6 +191,16 @@ class _Evaluator:
     terms: Terms
     item_matrix: NDArray[np.float32]
     exclude_history: bool
+
+    def gains(
+        self, by_bucket: Mapping[int, _Case], chosen: Sequence[Weights], name: str, grid: Sequence[float]
+    ) -> NDArray[np.float64]:
+        """Of each weight of one term, the others as ``chosen``; newcomers have no neighbours. ``[buckets, grid]``, NaN without users"""
+        gains = np.full((LENGTH_BUCKETS, len(grid)), np.nan)
+        for bucket, case in by_bucket.items():
+            one, moves = chosen[bucket], bucket > 0 or name != "neighbours"
+            gains[bucket] = self.ndcg(case, [replace(one, **{name: weight}) if moves else one for weight in grid])
+        return gains
 
     def ndcg(self, case: _Case, tried: Sequence[Weights]) -> NDArray[np.float64]:
         """Validation NDCG@10 with each of the weights. ``[tried]``"""
