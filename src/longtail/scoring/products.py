@@ -1,5 +1,5 @@
-"""Products of query vectors with all items' vectors, for few queries at a time: two to five times as fast by onnxruntime, which lays the
-matrix out once, as by numpy's BLAS (benchmarks/products.py).
+"""Products of query vectors with all items' vectors, for few queries at a time: about twice as fast by onnxruntime, which lays the matrix
+out once, as by numpy's BLAS (benchmarks/products.py).
 """
 
 import numpy as np
