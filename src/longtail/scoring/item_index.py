@@ -144,6 +144,7 @@ def _exact(tensors: Tensors, queries: NDArray[np.float32], k: int) -> NDArray[np
 
 
 def _faiss() -> Any:
+    logging.getLogger("faiss.loader").setLevel(logging.WARNING)  # it tells which instructions it tries
     try:
         import faiss
     except ImportError as error:
