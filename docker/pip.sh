@@ -2,7 +2,7 @@
 # pip inside the build: into /opt/longtail, with the secrets, indexes and wheels that the build was given.
 #   pip.sh install|wheel ARGUMENTS…    pip's own arguments
 #   pip.sh libraries FILE              what FILE requires, in the versions of constraints.txt, without what nobody runs: test suites,
-#                                      headers, and the descriptions of AWS services that are not asked
+#                                      headers, Arrow's Flight, and the descriptions of AWS services that are not asked
 #   pip.sh torch [+cpu]                the version of torch in constraints.txt, from TORCH_INDEX_URL where that is given
 set -eu
 if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi
@@ -17,6 +17,7 @@ libraries() {
         find /opt/longtail/lib/python3*/site-packages/$library \
             \( -name '*.h' -o -name '*.hpp' -o -name '*.pxd' -o -name '*.pyx' -o -name '*.pxi' -o -name '*.cc' -o -name '*.a' \) -delete
     done
+    find /opt/longtail/lib/python3*/site-packages/pyarrow -name '*_flight*.so*' -delete  # nothing else is linked to it
     # what signs in and reads buckets stays
     find /opt/longtail/lib/python3*/site-packages/botocore/data -mindepth 1 -maxdepth 1 -type d \
         ! -name s3 ! -name sts ! -name sso ! -name sso-oidc ! -name signin -exec rm -r {} +
