@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from helpers_hand_bundle import write_hand_bundle
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from longtail.contracts.errors import UserError
@@ -287,6 +287,21 @@ rules_of = st.fixed_dictionaries(
 
 
 @settings(max_examples=600, deadline=None)
+@example(  # 4 is a near-duplicate of 5, and the third of its brand
+    [
+        *([("brand: L", False, "x")] * 3),
+        ("brand: L", False, None),
+        ("brand: M", False, "x"),
+        ("brand: L", False, "x"),
+        ("brand: M", False, "y"),
+        ("brand: M", False, "z"),
+    ],
+    {"segments": (), "max_per": {"brand": 2}, "fold": True},
+    list(range(8)),
+    4,
+    set(),
+    False,
+)
 @given(rows, rules_of, st.permutations(range(8)), st.integers(1, 8), st.sets(ids, max_size=3), st.booleans())
 def test_what_holds_of_every_list(bundle, rows, rules, ranks, k, exclude, nothing_known):
     """Nothing forbidden, nothing twice, limits and folding kept, quotas met where it is possible, no place left without need."""

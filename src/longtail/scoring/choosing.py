@@ -143,10 +143,13 @@ class Choosing:
             allowed=None,
         )
         given = chosen.codes.tolist()
-        own = self.choose(alone).codes.tolist() if rules.reordering else given
+        silent = (
+            not chosen.acted and not rules.leave_order
+        )  # two that keep the same item out may each say that it was the other
+        own = self.choose(alone).codes.tolist() if rules.reordering or silent else given
         names = rules.acted(own, given, chosen.acted)
         if own != given and not names:  # diversity compares scores with those of a pool, whose others they boosted
-            names = rules.acted((), (), rules.reordering)
+            names = rules.acted((), (), rules.reordering or rules.names)
         if names or not len(left_out.closed):
             return names, bool(names)
         open_ = replace(alone, left_out=shown._replace(closed=left_out.closed[:0]))
@@ -231,8 +234,10 @@ class _List:
         acted = {*rules.limiting(found.full, asked.max_per), *brought}
         folded = self._folded(codes.tolist(), pool.tolist()) if self._fold else {}
         if folded and not asked.fold:
-            plain = _List(self._choosing, self._wanted, self._mask, self._placed, False).made().codes.tolist()
-            acted |= rules.folding if any(not set(items).isdisjoint(plain) for items in folded.values()) else set()
+            plain = _List(self._choosing, self._wanted, self._mask, self._placed, False).made()
+            given = set(plain.codes.tolist())
+            would_be_there = any(not given.isdisjoint(items) for items in folded.values())
+            acted |= rules.folding if would_be_there else plain.acted  # else limits keep out what is folded, too
         shown = {item: items[:FOLDED] for item, items in folded.items()}
         return Chosen(codes, folded=shown, acted=frozenset(acted))
 
