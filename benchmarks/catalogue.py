@@ -11,6 +11,7 @@ many of the 10 best items of the whole catalogue are in its answers; the second 
 
 import argparse
 import json
+import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,8 +24,9 @@ import pyarrow as pa
 import torch
 from scipy import sparse
 from script import run
-from serving import NAME, latencies, started
+from serving import NAME, latencies
 
+from longtail.components.deploy.local_server import running_server
 from longtail.contracts.artifacts import BUNDLE, write_artifact
 from longtail.contracts.segments import SegmentRule
 from longtail.modeling.export import export_sequence_encoder
@@ -35,7 +37,6 @@ from longtail.scoring.bundle import LENGTH_BUCKETS, Bundle, Tensors, bundle_fact
 from longtail.scoring.bundle_writing import write_tables
 from longtail.scoring.int8 import Int8Rows
 from longtail.scoring.recommender import Answer, Recommender
-from longtail.system.machine import free_ports
 
 DIM, CLUSTER, NEIGHBOURS, BRANDS, K = 240, 200, 50, 100, 10
 BLOCK = 50_000
@@ -161,13 +162,8 @@ def in_one_process(bundle: Bundle, questions: int) -> dict[str, Any]:
     return row
 
 
-def memory_mb(port: int) -> tuple[float, float]:
-    """Of the server's process that listens there: now, and at most."""
-    import psutil
-
-    (process,) = {
-        c.pid for c in psutil.net_connections("tcp") if c.status == "LISTEN" and c.laddr.port == port and c.pid
-    }
+def memory_mb(process: int) -> tuple[float, float]:
+    """Of a process: now, and at most."""
     lines = dict(line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines())
     return tuple(int(lines[key].split()[0]) / 1024 for key in ("VmRSS", "VmHWM"))  # type: ignore[return-value]
 
@@ -191,23 +187,24 @@ def served(path: Path, clients: int, requests: int) -> dict[str, Any]:
         asked = asked_of(bundle, 200, filtered, seed=1)
         shares[filtered] = recall(indexed.answers(asked), exact.answers(asked))
     del indexed, exact
-    http_port, grpc_port = free_ports(2)
-    command = ["-m", "longtail.components.predict.server", "--bundle", str(path), "--name", NAME]
-    command += ["--http-port", str(http_port), "--grpc-port", str(grpc_port)]
     begin = time.perf_counter()
-    with started(command, http_port), ThreadPoolExecutor(clients) as pool:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_server(path, NAME, 120, Path(folder) / "server.log") as server,
+        ThreadPoolExecutor(clients) as pool,
+    ):
         rows["ready_s"] = round(time.perf_counter() - begin, 1)
         for filtered in (False, True):
             asked = bodies(asked_of(bundle, 512, filtered))
             shifted = [asked[7 * client :] + asked[: 7 * client] for client in range(clients)]
-            seconds = sorted(chain(*pool.map(lambda own: latencies(http_port, own, requests), shifted)))
+            seconds = sorted(chain(*pool.map(lambda own: latencies(server.http_port, own, requests), shifted)))
             rows["filtered" if filtered else "plain"] = {
                 "requests_per_second": round(clients * len(seconds) / sum(seconds), 1),
                 "p50_ms": round(1000 * seconds[len(seconds) // 2], 2),
                 "p99_ms": round(1000 * seconds[int(0.99 * len(seconds))], 2),
                 "recall": round(shares[filtered], 4),
             }
-        now, most = memory_mb(http_port)
+        now, most = memory_mb(server.pid)
         rows |= {"memory_mb": round(now), "most_memory_mb": round(most)}
     return rows
 

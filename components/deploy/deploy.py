@@ -12,7 +12,7 @@ from longtail.components.deploy.smoke import local_smoke_test
 from longtail.contracts.artifacts import BUNDLE, DEPLOYMENT, EVALUATION, check_place, read_artifact, write_artifact
 from longtail.contracts.decision import DECISION, check_passed
 from longtail.contracts.errors import UserError
-from longtail.registry.interface import Registry, Version
+from longtail.registry.interface import Version
 from longtail.registry.opening import open_registry
 from longtail.rollout.inference_service import inference_service, predictor
 from longtail.rollout.kubernetes_api import connect
@@ -49,7 +49,8 @@ def deploy(bundle: str, evaluation: str, output: str, settings: DeploySettings, 
     with write_artifact(output, DEPLOYMENT, facts) as folder:
         written: dict[str, Any] = {"smoke.json": local_smoke_test(bundle, golden, settings)}
         registry = open_registry(settings.registry_uri) if settings.registry_uri else None
-        version = _published(registry, bundle, decision, golden) if registry else None
+        told = decision if decision.is_file() else None
+        version = registry.publish(Path(bundle), told, golden) if registry else None
         if settings.target == "cluster":
             assert registry and version  # the settings are valid
             report = roll_out(connect(settings.namespace), registry, version, golden, settings, override)
@@ -58,10 +59,6 @@ def deploy(bundle: str, evaluation: str, output: str, settings: DeploySettings, 
             (folder / name).write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
         for name, manifest in _manifests(bundle, version, mode, settings).items():
             (folder / name).write_text(yaml.safe_dump(manifest, sort_keys=False))
-
-
-def _published(registry: Registry, bundle: str, decision: Path, golden: list[dict[str, Any]]) -> Version:
-    return registry.publish(Path(bundle), decision if decision.is_file() else None, golden)
 
 
 def _manifests(bundle: str, version: Version | None, mode: str, settings: DeploySettings) -> dict[str, dict[str, Any]]:

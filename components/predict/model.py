@@ -40,7 +40,6 @@ from longtail.components.predict.service import Served, Service
 from longtail.components.predict.tracing import traces_from_environment
 from longtail.contracts.errors import UserError
 from longtail.scoring.asked import Asked
-from longtail.scoring.recommender import Recommender
 from longtail.system.kserve_sdk import kserve
 from longtail.system.machine import available_cores
 
@@ -105,16 +104,11 @@ class RecommendationModel(kserve.Model):
             )
             champion.start()
             monitoring.BUNDLE_TAKEN.labels(self.name).set_function(champion.is_taken)
-        if (
-            self.options.follow or "data_until" in self._service.now.bundle.facts
-        ):  # bundles made before it was recorded have none
+        # bundles made before it was recorded have none
+        if self.options.follow or "data_until" in self._service.now.bundle.facts:
             monitoring.DATA_UNTIL.labels(self.name).set_function(self._data_until)
         self.ready = True
         return self.ready
-
-    @property
-    def _recommender(self) -> Recommender:
-        return self._service.now.recommender
 
     def _data_until(self) -> float:
         return float(self._service.now.bundle.facts.get("data_until", math.nan))

@@ -51,12 +51,10 @@ class Service:
         self._now: Served | None = None
         self._availability, self._availability_file = Availability(), ""
         self._rules, self._rules_file = Rules(), ""
-        self._making = (
-            threading.Lock()
-        )  # held while another one is made: a bundle and what is added to it belong together
-        self._changing = (
-            threading.Lock()
-        )  # held for moments: no change of the files gets lost while another one is put in place
+        # held while another one is made: a bundle and what is added to it belong together
+        self._making = threading.Lock()
+        # held for moments: no change of the files gets lost while another one is put in place
+        self._changing = threading.Lock()
         self._before: weakref.ref[Scorer] | None = None  # of what served before, until its memory is freed
         self.files_taken = 0
 

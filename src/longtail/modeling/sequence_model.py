@@ -41,16 +41,14 @@ class RelativeAttention(nn.Module):
         """What ``forward`` makes of the place ``end`` [batch] of each sequence alone. ``[batch, length, dim] -> [batch, 1, dim]``"""
         batch, length, dim = x.shape
         size = (self.heads, dim // self.heads)
-        of_query, of_keys = (self.project_in.weight[:dim], self.project_in.bias[:dim]), slice(dim, None)
-        q = F.linear(at(x, end), *of_query).reshape(batch, 1, *size).transpose(1, 2)
-        keys = F.linear(x, self.project_in.weight[of_keys], self.project_in.bias[of_keys])
-        k, v = keys.reshape(batch, length, 2, *size).permute(2, 0, 3, 1, 4)
+        weight, bias = self.project_in.weight, self.project_in.bias  # of queries, keys and values
+        q = F.linear(at(x, end), weight[:dim], bias[:dim]).reshape(batch, 1, *size).transpose(1, 2)
+        k, v = F.linear(x, weight[dim:], bias[dim:]).reshape(batch, length, 2, *size).permute(2, 0, 3, 1, 4)
         distance = end[:, None] - torch.arange(length, device=x.device)[None, :]  # [batch, length]
         distances = distance.clamp(0, self.distance_bias.shape[1] - 1)
-        bias = F.embedding(distances, self.distance_bias.T).masked_fill((distance < 0)[..., None], float("-inf"))
-        weights = torch.softmax(
-            (q @ k.transpose(-1, -2)) / math.sqrt(size[1]) + bias.permute(0, 2, 1)[:, :, None], dim=-1
-        )
+        near = F.embedding(distances, self.distance_bias.T).masked_fill((distance < 0)[..., None], float("-inf"))
+        near = near.permute(0, 2, 1)[:, :, None]  # [batch, heads, 1, length]
+        weights = torch.softmax((q @ k.transpose(-1, -2)) / math.sqrt(size[1]) + near, dim=-1)
         mixed: Tensor = self.project_out((weights @ v).transpose(1, 2).reshape(batch, 1, dim))
         return mixed
 

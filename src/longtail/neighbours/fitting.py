@@ -17,13 +17,8 @@ from longtail.scoring.bundle import LENGTH_BUCKETS, LENGTH_EDGES
 log = logging.getLogger(__name__)
 
 NEIGHBOUR_WEIGHTS = (0.0, 2.0, 4.0, 6.0, 8.0, 11.0, 14.0, 18.0, 22.0, 27.0, 33.0, 40.0, 50.0)
-GREATER = (
-    70.0,
-    100.0,
-    150.0,
-    250.0,
-    500.0,
-)  # where the greatest is best: of few events the dense part learns little but noise
+# where the greatest of these is best: of few events the dense part learns little but noise
+GREATER = (70.0, 100.0, 150.0, 250.0, 500.0)
 POPULARITY_WEIGHTS = (0.0, 0.1, 0.2, 0.4, 0.7, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 TRAIT_WEIGHTS = (0.0, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 14.0, 25.0)
 GRIDS = {

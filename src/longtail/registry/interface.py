@@ -8,9 +8,8 @@ from typing import Any, Protocol
 
 from longtail.contracts.decision import Decision
 
-Golden = dict[
-    str, Any
-]  # an evaluated user: ``history``, ``attributes``, ``context``, ``expected`` items and their ``scores``
+# an evaluated user: ``history``, ``attributes``, ``context``, ``expected`` items and their ``scores``
+Golden = dict[str, Any]
 
 
 @dataclass(frozen=True)

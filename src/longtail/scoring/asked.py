@@ -57,8 +57,8 @@ def in_order(history: History) -> Sequence[str]:
 class Asked:
     """What is known of one user, and which items may be given.
 
-    history: item ids, oldest first, or events in any order, of which the latest ``MAX_HISTORY`` are read. context: what is known of the moment, such as the
-    occasion. k: items wanted; None takes 10, or all where there are fewer. similar_to: items that those given are to be like.
+    history: item ids, oldest first, or events in any order, of which the latest ``MAX_HISTORY`` are read. context: what is known of
+    the moment, such as the occasion. k: items wanted; None takes 10, or all where there are fewer. similar_to: items that those given are to be like.
     candidates: ids of the only items that may be given; None: all. exclude: ids that may not. diversity: 0 orders by score alone, 1 by
     how unlike the items before it each one is. max_per: items at most with an attribute, or with each value of a name where
     attributes are ``name: value`` or ``name=value``. explore: None shows what is ranked first. explain: whether reasons are wanted.
@@ -82,3 +82,8 @@ class Asked:
     fold: bool = False
     diversity_by: Way = "mmr"
     diversity_on: Likeness | None = None
+
+    @property
+    def narrows(self) -> bool:
+        """Whether it says which items may be given, beyond what holds for everybody."""
+        return self.candidates is not None or bool(self.exclude or self.filters or self.similar_to)

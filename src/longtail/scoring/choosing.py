@@ -100,10 +100,9 @@ class Choosing:
             allowed, is_new = self._eligibility.allowed(asked, wanted.left_out), self._bundle.train_counts == 0
             drawn = explored(asked.explore, wanted.scores.values, allowed, is_new, k, np.random.default_rng())
             return Chosen(drawn.codes, drawn=drawn)
-        narrowed = asked.candidates is not None or asked.exclude or asked.filters or asked.similar_to
         by_rules = not rules.leave_order or rules.fallback
         mask = wanted.allowed
-        if mask is None and (narrowed or by_rules):
+        if mask is None and (asked.narrows or by_rules):
             mask = self._eligibility.allowed(asked, wanted.left_out)
         if not by_rules and not (asked.diversity or asked.max_per or asked.fold):
             return Chosen(wanted.scores.best(k, np.concatenate(wanted.left_out), mask))
@@ -143,9 +142,8 @@ class Choosing:
             allowed=None,
         )
         given = chosen.codes.tolist()
-        silent = (
-            not chosen.acted and not rules.leave_order
-        )  # two that keep the same item out may each say that it was the other
+        # two that keep the same item out may each say that it was the other
+        silent = not chosen.acted and not rules.leave_order
         own = self.choose(alone).codes.tolist() if rules.reordering or silent else given
         names = rules.acted(own, given, chosen.acted)
         if own != given and not names:  # diversity compares scores with those of a pool, whose others they boosted

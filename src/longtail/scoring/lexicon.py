@@ -37,12 +37,12 @@ _WORD = re.compile(r"[^\W_]+")
 _JOINED = re.compile(r"[^\W_]+(?:['’`][^\W_]+)*")
 _CLAUSES = re.compile(r"[,;:.!?|()\n]+")
 _PARTS = re.compile(r"\s+(?:and|also|plus|or)\s+|\s*[,;&+]\s*|[.!?]\s")
-_APOSTROPHES = re.compile(r"['’`]")
+APOSTROPHES = re.compile(r"['’`]")
 
 
 def words_of(text: str) -> list[str]:
     """The words of a text in small letters; what stands before and behind an apostrophe is one word."""
-    return _WORD.findall(_APOSTROPHES.sub("", text.lower()))
+    return _WORD.findall(APOSTROPHES.sub("", text.lower()))
 
 
 @lru_cache(100_000)
@@ -131,7 +131,7 @@ class Lexicon:
 
         def corrected(found: re.Match[str]) -> str:
             nonlocal looked_up
-            word = _APOSTROPHES.sub("", found.group().lower())
+            word = APOSTROPHES.sub("", found.group().lower())
             known = len(word) < CORRECTED or word in _ASK_FOR_NOTHING or folded(word) in self._columns
             if known or looked_up == LOOKED_UP or is_word(word):
                 return found.group()

@@ -7,9 +7,8 @@ of texts cannot decide it.
 import re
 from collections.abc import Sequence
 
-from longtail.scoring.lexicon import folded
+from longtail.scoring.lexicon import APOSTROPHES, folded
 
-_APOSTROPHES = re.compile(r"['’`]")
 _PARTS = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+")  # numbers, and words: "32oz" is "32 oz"
 
 Words = tuple[str, ...]
@@ -17,7 +16,7 @@ Words = tuple[str, ...]
 
 def words_of_title(title: str) -> Words:
     """In order, so that equal ones are one group; none for a title without words or numbers."""
-    parts = _PARTS.findall(_APOSTROPHES.sub("", title.lower()))
+    parts = _PARTS.findall(APOSTROPHES.sub("", title.lower()))
     return tuple(sorted(part if part[0].isdigit() else folded(part) for part in parts))
 
 

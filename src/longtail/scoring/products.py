@@ -22,9 +22,8 @@ class ItemProducts:
         if not isinstance(matrix, Int8Rows) and matrix.nbytes <= MOST_BYTES:
             own = onnxruntime.SessionOptions()
             own.intra_op_num_threads = options.intra_op_num_threads
-            self._items = onnxruntime.OrtValue.ortvalue_from_numpy(
-                np.ascontiguousarray(matrix.T)
-            )  # the session may read it
+            laid_out = np.ascontiguousarray(matrix.T)
+            self._items = onnxruntime.OrtValue.ortvalue_from_numpy(laid_out)  # kept, as the session may read it
             own.add_external_initializers(["items"], [self._items])
             self._session = onnxruntime.InferenceSession(_graph(*matrix.shape), own, providers=["CPUExecutionProvider"])
 
@@ -40,9 +39,8 @@ def _graph(items: int, dim: int) -> bytes:
 
     The fields' numbers are those of onnx.proto.
     """
-    place = _field(
-        13, _field(1, b"location") + _field(2, b"given")
-    )  # external_data, replaced by add_external_initializers
+    # external_data, which add_external_initializers replaces
+    place = _field(13, _field(1, b"location") + _field(2, b"given"))
     weights = _number(1, dim) + _number(1, items) + _number(2, FLOAT) + _field(8, b"items") + place + _number(14, 1)
     node = _field(1, b"vectors") + _field(1, b"items") + _field(2, b"scores") + _field(4, b"MatMul")
     graph = _field(1, node) + _field(2, b"products") + _field(5, weights)

@@ -242,7 +242,7 @@ class Recommender:
         attributes, context = (_names(given) for given in (asked.attributes, asked.context))
         moment = [self.attributes.find(name) for name in context]
         return Query(
-            self._eligibility.known(latest(in_order(asked.history))),
+            self._eligibility.known(latest(asked.history)),
             self.attributes.complete(attributes),
             asked.interests,
             context=moment,
@@ -254,8 +254,7 @@ class Recommender:
         rules = self._rules[segment]
         history = query.history if self.bundle.facts["exclude_history"] else query.history[:0]
         left_out = LeftOut(history, self._closed.at(time.time()), rules.hidden)
-        narrowed = asked.candidates is not None or asked.exclude or asked.filters
-        allowed = self._eligibility.allowed(asked, left_out) if narrowed and self._scorer.item_index else None
+        allowed = self._eligibility.allowed(asked, left_out) if asked.narrows and self._scorer.item_index else None
         wanted = replace(asked, k=asked.k or min(DEFAULT_K, len(self.bundle.item_ids)))
         return Question(wanted, query, segment, rules, left_out, allowed)
 
@@ -287,7 +286,7 @@ class Recommender:
         if len(chosen.codes) < k and not scores.complete:
             return self._answer(question, self._all_scores(question))
         acted, changed = self._choosing.acted(wanted, plain, chosen)
-        unknown = [*latest(in_order(asked.history)), *asked.similar_to, *(asked.candidates or ()), *asked.exclude]
+        unknown = [*latest(asked.history), *asked.similar_to, *(asked.candidates or ()), *asked.exclude]
         return Answer(
             items=self._items(chosen, scores, self._why(asked, query, chosen, looked_at, likeness)),
             segment=segment,
@@ -375,6 +374,6 @@ def _names(given: Attributes) -> list[str]:
     return [f"{name}={value}" for name, value in given.items()] if isinstance(given, Mapping) else list(given)
 
 
-def latest(history: Sequence[str]) -> Sequence[str]:
+def latest(history: History) -> Sequence[str]:
     """What is read of a history: the one rule for long ones, so that evaluated and served answers are the same."""
-    return history[-MAX_HISTORY:]
+    return in_order(history)[-MAX_HISTORY:]

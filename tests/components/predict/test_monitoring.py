@@ -71,7 +71,7 @@ def test_requests_are_counted_by_whose_fault_they_were(model, monkeypatch):
     ask(model, {}, {"history": ["a"]})
     with pytest.raises(InvalidInput):
         ask(model, {"k": 0})
-    monkeypatch.setattr(model._recommender, "answers", lambda *_: 1 / 0)
+    monkeypatch.setattr(model._service.now.recommender, "answers", lambda *_: 1 / 0)
     with pytest.raises(RuntimeError):
         ask(model, {})
     assert outcomes(model) == (1, 1, 1)

@@ -42,7 +42,7 @@ def test_a_bug_shows_the_client_nothing_of_the_inside(model, monkeypatch, caplog
     def broken(*_):
         raise KeyError("/secret/path")
 
-    monkeypatch.setattr(model._recommender, "answers", broken)
+    monkeypatch.setattr(model._service.now.recommender, "answers", broken)
     with pytest.raises(RuntimeError, match=r"^internal error; the server's log has the details$"):
         asyncio.run(model.predict({"instances": [{}]}))
     assert "/secret/path" in caplog.text
