@@ -31,6 +31,8 @@ TEACHER = Format("longtail/teacher", 7)
 BUNDLE = Format("longtail/bundle", 4)
 EVALUATION = Format("longtail/evaluation", 2)
 DEPLOYMENT = Format("longtail/deployment", 1)
+LISTS = Format("longtail/lists", 1)
+CAMPAIGN = Format("longtail/campaign", 1)
 
 
 @dataclass(frozen=True)
