@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from longtail import __version__
 from longtail.contracts.errors import EXIT_CODE, UserError
-from longtail.pipelines.cli import cluster, recommending, serving, start, train
+from longtail.pipelines.cli import cluster, everybody, recommending, serving, start, train
 from longtail.pipelines.kubeflow.follow import RunFailed
 from longtail.pipelines.local.runner import StageFailed
 
@@ -23,6 +23,9 @@ GROUPS: dict[str, dict[str, Callable[..., None]]] = {
         "run": start.run,
         "report": start.report,
         "recommend": recommending.recommend,
+    },
+    "Lists for everybody": {
+        "recommend-all": everybody.recommend_all,
     },
     "Data and training": {
         "demo-data": train.demo_data,
