@@ -1,12 +1,19 @@
 """Questions for everybody to a bundle under the shop's files: the server's recommender, asked in batches."""
 
+import json
 import logging
-from collections.abc import Sequence
+import os
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from longtail.components.recommend.settings import RecommendSettings
+from longtail.contracts.artifacts import manifest_digest
 from longtail.contracts.errors import UserError, about
+from longtail.contracts.folders import place_of
+from longtail.contracts.settings_base import parse
 from longtail.neighbours.added_items import with_added
 from longtail.scoring.asked import Asked
 from longtail.scoring.availability import Availability, Closed
@@ -21,51 +28,86 @@ TOGETHER = 256  # users asked at one time: each may hold a mask of the catalogue
 
 @dataclass(frozen=True)
 class Shop:
-    """The texts of the shop's files, and the moment for which they are read: lists that are made over hours are of one moment.
+    """What is asked, and under which of the shop's files: their texts, and the moment for which they are read, so that lists that
+    are made over hours are of one moment.
 
-    moment: seconds since 1970.
+    bundle: its folder; moment: seconds since 1970.
     """
 
+    bundle: str
+    settings: RecommendSettings
     availability: str | None = None
     rules: str | None = None
     moment: float = 0.0
 
+    @classmethod
+    def now(cls, bundle: str | os.PathLike[str], settings: RecommendSettings) -> "Shop":
+        """With the files as they are now.
 
-def opened(bundle: str, settings: RecommendSettings, shop: Shop) -> Recommender:
-    """A recommender that answers as a server of this bundle with these files does at that moment, with one thread.
+        Raises:
+            UserError: a file cannot be read.
+        """
+        availability, rules = _text(settings.availability), _text(settings.rules)
+        return cls(str(place_of(bundle)), settings, availability, rules, time.time())
 
-    Raises:
-        UserError: bundle or files cannot be used.
-    """
-    loaded = load_bundle(bundle)
-    recommender = Recommender(loaded, threads=1)
-    if shop.availability is not None:
-        name = settings.availability or "availability"
-        wanted = Availability.parse(shop.availability, name)
+    @classmethod
+    def of(cls, plan: Mapping[str, Any]) -> "Shop":
+        """From ``said``."""
+        return cls(**{**plan, "settings": parse(RecommendSettings, plan["settings"], "plan")})
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return {**vars(self), "settings": self.settings.model_dump(mode="json")}
+
+    @property
+    def digest(self) -> str:
+        """Of all that decides what is answered, but for the moment."""
+        own = {"processes", "engine", "spark_remote", "availability", "rules", "not_repeated_from"}
+        parts = [manifest_digest(self.bundle), self.availability, self.rules]
+        return json.dumps([*parts, self.settings.model_dump(mode="json", exclude=own)], sort_keys=True)
+
+    def opened(self) -> Recommender:
+        """A recommender that answers as a server of this bundle with these files does at that moment, with one thread.
+
+        Raises:
+            UserError: bundle or files cannot be used, or no question could be answered with these settings.
+        """
+        loaded = load_bundle(self.bundle)
+        recommender = Recommender(loaded, threads=1)
+        if self.availability is not None:
+            recommender = self._closed(recommender, str(self.settings.availability), self.availability)
+        if self.rules is not None:
+            with about(f"{self.settings.rules}:"):
+                recommender.obey(Rules.parse(self.rules, str(self.settings.rules)))
+        _check(recommender, self.settings)
+        return recommender
+
+    def _closed(self, recommender: Recommender, name: str, text: str) -> Recommender:
+        wanted = Availability.parse(text, name)
         with about(f"{name}:"):
-            whole = with_added(loaded, wanted.added, recommender.scorer)
-        if whole is not loaded:
+            whole = with_added(recommender.bundle, wanted.added, recommender.scorer)
+        if whole is not recommender.bundle:
             recommender = Recommender(whole, threads=1, like=recommender)
-        codes = {item: code for code, item in enumerate(recommender.bundle.item_ids)}
-        closed = Closed(wanted, codes)
+        ids = recommender.bundle.item_ids
+        closed = Closed(wanted, {item: code for code, item in enumerate(ids)})
         if closed.unknown:
             log.warning("%s: %d ids are not in the catalogue: %s …", name, len(closed.unknown), closed.unknown[0])
-        hidden = tuple(recommender.bundle.item_ids[code] for code in closed.at(shop.moment))
-        recommender.close(Availability(hidden=hidden))
-    if shop.rules is not None:
-        name = settings.rules or "rules"
-        with about(f"{name}:"):
-            recommender.obey(Rules.parse(shop.rules, name))
-    return recommender
+        recommender.close(Availability(hidden=tuple(ids[code] for code in closed.at(self.moment))))
+        return recommender
 
 
-def check(recommender: Recommender, settings: RecommendSettings) -> None:
-    """Refuse what no question could be answered with.
+def _text(file: str | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        return Path(file).expanduser().read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file}: cannot be read ({error}); give a YAML file that can") from None
 
-    Raises:
-        UserError: as ``Recommender.check``, or an item or a context that the bundle does not know.
-    """
-    recommender.check(asked_for([], None, (), settings))
+
+def _check(recommender: Recommender, settings: RecommendSettings) -> None:
+    recommender.check(asked_for(settings))
     known = set(recommender.bundle.item_ids)
     for item in settings.exclude:
         if item not in known:
@@ -77,16 +119,12 @@ def check(recommender: Recommender, settings: RecommendSettings) -> None:
             raise UserError(f"context {name}: is not known to {recommender.bundle.path}, which knows {moments}")
 
 
-def asked_for(
-    history: Sequence[str], attributes: Sequence[str] | None, left_out: Sequence[str], settings: RecommendSettings
-) -> Asked:
-    """One user's question. left_out: items that this user is not given, beside those that nobody is."""
+def asked_for(settings: RecommendSettings, **more: Any) -> Asked:
+    """A question. more: fields of ``Asked``; ``exclude`` comes beside what nobody is given."""
     return Asked(
-        history,
-        attributes or (),
         k=settings.k,
         context=settings.context,
-        exclude=[*settings.exclude, *left_out],
+        exclude=[*settings.exclude, *more.pop("exclude", ())],
         filters=settings.filters.filters,
         diversity=settings.diversity,
         max_per=settings.max_per,
@@ -94,6 +132,7 @@ def asked_for(
         fold=settings.fold,
         diversity_by=settings.diversity_by,
         diversity_on=settings.diversity_on,
+        **more,
     )
 
 

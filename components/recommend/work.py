@@ -30,9 +30,8 @@ class Work:
 
     @property
     def plan(self) -> dict[str, Any]:
-        """What ``working`` was given, with the ``moment`` of the first of its runs."""
-        plan: dict[str, Any] = json.loads((self.folder / "plan.json").read_text())
-        return plan
+        """What ``working`` was given, in the state of the first of its runs."""
+        return _plan_of(self.folder)
 
     def question(self, number: int) -> Path:
         return self.folder / "questions" / f"part-{number:05d}.parquet"
@@ -51,8 +50,8 @@ class Work:
         """The sums over all parts."""
         return sum((Counter(json.loads(self._counts(number).read_text())) for number in range(count)), Counter[str]())
 
-    def put_into(self, folder: Path) -> None:
-        """All tables, below a folder on the same disk, without a copy where the file system can."""
+    def put_into(self, folder: Path) -> int:
+        """All tables, below a folder on the same disk, without a copy where the file system can; returns the ``rows`` of the counts."""
         for file in sorted((self.folder / "tables").rglob("*.parquet")):
             target = folder / file.relative_to(self.folder / "tables")
             target.parent.mkdir(exist_ok=True)
@@ -60,16 +59,17 @@ class Work:
                 os.link(file, target)
             except OSError:
                 shutil.copyfile(file, target)
+        return sum(json.loads(file.read_text()).get("rows", 0) for file in (self.folder / "done").glob("*.json"))
 
     def _counts(self, number: int) -> Path:
         return self.folder / "done" / f"part-{number:05d}.json"
 
 
 @contextmanager
-def working(output: str | os.PathLike[str], plan: Mapping[str, Any], moment: float) -> Iterator[Work]:
-    """The work of this plan beside ``output``, where it was begun as far as that came; removed at the end unless it fails.
+def working(output: str | os.PathLike[str], digest: str, plan: Mapping[str, Any]) -> Iterator[Work]:
+    """The work with this digest beside ``output``, where it was begun as far as that came; removed at the end unless it fails.
 
-    plan: ``digest`` says which work it is; the rest may change from run to run. moment: of this run, which the first one's replaces.
+    plan: what the work's parts read; of work that was begun its own ``moment`` stays.
 
     Raises:
         UserError: another process works there.
@@ -85,13 +85,13 @@ def working(output: str | os.PathLike[str], plan: Mapping[str, Any], moment: flo
                 f"{output}: another process writes this output; wait for it, or name another folder"
             ) from None
         begun = _plan_of(folder)
-        if begun.get("digest") == plan["digest"]:
-            moment = begun["moment"]
+        if begun.get("digest") == digest:
+            plan = {**plan, "moment": begun["moment"]}
         elif folder.exists():
             shutil.rmtree(folder)
         for name in ("questions", "tables", "done"):
             (folder / name).mkdir(parents=True, exist_ok=True)
-        text = json.dumps({**plan, "moment": moment}, indent=1)
+        text = json.dumps({**plan, "digest": digest}, indent=1)
         _renamed(folder / "plan.json", lambda path: path.write_text(text))
         yield Work(folder)
         shutil.rmtree(folder)

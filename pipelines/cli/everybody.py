@@ -10,6 +10,7 @@ from longtail.contracts.artifacts import results_of
 from longtail.contracts.errors import UserError
 from longtail.pipelines.cli import recommending as one
 from longtail.pipelines.cli.options import (
+    Bundle,
     Config,
     Format,
     MaybeInteractions,
@@ -119,6 +120,108 @@ def recommend_all(
     _tell(output, recommend(model, histories, output, given))
 
 
+def similar_items(
+    output: Output,
+    bundle: Bundle,
+    k: one.Count = 10,
+    only: one.Only = None,
+    any_of: AnyOf = None,
+    without: one.Without = None,
+    between: one.Between = None,
+    exclude: one.Exclude = None,
+    max_per: one.MaxPer = None,
+    diversity: one.Diversity = 0.0,
+    diversity_by: one.DiversityBy = "mmr",
+    diversity_on: one.DiversityOn = None,
+    fold: one.Fold = False,
+    explain: one.Explain = True,
+    availability: Availability = None,
+    rules: Rules = None,
+    items_per_part: Annotated[int, typer.Option(help="Items of each file, as --users-per-part.")] = 5000,
+    processes: Processes = 0,
+    engine: Engine = "local",
+    spark_remote: SparkRemote = None,
+) -> None:
+    """Write the items like each item of the catalogue, for product pages.
+
+    They are those that the server answers for similar_to. A killed command goes on where it was when it is given again.
+    """
+    begin_stage(output)
+    from longtail.components.recommend.similar import similar_items as stage
+
+    given = _settings(
+        k=k,
+        filters=_filters(only, any_of, without, between),
+        exclude=one.id_list(exclude),
+        max_per=one.by_name("--max-per", map(one.limit, max_per or ())),
+        diversity=diversity,
+        diversity_by=diversity_by,
+        diversity_on=diversity_on,
+        fold=fold,
+        explain=explain,
+        availability=availability,
+        rules=rules,
+        users_per_part=items_per_part,
+        processes=processes,
+        engine=engine,
+        spark_remote=spark_remote,
+    )
+    _tell(output, stage(bundle, output, given))
+
+
+def reach(
+    output: Output,
+    items: Annotated[str, typer.Option(help="Item ids with commas between, each of the catalogue or added.")],
+    limit: Annotated[int, typer.Option(help="Users an item at most.")] = 1000,
+    run: Run = None,
+    bundle: MaybeBundle = None,
+    prepared: MaybePrepared = None,
+    interactions: MaybeInteractions = None,
+    users: Users = None,
+    only: one.Only = None,
+    any_of: AnyOf = None,
+    without: one.Without = None,
+    between: one.Between = None,
+    exclude: one.Exclude = None,
+    context: one.Context = None,
+    explain: one.Explain = True,
+    availability: Availability = None,
+    rules: Rules = None,
+    not_repeated_from: NotRepeatedFrom = None,
+    users_per_part: PerPart = 5000,
+    processes: Processes = 0,
+    engine: Engine = "local",
+    spark_remote: SparkRemote = None,
+    config: Config = None,
+    overrides: Set = None,
+    format: Format = None,
+) -> None:
+    """Find the users whom items would reach: whom to tell of this new product.
+
+    For each item the users in whose lists it would stand best. Filters say among which items it stands. A new product is described
+    below the key added of --availability. A killed command goes on where it was when it is given again.
+    """
+    begin_stage(output)
+    from longtail.components.recommend.reach import reach as stage
+
+    given = _settings(
+        filters=_filters(only, any_of, without, between),
+        exclude=one.id_list(exclude),
+        context=context or (),
+        explain=explain,
+        availability=availability,
+        rules=rules,
+        not_repeated_from=not_repeated_from or (),
+        users_per_part=users_per_part,
+        processes=processes,
+        engine=engine,
+        spark_remote=spark_remote,
+    )
+    model, data = _places(run, bundle, prepared)
+    histories = _histories(model, data, interactions, users, (config, overrides, format))
+    _tell(output, stage(model, histories, one.id_list(items), output, given, limit))
+
+
 def _settings(**given: Any) -> "RecommendSettings":
     from longtail.components.recommend.settings import RecommendSettings
     from longtail.contracts.settings_base import parse
@@ -171,7 +274,10 @@ def _histories(
 
 
 def _tell(output: Path, facts: dict[str, Any]) -> None:
-    counts = facts["counts"]
-    typer.echo(f"Wrote {counts.pop('rows', 0):,} rows for {counts.pop('users'):,} {facts['of']} to {output}")
-    for what, count in (counts | facts["left_out"]).items():
+    said = {name: count for name, count in facts["counts"].items() if name not in ("asked", "rows")}
+    said |= {f"rows left out: {reason}": count for reason, count in facts.get("left_out_rows", {}).items()}
+    if "users_not_given_again" in facts:
+        said["users not given again what they had"] = facts["users_not_given_again"]
+    typer.echo(f"Wrote {facts['counts']['rows']:,} rows to {output}, of {facts['counts']['asked']:,} asked")
+    for what, count in said.items():
         typer.echo(f"  {what}: {count:,}")

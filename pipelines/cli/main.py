@@ -26,6 +26,8 @@ GROUPS: dict[str, dict[str, Callable[..., None]]] = {
     },
     "Lists for everybody": {
         "recommend-all": everybody.recommend_all,
+        "similar-items": everybody.similar_items,
+        "reach": everybody.reach,
     },
     "Data and training": {
         "demo-data": train.demo_data,

@@ -60,3 +60,8 @@ class Histories:
 
     def __len__(self) -> int:
         return len(self.user_ids)
+
+    def table(self, rows: slice) -> pa.Table:
+        """``user_id``, ``history`` (item ids, oldest first) and ``attributes`` of some users."""
+        columns = [self.user_ids[rows], self.items.texts(rows, self.item_ids), self.attributes[rows]]
+        return pa.table(columns, names=["user_id", "history", "attributes"])

@@ -66,20 +66,27 @@ def users_table(user_ids: pa.Array, histories: Sequence[Sequence[str]], answers:
     return pa.table([pa.array(column, kind) for column, kind in zip(columns, USERS.types)], schema=USERS)
 
 
-def counts_of(histories: Sequence[Sequence[str]], answers: Sequence[Answer]) -> Counter[str]:
-    """What a summary says of the answers: ``users``, ``rows``, ``segment: …`` and what was not as it was asked."""
-    found = Counter[str](users=len(answers), rows=sum(len(answer.items) for answer in answers))
+def counts_of(answers: Sequence[Answer]) -> Counter[str]:
+    """What a summary says of answers: how many were asked for, their rows, and what was not as it was asked."""
+    found = Counter[str](asked=len(answers), rows=sum(len(answer.items) for answer in answers))
+    for answer in answers:
+        found["fewer than k items"] += answer.fewer_than_k is not None
+        found["not answered as asked"] += answer.degraded is not None
+        for name in answer.rules:
+            found[f"rule {name}"] += 1
+        for text in answer.unmet:
+            found[f"unmet quota of {text.partition(':')[0]}"] += 1
+    return +found
+
+
+def counts_of_users(histories: Sequence[Sequence[str]], answers: Sequence[Answer]) -> Counter[str]:
+    """The same of users, with their segments, and what of them the bundle does not know."""
+    found = counts_of(answers)
     for history, answer in zip(histories, answers):
-        found[f"segment: {answer.segment}"] += 1
-        found["users with fewer than k items"] += answer.fewer_than_k is not None
-        found["users answered otherwise than asked"] += answer.degraded is not None
+        found[f"segment {answer.segment}"] += 1
         if answer.unknown_items and (unknown := set(history).intersection(answer.unknown_items)):
             found["users with unknown items"] += 1
             found["events of unknown items"] += sum(item in unknown for item in history)
         for name in answer.unknown_attributes:
-            found[f"unknown attribute: {name.partition('=')[0]}"] += 1
-        for name in answer.rules:
-            found[f"rule: {name}"] += 1
-        for text in answer.unmet:
-            found[f"unmet: {text.partition(':')[0]}"] += 1
-    return +found
+            found[f"unknown attribute {name.partition('=')[0]}"] += 1
+    return found

@@ -12,7 +12,7 @@ The one place where ids become codes, where limits are checked, and where it is 
 
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -133,6 +133,16 @@ class Recommender:
         """What it ranks with."""
         return self._scorer
 
+    @property
+    def eligibility(self) -> Eligibility:
+        """Which items may be given, and their codes."""
+        return self._eligibility
+
+    @property
+    def reasons(self) -> Reasons:
+        """What explains its lists."""
+        return self._reasons
+
     def close(self, availability: Availability) -> list[str]:
         """From the next answer on leave out what is not available; returns the ids that the catalogue does not hold."""
         self._closed = Closed(availability, self._eligibility.codes)  # one assignment: no answer sees half of it
@@ -178,6 +188,14 @@ class Recommender:
         Raises:
             UserError: as there.
         """
+        return [self._answer(question, scores) for question, scores in self.scored(asked)]
+
+    def scored(self, asked: Sequence[Asked]) -> Iterator[tuple[Question, Scores]]:
+        """What answers are made from: each question in codes, and its scores.
+
+        Raises:
+            UserError: as ``check``.
+        """
         for one in asked:
             self.check(one)
         questions = [self._question(one) for one in asked]
@@ -185,9 +203,7 @@ class Recommender:
         if self._scorer.item_index is not None:
             size = INDEXED_TOGETHER
         pieces = [questions[begin : begin + size] for begin in range(0, len(questions), size)]
-        return [
-            self._answer(question, scores) for piece in pieces for question, scores in zip(piece, self._scores(piece))
-        ]
+        return ((question, scores) for piece in pieces for question, scores in zip(piece, self._scores(piece)))
 
     def check(self, asked: Asked) -> None:
         """Refuse what cannot be answered.

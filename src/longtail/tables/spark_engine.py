@@ -67,7 +67,9 @@ class SparkEngine:
         else:
             if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
                 raise UserError("engine: spark needs Java 17 and finds none; install it, or take engine: duckdb")
-            os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # of what ``each`` calls: this environment's packages
+            os.environ.setdefault(
+                "PYSPARK_PYTHON", sys.executable
+            )  # of what ``each`` calls: this environment's packages
             builder = (
                 SparkSession.builder.master(f"local[{threads}]")
                 .config("spark.driver.memory", f"{int(memory_limit_gb * 1024)}m")
