@@ -51,7 +51,7 @@ def check_earlier(folder: str | os.PathLike[str]) -> Path:
     artifact = read_artifact(place, LISTS if found.name == LISTS.name else CAMPAIGN)
     if found.name == LISTS.name and artifact.facts.get("of") != "users":
         raise UserError(
-            f"not_repeated_from: {folder} holds no lists of users, but {artifact.facts.get('of')}; name lists"
+            f"not_repeated_from: {folder} holds no lists of users, but of {artifact.facts.get('of')}; name lists"
         )
     return artifact.path
 

@@ -59,9 +59,9 @@ def reach(
     """
     check_place(output, LISTS)
     check_users(histories)
-    _check_settings(settings, limit)
+    _check_settings(settings, items, limit)
     earlier = [str(check_earlier(folder)) for folder in settings.not_repeated_from]
-    shop = Shop.now(bundle, settings)
+    shop = Shop.now(bundle, settings.model_copy(update={"k": 1}))
     ids = shop.opened().bundle.item_ids
     if unknown := sorted(set(items) - set(ids)):
         raise UserError(
@@ -82,11 +82,13 @@ def reach(
     return written(job, shop, output, _merge)
 
 
-def _check_settings(settings: RecommendSettings, limit: int) -> None:
+def _check_settings(settings: RecommendSettings, items: Sequence[str], limit: int) -> None:
     shaping = {"max_per", "diversity", "diversity_by", "diversity_on", "fold", "k"}
     changed = [name for name in sorted(shaping) if getattr(settings, name) != type(settings).model_fields[name].default]
     if changed:
         raise UserError(f"{changed[0]}: shapes lists, and the place of an item is that of its score; leave it out")
+    if not items:
+        raise UserError("items: names none; name those whose users are looked for")
     if limit < 1:
         raise UserError(f"limit is {limit}; ask for at least 1 user")
 
