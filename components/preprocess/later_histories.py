@@ -74,19 +74,20 @@ def _read(
     if people is not None:
         ids = nw.concat([ids, people.select(Columns.USER)]).unique()
     user_codes = with_codes(engine, ids, Columns.USER_CODE, ties.USER_SALT, seed)
-    item_codes = with_codes(engine, _items(engine, item_ids, settings), Columns.ITEM_CODE, ties.ITEM_SALT, seed)
+    catalogue = _catalogue(engine, item_ids, rejection)
+    item_codes = with_codes(engine, catalogue, Columns.ITEM_CODE, ties.ITEM_SALT, seed)
     check = partial(events.check, item_codes=item_codes, settings=settings, latest=latest)
     coded = engine.keep(events.code(check(raw), user_codes, settings))
     rejection.of_events(log, coded, check)
     placed = events.merge(coded, settings).sort(Columns.USER_CODE, Columns.TIMESTAMP, ties.TIE)
     found = engine.collect(placed.select(Columns.USER_CODE, Columns.ITEM_CODE))
     named = engine.collect(user_codes.sort(Columns.USER_CODE).select(Columns.USER))[Columns.USER].combine_chunks()
-    catalogue = engine.collect(item_codes.sort(Columns.ITEM_CODE).select(Columns.ITEM))[Columns.ITEM]
+    items = engine.collect(item_codes.sort(Columns.ITEM_CODE).select(Columns.ITEM))[Columns.ITEM]
     given = [uri for uri in (interactions, users) if uri is not None]
     return Histories(
         user_ids=named.cast(pa.string()),
         items=Ragged.by_row(found[Columns.USER_CODE].to_numpy(), found[Columns.ITEM_CODE].to_numpy(), len(named)),
-        item_ids=catalogue.combine_chunks().cast(pa.string()),
+        item_ids=items.combine_chunks().cast(pa.string()),
         attributes=_attributes(engine, people, named),
         digest=f"{fingerprint(given)} {settings.canonical()}",
         source=" and ".join(given),
@@ -94,12 +95,12 @@ def _read(
     )
 
 
-def _items(engine: Engine, item_ids: Sequence[str], settings: PreprocessSettings) -> Frame:
+def _catalogue(engine: Engine, item_ids: Sequence[str], rejection: Rejection) -> Frame:
+    """The ids, as a table that rejections name examples of."""
     path = engine.folder / "items.parquet"
     pq.write_table(pa.table({Columns.ITEM: pa.array(item_ids, pa.string())}), path)
-    plain = PreprocessSettings(ties=settings.ties)
-    reading = open_table(engine, str(path), "items", plain)
-    return reading.scan.select(reading.columns).select(Columns.ITEM)
+    reading = open_table(engine, str(path), "items", PreprocessSettings())
+    return rejection.of_ids(reading, reading.scan.select(reading.columns), "items", Columns.ITEM).select(Columns.ITEM)
 
 
 def _attributes(engine: Engine, people: Frame | None, user_ids: pa.Array) -> pa.Array:
