@@ -96,25 +96,13 @@ def recommend_all(
     begin_stage(output)
     from longtail.components.recommend.recommend import recommend
 
-    given = _settings(
-        k=k,
-        filters=_filters(only, any_of, without, between),
-        exclude=one.id_list(exclude),
-        max_per=one.by_name("--max-per", map(one.limit, max_per or ())),
-        diversity=diversity,
-        diversity_by=diversity_by,
-        diversity_on=diversity_on,
-        fold=fold,
-        context=context or (),
-        explain=explain,
-        availability=availability,
-        rules=rules,
-        not_repeated_from=not_repeated_from or (),
-        users_per_part=users_per_part,
-        processes=processes,
-        engine=engine,
-        spark_remote=spark_remote,
-    )
+    which = {"exclude": one.id_list(exclude), "max_per": one.by_name("--max-per", map(one.limit, max_per or ()))}
+    shape = {"diversity": diversity, "diversity_by": diversity_by, "diversity_on": diversity_on, "fold": fold}
+    files = {"availability": availability, "rules": rules, "not_repeated_from": not_repeated_from or ()}
+    who = {"users_per_part": users_per_part, "processes": processes, "engine": engine, "spark_remote": spark_remote}
+    filters = _filters(only, any_of, without, between)
+    said = {"k": k, "filters": filters, "context": context or (), "explain": explain}
+    given = _settings(**said, **which, **shape, **files, **who)
     model, data = _places(run, bundle, prepared)
     histories = _histories(model, data, interactions, users, (config, overrides, format))
     _tell(output, recommend(model, histories, output, given))
@@ -149,23 +137,11 @@ def similar_items(
     begin_stage(output)
     from longtail.components.recommend.similar import similar_items as stage
 
-    given = _settings(
-        k=k,
-        filters=_filters(only, any_of, without, between),
-        exclude=one.id_list(exclude),
-        max_per=one.by_name("--max-per", map(one.limit, max_per or ())),
-        diversity=diversity,
-        diversity_by=diversity_by,
-        diversity_on=diversity_on,
-        fold=fold,
-        explain=explain,
-        availability=availability,
-        rules=rules,
-        users_per_part=items_per_part,
-        processes=processes,
-        engine=engine,
-        spark_remote=spark_remote,
-    )
+    which = {"exclude": one.id_list(exclude), "max_per": one.by_name("--max-per", map(one.limit, max_per or ()))}
+    shape = {"diversity": diversity, "diversity_by": diversity_by, "diversity_on": diversity_on, "fold": fold}
+    who = {"users_per_part": items_per_part, "processes": processes, "engine": engine, "spark_remote": spark_remote}
+    said = {"k": k, "filters": _filters(only, any_of, without, between), "explain": explain}
+    given = _settings(**said, **which, **shape, **who, availability=availability, rules=rules)
     _tell(output, stage(bundle, output, given))
 
 
@@ -204,19 +180,10 @@ def reach(
     begin_stage(output)
     from longtail.components.recommend.reach import reach as stage
 
-    given = _settings(
-        filters=_filters(only, any_of, without, between),
-        exclude=one.id_list(exclude),
-        context=context or (),
-        explain=explain,
-        availability=availability,
-        rules=rules,
-        not_repeated_from=not_repeated_from or (),
-        users_per_part=users_per_part,
-        processes=processes,
-        engine=engine,
-        spark_remote=spark_remote,
-    )
+    which = {"filters": _filters(only, any_of, without, between), "exclude": one.id_list(exclude)}
+    files = {"availability": availability, "rules": rules, "not_repeated_from": not_repeated_from or ()}
+    who = {"users_per_part": users_per_part, "processes": processes, "engine": engine, "spark_remote": spark_remote}
+    given = _settings(**which, **files, **who, context=context or (), explain=explain)
     model, data = _places(run, bundle, prepared)
     histories = _histories(model, data, interactions, users, (config, overrides, format))
     _tell(output, stage(model, histories, one.id_list(items), output, given, limit))

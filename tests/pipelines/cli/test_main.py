@@ -15,6 +15,7 @@ from longtail.pipelines.cli import main as cli
 
 HEADINGS = {
     "Start here": ["demo", "run", "report", "recommend"],
+    "Lists for everybody": ["recommend-all", "similar-items", "reach"],
     "Data and training": [
         *("demo-data", "preprocess", "finetune", "distill", "evaluate", "tune", "compress", "add-items"),
     ],
@@ -36,7 +37,7 @@ SEEDED = {
 }
 
 
-def test_help_shows_four_groups_with_one_whole_line_a_command(capfd, monkeypatch):
+def test_help_shows_groups_with_one_whole_line_a_command(capfd, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     shown = command(capfd, "--help").rstrip()
     parts = [part.splitlines() for part in shown.split("\n\n")[-len(HEADINGS) :]]
@@ -44,7 +45,7 @@ def test_help_shows_four_groups_with_one_whole_line_a_command(capfd, monkeypatch
     lines = [re.fullmatch(r"  (([a-z-]+) +)(\S.*)", line) for part in parts for line in part[1:]]
     assert all(lines), shown  # also: none is wrapped
     assert [line[2] for line in lines] == [name for names in HEADINGS.values() for name in names]
-    assert {len(line[1]) for line in lines} == {len("unschedule  ")}
+    assert {len(line[1]) for line in lines} == {len("recommend-all  ")}
     assert all(line[3].endswith(".") and not line[3].endswith("...") for line in lines), shown
 
 
