@@ -88,7 +88,7 @@ def recommend_all(
     overrides: Set = None,
     format: Format = None,
 ) -> None:
-    """Recommend to every user, also to those without a history.
+    """Recommend to every user, with a history or without.
 
     Users are those of a run, of a Prepared data set, or of tables, which are read with the settings of the training. A killed command
     goes on where it was when it is given again.
@@ -130,7 +130,7 @@ def similar_items(
     engine: Engine = "local",
     spark_remote: SparkRemote = None,
 ) -> None:
-    """Write the items like each item of the catalogue, for product pages.
+    """Write the items like each item, for product pages.
 
     They are those that the server answers for similar_to. A killed command goes on where it was when it is given again.
     """
@@ -172,7 +172,7 @@ def reach(
     overrides: Set = None,
     format: Format = None,
 ) -> None:
-    """Find the users whom items would reach: whom to tell of this new product.
+    """Find whom to tell of an item: the users whom it would reach.
 
     For each item the users in whose lists it would stand best. Filters say among which items it stands. A new product is described
     below the key added of --availability. A killed command goes on where it was when it is given again.

@@ -149,7 +149,7 @@ def refresh(
     overrides: Set = None,
     format: Format = None,
 ) -> None:
-    """Let a bundle count all interactions up to now, without training.
+    """Let a bundle count all events up to now, without training.
 
     The table has grown since the training: it holds the earlier interactions too. It is read with the settings of the training,
     which the bundle keeps, or with those that are given.
