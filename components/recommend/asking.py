@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from longtail.components.recommend.settings import RecommendSettings
@@ -20,6 +19,7 @@ from longtail.scoring.availability import Availability, Closed
 from longtail.scoring.bundle import load_bundle
 from longtail.scoring.recommender import Answer, Recommender
 from longtail.scoring.rules import Rules
+from longtail.tables.sources import open_file, reaching
 
 log = logging.getLogger(__name__)
 
@@ -98,11 +98,14 @@ class Shop:
 
 
 def _text(file: str | None) -> str | None:
+    """Of a file, or of an object of a bucket."""
     if file is None:
         return None
+    with reaching(file), open_file(file) as stream:
+        content: bytes = stream.read()
     try:
-        return Path(file).expanduser().read_text()
-    except (OSError, UnicodeDecodeError) as error:
+        return content.decode()
+    except UnicodeDecodeError as error:
         raise UserError(f"{file}: cannot be read ({error}); give a YAML file that can") from None
 
 

@@ -28,8 +28,8 @@ def given_earlier(folders: Sequence[str], user_ids: pa.Array, item_ids: pa.Array
     users: list[NDArray[np.int32]] = [np.zeros(0, np.int32)]
     items: list[NDArray[np.int32]] = [np.zeros(0, np.int32)]
     for folder in folders:
-        for given_to, given in _rows(folder):
-            user, item = (_codes(found, known) for found, known in ((given_to, user_ids), (given, item_ids)))
+        for table in _rows(folder):
+            user, item = _codes(table.column(0), user_ids), _codes(table.column(1), item_ids)
             kept = (user >= 0) & (item >= 0)
             users.append(user[kept])
             items.append(item[kept])
@@ -56,21 +56,34 @@ def check_earlier(folder: str | os.PathLike[str]) -> Path:
     return artifact.path
 
 
-def _rows(folder: str) -> Iterator[tuple[pa.Array, pa.Array]]:
-    """User and item of each that was given, in pieces."""
-    path = check_earlier(folder)
+def _rows(folder: str) -> Iterator[pa.Table]:
+    """User and item of each that was given, in pieces of about ``ROWS``, as ids are looked up in one go."""
+    pieces: list[pa.Table] = []
+    for piece in _pieces(check_earlier(folder)):
+        pieces.append(piece)
+        if sum(one.num_rows for one in pieces) >= ROWS:
+            yield pa.concat_tables(pieces)
+            pieces = []
+    if pieces:
+        yield pa.concat_tables(pieces)
+
+
+def _pieces(path: Path) -> Iterator[pa.Table]:
+    names = [ListColumns.USER, ListColumns.ITEM]
     if (path / "recommendations").is_dir():
         for file in sorted((path / "recommendations").glob("*.parquet")):
-            for batch in pq.ParquetFile(file).iter_batches(ROWS, columns=[ListColumns.USER, ListColumns.ITEM]):
-                yield batch.column(0), batch.column(1)
-    else:
-        columns = [PlanColumns.USER, PlanColumns.ARM, PlanColumns.ITEMS]
-        for batch in pq.ParquetFile(path / "campaign.parquet").iter_batches(ROWS, columns=columns):
-            told = batch.filter(pc.equal(batch.column(PlanColumns.ARM), CONTACT))  # only these heard of their items
-            lists = told.column(PlanColumns.ITEMS)
-            yield told.column(PlanColumns.USER).take(pc.list_parent_indices(lists)), pc.list_flatten(lists)
+            yield pq.read_table(file, columns=names)
+        return
+    columns = [PlanColumns.USER, PlanColumns.ARM, PlanColumns.ITEMS]
+    for batch in pq.ParquetFile(path / "campaign.parquet").iter_batches(ROWS, columns=columns):
+        told = batch.filter(pc.equal(batch.column(PlanColumns.ARM), CONTACT))  # only these heard of their items
+        lists = told.column(PlanColumns.ITEMS)
+        users = told.column(PlanColumns.USER).take(pc.list_parent_indices(lists))
+        yield pa.table([users, pc.list_flatten(lists)], names=names).cast(
+            pa.schema([(name, pa.string()) for name in names])
+        )
 
 
-def _codes(found: pa.Array, known: pa.Array) -> NDArray[np.int32]:
-    codes: NDArray[np.int32] = pc.fill_null(pc.index_in(found, value_set=known), -1).to_numpy(zero_copy_only=False)
+def _codes(found: pa.ChunkedArray, known: pa.Array) -> NDArray[np.int32]:
+    codes: NDArray[np.int32] = pc.fill_null(pc.index_in(found, value_set=known), -1).to_numpy()
     return codes

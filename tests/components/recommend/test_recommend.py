@@ -164,8 +164,8 @@ def test_unknown_items_and_attributes_are_counted(tmp_path: Path, hand: Path):
         ({"filters": {"all": ["lam"]}}, "filters.all: no item has the attribute 'lam'; near it are 'lamp'"),
         ({"filters": {"ranges": {"weight": (1, 2)}}}, "filters.ranges: items have no number 'weight'; known: price"),
         ({"max_per": {"maker": 1}}, "max_per: no item has the attribute 'maker'"),
-        ({"availability": "no.yaml"}, "no.yaml: cannot be read"),
-        ({"rules": "no.yaml"}, "no.yaml: cannot be read"),
+        ({"availability": "no.yaml"}, "no.yaml: no such file"),
+        ({"rules": "no.yaml"}, "no.yaml: no such file"),
         ({"not_repeated_from": ["nowhere"]}, "not_repeated_from: nowhere is no artifact of longtail"),
     ],
 )

@@ -33,6 +33,7 @@ def places(tmp_path: Path) -> dict[str, str]:
     return {"bundle": str(bundle), "prepared": str(prepared)}
 
 
+@pytest.mark.slow
 def test_the_component_runs_as_a_task(tmp_path: Path, places: dict[str, str]):
     settings = RecommendSettings(k=2, users_per_part=2, processes=2)
     lists_of(**places, settings=settings.canonical())
