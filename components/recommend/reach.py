@@ -68,12 +68,13 @@ def reach(
             f"items: {unknown[0]!r} is not in the catalogue of {bundle}, which holds {', '.join(ids[:5])}, …; describe a new item "
             "below the key added of the availability file"
         )
-    given = given_earlier(earlier, histories.user_ids, pa.array(ids, pa.string()))
+    names = pa.array(ids, pa.string())
+    given = given_earlier(earlier, histories.user_ids, names)
     wanted = list(dict.fromkeys(items))
     job = Job(
         of="reach",
         count=len(histories),
-        questions=lambda rows: histories.table(rows).append_column("left_out", given.texts(rows, pa.array(ids))),
+        questions=lambda rows: histories.table(rows).append_column("left_out", given.texts(rows, names)),
         part=answer_part,
         digest="\0".join([histories.digest, *map(manifest_digest, earlier), *wanted, str(limit)]),
         plan={"items": wanted, "limit": limit},
@@ -111,7 +112,7 @@ def answer_part(folder: str, number: int) -> int:
         for user in able[order].tolist():
             row = (plan["items"][column], 0, users[user], int(places[user, column]), float(scores[user, column]))
             reason = _reason(recommender, found[user], item) if shop.settings.explain else (None, None, None)
-            rows.append((*row, found[user].question.segment, len(asked[user].history), *reason))
+            rows.append((*row, found[user].segment, len(asked[user].history), *reason))
     columns = [pa.array(column, kind) for column, kind in zip(zip(*rows), REACH.types)] if rows else REACH.empty_table()
     work.finish(number, {"reach": pa.table(columns, schema=REACH)}, counts)
     return len(found)
@@ -123,7 +124,7 @@ def _standings(recommender: Recommender, asked: list[Asked], items: "np.ndarray[
 
 
 def _reason(recommender: Recommender, standing: Standing, item: int) -> tuple[str, str, str | None]:
-    (reason,) = recommender.reasons.of(standing.question.query, np.array([item]))
+    (reason,) = recommender.reasons.of(standing.query, np.array([item]))
     assert isinstance(reason, Reason)
     return reason.text, reason.source, reason.about
 

@@ -5,6 +5,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 from tqdm import tqdm
 
 from longtail.components.recommend.settings import RecommendSettings
+from longtail.contracts.errors import UserError
 from longtail.system.machine import available_cores
 from longtail.system.preflight import THREAD_VARIABLES
 
@@ -40,6 +42,10 @@ def run_parts(part: Part, folder: Path, numbers: Sequence[int], settings: Recomm
             try:
                 for done in as_completed([pool.submit(part, str(folder), number) for number in numbers]):
                     bar.update(done.result())
+            except BrokenProcessPool:
+                raise UserError(
+                    "a process that answered was killed, most likely for want of memory; give fewer processes. What is done is kept"
+                ) from None
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise

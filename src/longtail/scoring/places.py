@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longtail.scoring.asked import Asked
+from longtail.scoring.query import Query
 from longtail.scoring.question import Question
 from longtail.scoring.recommender import Recommender
 from longtail.scoring.scores import Scores
@@ -14,10 +15,11 @@ from longtail.scoring.scores import Scores
 
 @dataclass(frozen=True)
 class Standing:
-    """Of some items for one user. places [items]: from 1, by score among all items that this user may be given; 0 where an item may not be
-    given; scores [items]: NaN there."""
+    """Of some items for one user, who is served as one of ``segment``. places [items]: from 1, by score among all items that this user
+    may be given; 0 where an item may not be given; scores [items]: NaN there."""
 
-    question: Question
+    query: Query
+    segment: str
     places: NDArray[np.int32]
     scores: NDArray[np.float32]
 
@@ -48,4 +50,4 @@ def _standing(recommender: Recommender, question: Question, scores: Scores, item
             own[row] = others[np.searchsorted(codes, item)]
             before = np.count_nonzero(others > own[row]) + np.count_nonzero(others[codes < item] == own[row])
             places[row] = before + 1
-    return Standing(question, places, own)
+    return Standing(question.query, question.segment, places, own)

@@ -12,9 +12,11 @@ import psutil
 import pytest
 from helpers_hand_bundle import write_hand_bundle
 from helpers_lists import everybody
+from tqdm import tqdm
 
 from longtail.components.recommend import jobs
 from longtail.components.recommend.recommend import recommend
+from longtail.components.recommend.running import run_parts
 from longtail.components.recommend.settings import RecommendSettings
 from longtail.components.recommend.work import working
 from longtail.contracts.errors import UserError
@@ -22,10 +24,9 @@ from longtail.contracts.errors import UserError
 USERS = {f"u{number:02}": list("abcd"[: number % 4]) for number in range(20)}
 SETTINGS = RecommendSettings(k=2, users_per_part=3, processes=1)
 PROGRAM = """
-import os, signal, sys, time
+import os, signal, sys
 sys.path[:0] = {path!r}
 from longtail.components.recommend.recommend import recommend
-from longtail.components.recommend.settings import RecommendSettings
 from longtail.components.recommend.work import Work
 from helpers_lists import everybody
 import test_resuming
@@ -114,6 +115,19 @@ def test_two_do_not_write_one_output(tmp_path: Path):
     ):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def killed_part(folder: str, number: int) -> int:
+    """As the system ends a process that takes too much memory."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_is_said(tmp_path: Path):
+    settings = SETTINGS.model_copy(update={"processes": 2})
+    with tqdm(disable=True) as bar, pytest.raises(UserError, match="was killed, most likely for want of memory"):
+        run_parts(killed_part, tmp_path, [0, 1], settings, bar)
 
 
 @pytest.mark.slow
