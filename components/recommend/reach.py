@@ -24,13 +24,12 @@ from longtail.scoring.places import Standing, standings
 from longtail.scoring.reasons import Reason
 from longtail.scoring.recommender import Recommender
 
-PLACE = "place"  # int32, from 1: of the item in the user's list
 REACH = pa.schema(
     [
         (L.ITEM, pa.string()),
         (L.RANK, pa.int32()),
         (L.USER, pa.string()),
-        (PLACE, pa.int32()),
+        (L.PLACE, pa.int32()),
         (L.SCORE, pa.float32()),
         (L.SEGMENT, pa.string()),
         (L.EVENTS, pa.int32()),
@@ -135,7 +134,7 @@ def _merge(work: Work, folder: Path) -> int:
     table = pq.read_table(work.folder / "tables" / "reach", schema=REACH)
     order = {item: place for place, item in enumerate(work.plan["items"])}
     item = np.array([order[name] for name in table[L.ITEM].to_pylist()], dtype=np.int64)
-    rows = np.lexsort((np.arange(len(item)), -table[L.SCORE].to_numpy(), table[PLACE].to_numpy(), item))
+    rows = np.lexsort((np.arange(len(item)), -table[L.SCORE].to_numpy(), table[L.PLACE].to_numpy(), item))
     item = item[rows]
     rank = np.arange(len(item)) - np.searchsorted(item, item) + 1
     kept = rank <= limit

@@ -11,10 +11,9 @@ from longtail.components.recommend.jobs import Job, recommender_of, written
 from longtail.components.recommend.settings import RecommendSettings
 from longtail.components.recommend.work import Work
 from longtail.contracts.artifacts import LISTS, check_place
+from longtail.contracts.campaign import ListColumns as L
 from longtail.contracts.errors import UserError
 from longtail.scoring.lists import counts_of, recommendations_table
-
-LIKE = "similar_to"  # the column of the items whose pages they are
 
 
 def similar_items(bundle: str | Path, output: str | Path, settings: RecommendSettings) -> dict[str, Any]:
@@ -33,7 +32,7 @@ def similar_items(bundle: str | Path, output: str | Path, settings: RecommendSet
     job = Job(
         of="items",
         count=len(items),
-        questions=lambda rows: pa.table({LIKE: pa.array(items[rows], pa.string())}),
+        questions=lambda rows: pa.table({L.LIKE: pa.array(items[rows], pa.string())}),
         part=answer_part,
         digest="",
     )
@@ -44,8 +43,8 @@ def answer_part(folder: str, number: int) -> int:
     """Answer one part of the work in a folder; returns its number of items."""
     work = Work(Path(folder))
     recommender, shop = recommender_of(work)
-    items = pq.read_table(work.question(number))[LIKE].combine_chunks()
+    items = pq.read_table(work.question(number))[L.LIKE].combine_chunks()
     answers = answered(recommender, [asked_for(shop.settings, similar_to=[item]) for item in items.to_pylist()])
-    table = recommendations_table(items, answers, LIKE)
+    table = recommendations_table(items, answers, L.LIKE)
     work.finish(number, {"similar_items": table}, counts_of(answers))
     return len(answers)

@@ -191,11 +191,7 @@ class Recommender:
         return [self._answer(question, scores) for question, scores in self.scored(asked)]
 
     def scored(self, asked: Sequence[Asked]) -> Iterator[tuple[Question, Scores]]:
-        """What answers are made from: each question in codes, and its scores.
-
-        Raises:
-            UserError: as ``check``.
-        """
+        """What answers are made from: each question in codes, and its scores. Raises what ``check`` does."""
         for one in asked:
             self.check(one)
         questions = [self._question(one) for one in asked]
