@@ -6,7 +6,7 @@ The bundle is that of ``benchmarks/catalogue.py``: vectors of 240 numbers, an in
 that reads the latest 50 items. Users are a long tail's: 4 % have no history, most 1 to 5 events, and 2 % more than 20. Histories
 lie together in the catalogue as a person's do: half of the items of one are of one cluster. The command ``longtail recommend-all``'s
 function writes the lists; memory is the greatest sum, over its processes, of what each holds alone plus its share of what it holds with others.
-Recall is that of the 10 best items of the whole catalogue, for ``--checked`` users.
+Recall is that of the 10 best items of the whole catalogue, for ``--checked`` users, who are also asked one by one.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,12 +27,17 @@ from catalogue import CLUSTER, K, made_up, without_index
 from numpy.typing import NDArray
 from script import run
 
+from longtail.components.recommend.asking import answered
+from longtail.components.recommend.reach import reach
 from longtail.components.recommend.recommend import recommend
 from longtail.components.recommend.settings import RecommendSettings
+from longtail.components.recommend.similar import similar_items
 from longtail.contracts.histories import Histories, Ragged
 from longtail.scoring.asked import Asked
 from longtail.scoring.bundle import load_bundle
+from longtail.scoring.recommender import Recommender
 
+SMALL = 12_000  # items of the catalogue whose items alike are looked for
 LENGTHS = {0: 0.04, 1: 0.35, 2: 0.2, 3: 0.12, 4: 0.08, 5: 0.06, 8: 0.07, 15: 0.06, 40: 0.02}  # events -> share of users
 
 
@@ -93,26 +98,68 @@ def recall(bundle: Path, lists: Path, histories: Histories, checked: int) -> flo
     return sum(len(best & given[user]) for best, user in zip(wanted, names.to_pylist())) / sum(map(len, wanted))
 
 
+def spent(work: Callable[[], Any]) -> dict[str, float]:
+    """Seconds by the clock and of cores, this process' and its children's, and GB of memory."""
+    memory: dict[str, float] = {}
+    begin, before = time.monotonic(), psutil.Process().cpu_times()
+    with greatest_memory(memory):
+        work()
+    seconds, after = time.monotonic() - begin, psutil.Process().cpu_times()
+    kinds = ("user", "system", "children_user", "children_system")
+    return {
+        "seconds": seconds,
+        "core_seconds": sum(getattr(after, kind) - getattr(before, kind) for kind in kinds),
+        "gb": memory.get("gb", 0.0),
+    }
+
+
 def measured(bundle: Path, output: Path, users: int, checked: int, settings: RecommendSettings) -> dict[str, Any]:
     histories = made_up_users(users, load_bundle(bundle).item_ids)
-    memory: dict[str, float] = {}
-    begin, cpu = time.monotonic(), psutil.Process().cpu_times()
-    with greatest_memory(memory):
-        facts = recommend(bundle, histories, output, settings)
-    seconds, after = time.monotonic() - begin, psutil.Process().cpu_times()
-    spent = sum(
-        getattr(after, name) - getattr(cpu, name) for name in ("user", "system", "children_user", "children_system")
-    )
+    cost = spent(lambda: recommend(bundle, histories, output, settings))
     return {
         "users": users,
         "items": len(histories.item_ids),
-        "rows": facts["counts"]["rows"],
-        "minutes": round(seconds / 60, 2),
-        "core_ms_a_user": round(1000 * spent / users, 3),
-        "memory_gb": round(memory.get("gb", 0.0), 2),
+        "rows": sum(pq.read_metadata(file).num_rows for file in (output / "recommendations").glob("*.parquet")),
+        "minutes": round(cost["seconds"] / 60, 2),
+        "core_ms_a_user": round(1000 * cost["core_seconds"] / users, 3),
+        "memory_gb": round(cost["gb"], 2),
         "disk_mb": round(sum(file.stat().st_size for file in output.rglob("*.parquet")) / 1e6),
         "recall": round(recall(bundle, output, histories, checked), 4),
+        "lists_unlike_one_by_one": unlike(bundle, histories, checked),
     }
+
+
+def unlike(bundle: Path, histories: Histories, checked: int) -> int:
+    """Of ``checked`` users, whose list or scores are others when they are asked alone."""
+    recommender = Recommender(load_bundle(bundle), threads=1)
+    asked = [Asked(history, k=K) for history in histories.table(slice(0, checked))["history"].to_pylist()]
+    alone = [recommender.answers([one])[0] for one in asked]
+    return sum(one.items != other.items for one, other in zip(answered(recommender, asked), alone))
+
+
+def others(bundle: Path, work: Path, users: int, settings: RecommendSettings) -> dict[str, float]:
+    """ms of a core a user, or an item, of what else can be asked: rules that pin, users whom items reach, items alike."""
+    ids = load_bundle(bundle).item_ids
+    histories, rules = made_up_users(users, ids), work / "rules.yaml"
+    rules.write_text(f"rules: [{{name: first place, pin: {{1: {ids[0]}}}}}]\n")
+    ways: dict[str, tuple[int, Callable[[], Any]]] = {
+        "pins": (
+            users,
+            lambda: recommend(bundle, histories, work / "pins", settings.model_copy(update={"rules": str(rules)})),
+        ),
+        "reach_of_3_items": (
+            users,
+            lambda: reach(bundle, histories, ids[5:8], work / "reach", RecommendSettings(processes=settings.processes)),
+        ),
+    }
+    small = made_up(work, SMALL, spread=False, floats=True)
+    ways["similar_items"] = SMALL, lambda: similar_items(small, work / "similar", settings)
+    found = {
+        f"core_ms_{name}": round(1000 * spent(way)["core_seconds"] / count, 3) for name, (count, way) in ways.items()
+    }
+    for name in ("pins", "reach", "similar"):
+        shutil.rmtree(work / name)
+    return found
 
 
 def main() -> int:
@@ -121,6 +168,7 @@ def main() -> int:
     parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--int8", action="store_true", help="vectors of 8-bit numbers, not floats")
     parser.add_argument("--checked", type=int, default=500, help="users whose lists are compared with exact ones")
+    parser.add_argument("--others", type=int, default=0, help="users who are asked in the other ways, too; 0: none")
     parser.add_argument("--processes", type=int, default=0, help="0: one a core")
     parser.add_argument("--work", type=Path, required=True, help="folder for the bundle, which is kept, and the lists")
     parser.add_argument("--json", type=Path, help="file to write the figures to")
@@ -130,6 +178,8 @@ def main() -> int:
     output = given.work / "lists"
     row = measured(bundle, output, given.users, given.checked, RecommendSettings(k=K, processes=given.processes))
     shutil.rmtree(output)
+    if given.others:
+        row |= others(bundle, given.work, given.others, RecommendSettings(k=K, processes=given.processes))
     for name, value in row.items():
         print(f"{name:<16} {value:>12,}")
     if given.json:

@@ -24,6 +24,6 @@ def test_a_small_shop_is_measured(tmp_path):
     bundle = made_up(tmp_path, 500, spread=False, floats=True)
     row = everybody.measured(bundle, tmp_path / "lists", 60, 20, RecommendSettings(processes=1))
     assert (row["users"], row["items"], row["rows"], row["recall"]) == (60, 500, 600, 1.0)
-    assert row["core_ms_a_user"] > 0
+    assert row["core_ms_a_user"] > 0 and row["lists_unlike_one_by_one"] == 0
     with pytest.raises(KeyError):
         everybody.recall(bundle, tmp_path / "lists", everybody.made_up_users(61, [f"item-{n}" for n in range(500)]), 61)
