@@ -68,7 +68,9 @@ class Way:
 class Estimate:
     """The value of a policy: the expected reward of a round, with an interval.
 
-    error: standard error. ess: effective sample size (Kish), the number of rounds of the policy's own that would say as much.
+    low, high: of an estimator that is biased by a model or by clipping they are those of the unbiased one (DR, or IPS without
+    clipping), stretched to hold the value: shorter ones would leave the bias out.
+    error: standard error, without the bias. ess: effective sample size (Kish), the number of rounds of the policy's own that would say as much.
     clipped_share: of the rounds. clipping_bias: the most that clipping takes from the value, estimated. parameter: tau or lambda.
     """
 
@@ -114,13 +116,15 @@ def value_of(
     if method in ("switch-dr", "dros") and parameter is None:
         parameter = _slope(method, logged, clipped, model, units)
     value, terms = estimate_terms(method, logged.reward, clipped, model, parameter)
-    low, high, error = interval(value, terms, units, way.confidence, way.samples, way.seed, span)
+    # what is biased has the interval of its unbiased kin: the log says no more of the bias than that says of the value
+    kin_value, kin_terms = estimate_terms("dr" if model else method, logged.reward, raw, model)
+    low, high = interval(kin_value, kin_terms, units, way.confidence, way.samples, way.seed, span)
     return Estimate(
         method=method,
         value=value,
-        low=low,
-        high=high,
-        error=error,
+        low=min(low, value),
+        high=max(high, value),
+        error=units.error(value, terms),
         ess=effective_sample_size(clipped),
         rounds=len(logged),
         clipped_share=float(np.mean(raw > clipped)),

@@ -53,16 +53,14 @@ def interval(
     samples: int,
     seed: int,
     span: tuple[float, float] | None,
-) -> tuple[float, float, float]:
-    """Low, high, standard error. The whole ``span`` (or infinite) where the terms say nothing of their spread."""
+) -> tuple[float, float]:
+    """Low and high, within ``span``; all of it (or infinite) where the terms say nothing of their spread."""
     least, most = span or (-np.inf, np.inf)
     if not np.isfinite(value):
-        return least, most, float("nan")
+        return least, most
     off = units.deviations(value, terms)
-    error = units.error(value, terms)
     if units.count < 2 or np.ptp(off) <= 1e-12 * max(abs(value), 1e-12):
-        return least, most, error
-    half = (
-        studentised_quantile(off[:, None], samples, confidence, seed)[0] * np.sqrt(np.square(off).sum()) / units.count
-    )
-    return max(value - half, least), min(value + half, most), error
+        return least, most
+    quantile = studentised_quantile(off[:, None], samples, confidence, seed)[0]
+    half = quantile * np.sqrt(np.square(off).sum()) / units.count
+    return float(max(value - half, least)), float(min(value + half, most))
