@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from longtail.contracts.errors import UserError
 from longtail.metrics.off_policy_checks import check_numbers, check_probabilities, warnings_about
-from longtail.metrics.off_policy_intervals import Units, interval
+from longtail.metrics.off_policy_intervals import Level, Units, interval
 
 Numbers = NDArray[np.float64]
 Method = Literal["ips", "snips", "dm", "dr", "switch-dr", "dros"]
@@ -118,7 +118,10 @@ def value_of(
     value, terms = estimate_terms(method, logged.reward, clipped, model, parameter)
     # what is biased has the interval of its unbiased kin: the log says no more of the bias than that says of the value
     kin_value, kin_terms = estimate_terms("dr" if model else method, logged.reward, raw, model)
-    low, high = interval(kin_value, kin_terms, units, way.confidence, way.samples, way.seed, span)
+    scaled = raw / raw.mean() if method == "snips" and raw.any() else raw
+    most = span[1] if span else float(logged.reward.max())
+    level = Level(way.confidence, way.samples, way.seed, span)
+    low, high = interval(kin_value, kin_terms, scaled * logged.reward, scaled * most, units, level)
     return Estimate(
         method=method,
         value=value,
@@ -159,7 +162,7 @@ def estimate_terms(
     """The value, and the rounds' terms whose mean it is. ``[rounds]``
 
     IPS: Horvitz & Thompson 1952; SNIPS: Swaminathan & Joachims 2015, its terms linearised (delta method); DR: Dudik et al. 2011;
-    SWITCH-DR: Wang et al. 2017; DRos: Su et al. 2020, equation 8.
+    SWITCH-DR: Wang et al. 2017; DRos: Su et al. 2020.
 
     Args:
         model: expected reward of the logged action, and that under the policy. ``[rounds]`` each
