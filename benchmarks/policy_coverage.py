@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from longtail.metrics import off_policy_intervals
-from longtail.metrics.off_policy_intervals import Level, Units, interval
+from longtail.metrics.off_policy_intervals import Level, Units, interval_of_rewards
 from longtail.metrics.significance import studentised_quantile
 
 Numbers = NDArray[np.float64]
@@ -106,7 +106,10 @@ def _by_interval(runs: Runs, few: float) -> Bounds:
     n, level = len(runs.terms), Level(CONFIDENCE, SAMPLES, 1, (0.0, 1.0))
     before, off_policy_intervals.FEW_REWARDED = off_policy_intervals.FEW_REWARDED, few
     columns = zip(runs.terms.T, runs.paid.T, runs.weight.T)
-    found = [interval(float(one.mean()), one, paid, weight, Units.of(None, n), level) for one, paid, weight in columns]
+    found = [
+        interval_of_rewards(float(one.mean()), one, paid, weight, Units.of(None, n), level)
+        for one, paid, weight in columns
+    ]
     off_policy_intervals.FEW_REWARDED = before
     low, high = np.array(found).T
     return low, high

@@ -8,7 +8,7 @@ from scipy.stats import binomtest, chi2
 
 from longtail.contracts.errors import UserError
 from longtail.metrics.off_policy import METHODS, Logged, Way, candidates, estimate_terms, value_of, weights
-from longtail.metrics.off_policy_intervals import Level, Units, compound_poisson, interval
+from longtail.metrics.off_policy_intervals import Level, Units, compound_poisson, interval_of_rewards
 
 LOGGED = Logged(np.array([0, 1, 1]), np.array([1.0, 0.0, 2.0]), np.array([0.5, 0.25, 0.8]))
 POLICY = np.array([[0.25, 0.75], [0.5, 0.5], [0.2, 0.8]])
@@ -193,8 +193,8 @@ def test_an_interval_without_rewards_or_without_any_spread():
     assert (found.value, found.low) == (0.0, 0.0)
     assert found.high == pytest.approx(-np.log(0.025) / 100)  # exact: no count in 100, Poisson
     alike = -np.ones(5)
-    assert interval(-1.0, alike, alike, alike, Units.of(None, 5), Level()) == (-np.inf, np.inf)
-    assert interval(-1.0, alike, alike, alike, Units.of(None, 5), Level(span=(-2.0, 3.0))) == (-2.0, 3.0)
+    assert interval_of_rewards(-1.0, alike, alike, alike, Units.of(None, 5), Level()) == (-np.inf, np.inf)
+    assert interval_of_rewards(-1.0, alike, alike, alike, Units.of(None, 5), Level(span=(-2.0, 3.0))) == (-2.0, 3.0)
 
 
 def test_limits_of_counts_alike_are_the_exact_ones_of_a_poisson_count():

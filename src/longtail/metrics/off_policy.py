@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from longtail.contracts.errors import UserError
 from longtail.metrics.off_policy_checks import check_numbers, check_probabilities, warnings_about
-from longtail.metrics.off_policy_intervals import Level, Units, interval
+from longtail.metrics.off_policy_intervals import Level, Units, interval_of_rewards
 
 Numbers = NDArray[np.float64]
 Method = Literal["ips", "snips", "dm", "dr", "switch-dr", "dros"]
@@ -121,7 +121,7 @@ def value_of(
     scaled = raw / raw.mean() if method == "snips" and raw.any() else raw
     most = span[1] if span else float(logged.reward.max())
     level = Level(way.confidence, way.samples, way.seed, span)
-    low, high = interval(kin_value, kin_terms, scaled * logged.reward, scaled * most, units, level)
+    low, high = interval_of_rewards(kin_value, kin_terms, scaled * logged.reward, scaled * most, units, level)
     return Estimate(
         method=method,
         value=value,

@@ -62,37 +62,50 @@ class Level:
 
 
 def interval(
+    value: float,
+    terms: Numbers,
+    units: Units,
+    confidence: float,
+    samples: int,
+    seed: int,
+    span: tuple[float, float] | None,
+) -> tuple[float, float]:
+    """Low and high by the bootstrap, within ``span``; all of it (or infinite) where the terms say nothing of their spread."""
+    least, most = span or (-np.inf, np.inf)
+    if not np.isfinite(value) or units.count < 2:
+        return least, most
+    off = units.deviations(value, terms)
+    if np.ptp(off) <= 1e-12 * max(abs(value), 1e-12):
+        return least, most
+    quantile = studentised_quantile(off[:, None], samples, confidence, seed)[0]
+    half = float(quantile * np.sqrt(np.square(off).sum()) / units.count)
+    return max(value - half, least), min(value + half, most)
+
+
+def interval_of_rewards(
     value: float, terms: Numbers, paid: Numbers, weight: Numbers, units: Units, level: Level
 ) -> tuple[float, float]:
-    """Low and high, within the span; all of it (or infinite) where the terms say nothing of their spread.
+    """Low and high, by the compound Poisson sum where few rewarded rounds count, else by the bootstrap.
 
     Args:
         terms: whose mean is the value. ``[rounds]``
         paid: the part of them that is a weight times a reward. ``[rounds]``
         weight: these weights, times the greatest reward. ``[rounds]``
     """
-    least, most = level.span or (-np.inf, np.inf)
-    if not np.isfinite(value) or units.count < 2:
-        return least, most
     rewarded = units.sums(paid)
-    if (rewarded >= 0).all() and _effective(rewarded) < FEW_REWARDED:
-        repeats = (
-            np.count_nonzero(paid) / max(np.count_nonzero(rewarded), 1) or 1.0
-        )  # rewarded rounds of a rewarded user
-        low, high = compound_poisson(rewarded, weight * repeats, units.rounds, level.confidence)
-        offset = terms - paid
-        half = float(ndtri((1 + level.confidence) / 2)) * units.error(float(offset.mean()), offset)
-        # the two parts are put together as if independent (MOVER, Zou & Donner 2008); they go against each other, if at all
-        mean = float(paid.mean())
-        low, high = value - float(np.hypot(mean - low, half)), value + float(np.hypot(high - mean, half))
-    else:
-        off = units.deviations(value, terms)
-        if np.ptp(off) <= 1e-12 * max(abs(value), 1e-12):
-            return least, most
-        quantile = studentised_quantile(off[:, None], level.samples, level.confidence, level.seed)[0]
-        half = float(quantile * np.sqrt(np.square(off).sum()) / units.count)
-        low, high = value - half, value + half
-    return max(low, least), min(high, most)
+    few = bool((rewarded >= 0).all()) and _effective(rewarded) < FEW_REWARDED
+    if not few or not np.isfinite(value) or units.count < 2:
+        return interval(value, terms, units, level.confidence, level.samples, level.seed, level.span)
+    repeats = (
+        float(np.count_nonzero(paid)) / max(float(np.count_nonzero(rewarded)), 1.0) or 1.0
+    )  # rewarded rounds of a rewarded user
+    low, high = compound_poisson(rewarded, weight * repeats, units.rounds, level.confidence)
+    offset = terms - paid
+    half = float(ndtri((1 + level.confidence) / 2)) * units.error(float(offset.mean()), offset)
+    # the two parts are put together as if independent (MOVER, Zou & Donner 2008); they go against each other, if at all
+    mean = float(paid.mean())
+    least, most = level.span or (-np.inf, np.inf)
+    return max(value - float(np.hypot(mean - low, half)), least), min(value + float(np.hypot(high - mean, half)), most)
 
 
 def compound_poisson(rewarded: Numbers, weight: Numbers, rounds: int, confidence: float) -> tuple[float, float]:

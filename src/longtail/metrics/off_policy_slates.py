@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from longtail.contracts.errors import UserError
 from longtail.metrics.off_policy import Estimate, Way, effective_sample_size
-from longtail.metrics.off_policy_intervals import Level, Units, interval
+from longtail.metrics.off_policy_intervals import Level, Units, interval_of_rewards
 
 Numbers = NDArray[np.float64]
 ASSUMES = {  # estimator -> what must hold beside right probabilities
@@ -154,7 +154,7 @@ def _estimate(
     value = float(terms.mean())
     most = float((slates.reward if weight.ndim > 1 else slates.reward.sum(axis=1)).max())
     level = Level(way.confidence, way.samples, way.seed, way.reward_range)
-    low, high = interval(value, terms, paid, weight.ravel() * most, units, level)
+    low, high = interval_of_rewards(value, terms, paid, weight.ravel() * most, units, level)
     said = () if way.clip is None else (f"weights are cut at {way.clip:g}: the interval leaves the bias of that out",)
     return Estimate(
         method, value, low, high, units.error(value, terms), effective_sample_size(weight), len(terms), warnings=said
