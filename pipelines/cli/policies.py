@@ -62,15 +62,23 @@ def evaluate(
 ) -> None:
     """Estimate the value of a policy from a log with propensities: several estimators, with intervals and checks."""
     from longtail.metrics.off_policy import Way
+    from longtail.policies.answers import are_answers, read_answers
     from longtail.policies.asked import UNIFORM, asked_of, read_policy, uniform
     from longtail.policies.evaluating import evaluate as evaluated
     from longtail.policies.logs import read_log
+    from longtail.policies.slates import evaluate_slates
 
     table = None if policy == UNIFORM else read_policy(policy)
-    read = read_log(log, _named(column or []), context or [], [] if table is None else list(table.keys))
+    if are_answers(log):
+        if column or context:
+            raise UserError("--column and --context do nothing for a log of the server's answers; leave them out")
+        read = read_answers(log)
+    else:
+        read = read_log(log, _named(column or []), context or [], [] if table is None else list(table.keys))
     asked, read = (uniform(read), read) if table is None else asked_of(table, read)
-    found = evaluated(read.logged, asked, Way(clip=clip, confidence=confidence, seed=seed))
-    typer.echo(report(found))
+    way = Way(clip=clip, confidence=confidence, seed=seed)
+    found = evaluated(read.logged, asked, way) if read.slate is None else evaluate_slates(read, asked, way)
+    typer.echo(report(found, "round" if read.slate is None else "list"))
     if output is not None:
         _write(
             output,
@@ -89,9 +97,9 @@ def _named(given: Sequence[str]) -> dict[str, str]:
     return {role: name for role, _, name in pairs}
 
 
-def report(found: "Evaluation") -> str:
-    """A table of estimators, and what speaks against them."""
-    head = f"{'':<22}{'value':>10}{'interval':>24}{'effective rounds':>18}{'clipped':>9}"
+def report(found: "Evaluation", unit: str = "round") -> str:
+    """A table of estimators, and what speaks against them. unit: what a value is of"""
+    head = f"{f'reward of a {unit}':<22}{'value':>10}{'interval':>24}{f'effective {unit}s':>18}{'clipped':>9}"
     lines = [head, _line("the log's own policy", found.logged)]
     lines += [_line(estimate.method + _parameter(estimate), estimate) for estimate in found.estimates]
     lines += [f"{name}: left out, {why}" for name, why in found.left_out.items()]
