@@ -3,7 +3,7 @@
 Rewards are 0 or 1 with a chance of each action; the log's policy favours some actions, the evaluated one others, so that weights differ
 and most terms are zero. ``used`` is what ``longtail policy evaluate`` prints (metrics/off_policy_intervals.py).
 
-    python benchmarks/policy_coverage.py [--repetitions 2000] [--json policy-coverage.json]
+    python benchmarks/policy_coverage.py [--repetitions 500] [--json policy-coverage.json]
 """
 
 import argparse
@@ -23,7 +23,7 @@ from longtail.metrics.significance import studentised_quantile
 
 Numbers = NDArray[np.float64]
 Bounds = tuple[Numbers, Numbers]  # low, high: each [repetitions]
-ROUNDS = (300, 1000, 5000)
+ROUNDS = (300, 1000)
 SAMPLES, CONFIDENCE, ACTIONS = 500, 0.95, 10
 Z = float(norm.ppf(0.5 + CONFIDENCE / 2))
 
@@ -144,7 +144,7 @@ def runs_of(law: Law, rounds: int, repetitions: int, seed: int) -> tuple[dict[st
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--repetitions", type=int, default=2000)
+    parser.add_argument("--repetitions", type=int, default=500)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     rows = []

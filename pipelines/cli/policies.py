@@ -45,7 +45,7 @@ ContextColumns = Annotated[
 Clip = Annotated[
     float | None, typer.Option(min=1.0, help="Cut weights to this; less variance, and a bias that is told.")
 ]
-Confidence = Annotated[float, typer.Option(min=0.5, max=0.999, help="Of the intervals.")]
+Confidence = Annotated[float, typer.Option(help="Of the intervals, below 1.")]
 Seed = Annotated[int, typer.Option(help="Of resamplings and folds.")]
 Output = Annotated[Path | None, typer.Option(help="Write JSON there.", show_default=False)]
 
@@ -68,6 +68,8 @@ def evaluate(
     from longtail.policies.logs import read_log
     from longtail.policies.slates import evaluate_slates
 
+    if not 0.5 <= confidence < 1:
+        raise UserError(f"--confidence {confidence:g}: must be from 0.5 to below 1; give for example 0.95")
     table = None if policy == UNIFORM else read_policy(policy)
     if are_answers(log):
         if column or context:

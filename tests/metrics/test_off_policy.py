@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest, chi2
 
 from longtail.contracts.errors import UserError
+from longtail.metrics import off_policy_intervals
 from longtail.metrics.off_policy import METHODS, Logged, Way, candidates, estimate_terms, value_of, weights
-from longtail.metrics.off_policy_intervals import Level, Units, compound_poisson, interval_of_rewards
+from longtail.metrics.off_policy_intervals import Level, Units, compound_poisson, interval, interval_of_rewards
 
 LOGGED = Logged(np.array([0, 1, 1]), np.array([1.0, 0.0, 2.0]), np.array([0.5, 0.25, 0.8]))
 POLICY = np.array([[0.25, 0.75], [0.5, 0.5], [0.2, 0.8]])
@@ -195,6 +196,17 @@ def test_an_interval_without_rewards_or_without_any_spread():
     alike = -np.ones(5)
     assert interval_of_rewards(-1.0, alike, alike, alike, Units.of(None, 5), Level()) == (-np.inf, np.inf)
     assert interval_of_rewards(-1.0, alike, alike, alike, Units.of(None, 5), Level(span=(-2.0, 3.0))) == (-2.0, 3.0)
+
+
+def test_many_rounds_have_the_normal_interval_which_the_bootstrap_comes_near(monkeypatch):
+    terms = np.random.default_rng(0).gamma(1.0, size=20_000)
+    given = (float(terms.mean()), terms, Units.of(None, len(terms)), 0.9, 2000, 0, None)
+    low, high = interval(*given)
+    half = 1.6448536 * terms.std() / np.sqrt(len(terms))
+    assert (low, high) == pytest.approx((terms.mean() - half, terms.mean() + half), rel=1e-6)
+    monkeypatch.setattr(off_policy_intervals, "MANY", np.inf)
+    assert interval(*given) == pytest.approx((low, high), abs=0.05 * half)
+    assert interval(*given) != (low, high)
 
 
 def test_limits_of_counts_alike_are_the_exact_ones_of_a_poisson_count():

@@ -50,6 +50,7 @@ def test_clipping_and_doubts_are_printed(tables, capfd):
         (("--column", "reward"), "--column reward: is no ROLE=NAME"),
         (("--column", "reward=sales"), "has no column sales (for reward)"),
         (("--policy", "nowhere.csv"), "nowhere.csv: no such file"),
+        (("--confidence", "1"), "--confidence 1: must be from 0.5 to below 1"),
         (("--context", "age"), "no column is called age"),
         (("--output", "/nowhere/at/all.json"), "--output /nowhere/at/all.json: cannot be written"),
     ],
