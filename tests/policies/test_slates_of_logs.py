@@ -171,3 +171,10 @@ def test_other_logs_are_no_answers(tmp_path):
     assert not are_answers(kept(tmp_path, [{"item_id": "a", "reward": 1}]))
     (tmp_path / "log.csv").write_text("item_id\na\n")
     assert not are_answers(str(tmp_path / "log.csv"))
+
+
+def test_whole_responses_of_the_server_are_told_from_answers(tmp_path):
+    with pytest.raises(
+        UserError, match="holds whole responses of the server; keep a line for each of their predictions"
+    ):
+        are_answers(kept(tmp_path, [{"predictions": [{"items": [GOOD]}]}]))

@@ -22,7 +22,11 @@ Row = tuple[str, float, float]  # item, reward, propensity
 
 
 def are_answers(uri: str) -> bool:
-    """Whether the first line of the first file is an answer."""
+    """Whether the first line of the first file is an answer.
+
+    Raises:
+        UserError: it is a whole response of the server, which tells neither users nor rewards.
+    """
     source = find(uri)
     if source.format != "jsonl":
         return False
@@ -32,6 +36,11 @@ def are_answers(uri: str) -> bool:
         given = json.loads(first)
     except ValueError:
         return False
+    if isinstance(given, dict) and "predictions" in given:
+        raise UserError(
+            f"{uri}: holds whole responses of the server; keep a line for each of their predictions, with user_id and the items' rewards: "
+            '{"user_id": "u1", "prediction": {"items": [{"item_id": "b", "propensity": 0.31, "reward": 1}]}}'
+        )
     return isinstance(given, dict) and PREDICTION in given
 
 
