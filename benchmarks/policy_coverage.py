@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from longtail.metrics import off_policy_intervals
-from longtail.metrics.off_policy_intervals import Level, Units, interval_of_rewards
+from longtail.metrics.off_policy_intervals import Level, Paid, Units, interval_of_rewards
 from longtail.metrics.significance import studentised_quantile
 
 Numbers = NDArray[np.float64]
@@ -107,7 +107,7 @@ def _by_interval(runs: Runs, few: float) -> Bounds:
     before, off_policy_intervals.FEW_REWARDED = off_policy_intervals.FEW_REWARDED, few
     columns = zip(runs.terms.T, runs.paid.T, runs.weight.T)
     found = [
-        interval_of_rewards(float(one.mean()), one, paid, weight, Units.of(None, n), level)
+        interval_of_rewards(float(one.mean()), one, Paid(paid, weight, 0 * weight), Units.of(None, n), level)
         for one, paid, weight in columns
     ]
     off_policy_intervals.FEW_REWARDED = before

@@ -104,9 +104,17 @@ def report(found: "Evaluation", unit: str = "round") -> str:
     head = f"{f'reward of a {unit}':<22}{'value':>10}{'interval':>24}{f'effective {unit}s':>18}{'clipped':>9}"
     lines = [head, _line("the log's own policy", found.logged)]
     lines += [_line(estimate.method + _parameter(estimate), estimate) for estimate in found.estimates]
+    if found.gain is not None:
+        lines.append(_gain(found.gain))
     lines += [f"{name}: left out, {why}" for name, why in found.left_out.items()]
     lines += [f"! {warning}" for warning in found.warnings]
     return "\n".join(lines)
+
+
+def _gain(gain: "Estimate") -> str:
+    verdict = "better" if gain.low > 0 else "worse" if gain.high < 0 else "unclear"
+    bounds = f"{gain.low:+.5f} to {gain.high:+.5f}"
+    return f"{'gain over the log':<22}{gain.value:>+10.5f}{bounds:>24}  by {gain.method}, paired: {verdict}"
 
 
 def _line(name: str, estimate: "Estimate") -> str:
@@ -122,6 +130,7 @@ def as_document(found: "Evaluation") -> dict[str, Any]:
     return {
         "logged": asdict(found.logged),
         "estimates": [asdict(estimate) for estimate in found.estimates],
+        "gain_over_log": None if found.gain is None else asdict(found.gain),
         "left_out": found.left_out,
         "warnings": found.warnings,
     }

@@ -8,8 +8,17 @@ from scipy.stats import binomtest, chi2
 
 from longtail.contracts.errors import UserError
 from longtail.metrics import off_policy_intervals
-from longtail.metrics.off_policy import METHODS, Logged, Way, candidates, estimate_terms, value_of, weights
-from longtail.metrics.off_policy_intervals import Level, Units, compound_poisson, interval, interval_of_rewards
+from longtail.metrics.off_policy import (
+    METHODS,
+    Logged,
+    Way,
+    candidates,
+    estimate_terms,
+    gain_over_log,
+    value_of,
+    weights,
+)
+from longtail.metrics.off_policy_intervals import Units, compound_poisson, interval
 
 LOGGED = Logged(np.array([0, 1, 1]), np.array([1.0, 0.0, 2.0]), np.array([0.5, 0.25, 0.8]))
 POLICY = np.array([[0.25, 0.75], [0.5, 0.5], [0.2, 0.8]])
@@ -193,9 +202,9 @@ def test_an_interval_without_rewards_or_without_any_spread():
     found = value_of(logged, np.full((100, 2), 0.5), None, "ips", FEW)
     assert (found.value, found.low) == (0.0, 0.0)
     assert found.high == pytest.approx(-np.log(0.025) / 100)  # exact: no count in 100, Poisson
-    alike = -np.ones(5)
-    assert interval_of_rewards(-1.0, alike, alike, alike, Units.of(None, 5), Level()) == (-np.inf, np.inf)
-    assert interval_of_rewards(-1.0, alike, alike, alike, Units.of(None, 5), Level(span=(-2.0, 3.0))) == (-2.0, 3.0)
+    given = (-1.0, -np.ones(5), Units.of(None, 5), 0.95, 50, 0)
+    assert interval(*given, None) == (-np.inf, np.inf)
+    assert interval(*given, (-2.0, 3.0)) == (-2.0, 3.0)
 
 
 def test_many_rounds_have_the_normal_interval_which_the_bootstrap_comes_near(monkeypatch):
@@ -259,3 +268,41 @@ def test_methods_by_a_model_ask_for_one():
         value_of(LOGGED, POLICY, None, "dr", FEW)
     with pytest.raises(UserError, match="method 'ipw' is none of ips, snips"):
         value_of(LOGGED, POLICY, None, "ipw", FEW)
+
+
+def test_gain_over_the_log_by_hand():
+    by_ips = gain_over_log(LOGGED, POLICY, None, FEW)
+    assert (by_ips.method, by_ips.value) == ("ips", pytest.approx((0.5 + 0 + 2 - 3) / 3))
+    by_dr = gain_over_log(LOGGED, POLICY, EXPECTED, FEW)
+    assert (by_dr.method, by_dr.value) == ("dr", pytest.approx((0.25 - 0.5 + 1.8 - 3) / 3))
+    assert by_dr.error == pytest.approx(np.std([0.25 - 1, -0.5 - 0, 1.8 - 2], ddof=1) / np.sqrt(3))
+
+
+def test_the_logs_own_policy_gains_nothing_for_certain():
+    found = gain_over_log(LOGGED, LOGGED.propensity, None, FEW)
+    assert (found.value, found.low, found.high) == (0.0, 0.0, 0.0)
+
+
+def test_gains_of_few_rounds_are_not_lost_among_many_losses():
+    """The policy does what one in 100 rounds of the log did, and half of these are rewarded: that is too rare for the bootstrap."""
+    log, chance, missed = np.array([0.99, 0.01]), np.array([0.3, 0.5]), 0
+    rng = np.random.default_rng(4)
+    for _ in range(200):
+        action = rng.choice(2, 400, p=log)
+        logged = Logged(action, (rng.random(400) < chance[action]).astype(float), log[action])
+        found = gain_over_log(logged, np.where(action == 1, 1.0, 0.0), None, Way(samples=200))
+        missed += not found.low <= 0.5 - log @ chance <= found.high
+    assert missed <= 0.05 * 200
+
+
+@pytest.mark.parametrize("share", [1.0, 0.05], ids=["many rewards", "few rewards"])
+def test_intervals_of_the_gain_cover_it_and_losses_mirror_gains(share):
+    chance = CHANCE * share
+    gain, missed, less = float((NEW - LOG) @ chance), 0, Way(samples=200, reward_range=(-1.0, 0.0))
+    for logged in logs(200, 600, 12, chance):
+        found = gain_over_log(logged, np.tile(NEW, (600, 1)), np.tile(chance, (600, 1)), Way(samples=200))
+        missed += not found.low <= gain <= found.high
+        owed = Logged(logged.action, -logged.reward, logged.propensity)
+        loss = gain_over_log(owed, np.tile(NEW, (600, 1)), np.tile(-chance, (600, 1)), less)
+        assert (loss.low, loss.high) == pytest.approx((-found.high, -found.low))
+    assert missed <= 0.09 * 200

@@ -27,6 +27,8 @@ def test_every_method_beside_the_logs_own_value():
     assert found.logged.ess == pytest.approx(1000)
     assert found.warnings == () and found.left_out == {}
     unbiased = found.estimates[METHODS.index("dr")]
+    assert found.gain is not None and found.gain.method == "dr"
+    assert found.gain.value == pytest.approx(unbiased.value - found.logged.value)
     for one in found.estimates:
         assert abs(one.value - NEW @ CHANCE) < 3.5 * unbiased.error
         assert one.low < one.value < one.high

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from longtail.contracts.errors import UserError
 from longtail.metrics.off_policy_checks import check_numbers, check_probabilities, warnings_about
-from longtail.metrics.off_policy_intervals import Level, Units, interval_of_rewards
+from longtail.metrics.off_policy_intervals import Level, Paid, Units, interval_of_rewards
 
 Numbers = NDArray[np.float64]
 Method = Literal["ips", "snips", "dm", "dr", "switch-dr", "dros"]
@@ -119,9 +119,8 @@ def value_of(
     # what is biased has the interval of its unbiased kin: the log says no more of the bias than that says of the value
     kin_value, kin_terms = estimate_terms("dr" if model else method, logged.reward, raw, model)
     scaled = raw / raw.mean() if method == "snips" and raw.any() else raw
-    most = span[1] if span else float(logged.reward.max())
     level = Level(way.confidence, way.samples, way.seed, span)
-    low, high = interval_of_rewards(kin_value, kin_terms, scaled * logged.reward, scaled * most, units, level)
+    low, high = interval_of_rewards(kin_value, kin_terms, Paid.of(scaled, logged.reward, span), units, level)
     return Estimate(
         method=method,
         value=value,
@@ -136,6 +135,27 @@ def value_of(
         parameter=parameter,
         warnings=warnings_about(logged.action, logged.position, probabilities, raw, units),
     )
+
+
+def gain_over_log(
+    logged: Logged, probabilities: Numbers, expected: Numbers | None = None, way: Way | None = None
+) -> Estimate:
+    """By how much the policy is worth more than the log's own: paired, round by round; by ``dr``, or ``ips`` without expected rewards.
+
+    Raises:
+        UserError: as ``value_of``.
+    """
+    way = way or Way()
+    check_probabilities(probabilities, logged.action)
+    method: Method = "ips" if expected is None else "dr"
+    weight = weights(logged, probabilities)
+    model = _model_terms(logged, probabilities, expected, method)
+    terms = estimate_terms(method, logged.reward, weight, model)[1] - logged.reward
+    units, value = Units.of(logged.user, len(logged)), float(terms.mean())
+    paid = Paid.of(weight - 1, logged.reward, reward_range(logged, way))
+    low, high = interval_of_rewards(value, terms, paid, units, Level(way.confidence, way.samples, way.seed))
+    ess = effective_sample_size(weight)
+    return Estimate(method, value, low, high, units.error(value, terms), ess, len(logged))
 
 
 def weights(logged: Logged, probabilities: Numbers) -> Numbers:

@@ -1,7 +1,7 @@
 """Intervals of off-policy values, over users, or over rounds where no users are known.
 
-Where many rounds count: a symmetric studentised bootstrap, the way of ``significance``, for terms without a bound. Where rewards are never
-negative and few rounds count, resamplings have none of the rare great terms that decide; there the rewards are taken for a compound Poisson
+Where many rounds count: a symmetric studentised bootstrap, the way of ``significance``, for terms without a bound. Where few rewarded
+rounds count, resamplings have none of the rare great terms that decide; there the rewards are taken for a compound Poisson
 sum (Fay & Feuer 1997). ``benchmarks/policy_coverage.py`` compares these and others.
 """
 
@@ -86,30 +86,47 @@ def interval(
     return max(value - half, least), min(value + half, most)
 
 
-def interval_of_rewards(
-    value: float, terms: Numbers, paid: Numbers, weight: Numbers, units: Units, level: Level
-) -> tuple[float, float]:
-    """Low and high, by the compound Poisson sum where few rewarded rounds count, else by the bootstrap.
+@dataclass(frozen=True)
+class Paid:
+    """The part of a value's terms that is a weight times a reward. ``[rounds]`` each
 
-    Args:
-        terms: whose mean is the value. ``[rounds]``
-        paid: the part of them that is a weight times a reward. ``[rounds]``
-        weight: these weights, times the greatest reward. ``[rounds]``
+    most, least: what the greatest and the least reward there can be would make of it, most >= 0 >= least.
     """
-    rewarded = units.sums(paid)
-    few = bool((rewarded >= 0).all()) and _effective(rewarded) < FEW_REWARDED
+
+    amount: Numbers
+    most: Numbers
+    least: Numbers
+
+    @classmethod
+    def of(cls, weight: Numbers, reward: Numbers, span: tuple[float, float] | None) -> "Paid":
+        """weight: may be negative, as of a difference."""
+        least, most = span or (float(reward.min()), float(reward.max()))
+        ends = np.stack([weight * least, weight * most, np.zeros_like(weight)])
+        return cls(weight * reward, ends.max(axis=0), ends.min(axis=0))
+
+
+def interval_of_rewards(value: float, terms: Numbers, paid: Paid, units: Units, level: Level) -> tuple[float, float]:
+    """Low and high, by compound Poisson sums where few rewarded rounds count, else by the bootstrap. terms: their mean is the value"""
+    up, down = units.sums(np.maximum(paid.amount, 0)), units.sums(np.maximum(-paid.amount, 0))
+    sides = [(up, paid.most), (down, paid.least)]
+    few = any(_effective(part) < FEW_REWARDED for part, ends in sides if ends.any())  # of gains, or of losses
+    if not (paid.most.any() or paid.least.any()) and np.ptp(terms) == 0:
+        return value, value  # no reward could change it
     if not few or not np.isfinite(value) or units.count < 2:
         return interval(value, terms, units, level.confidence, level.samples, level.seed, level.span)
     repeats = (
-        float(np.count_nonzero(paid)) / max(float(np.count_nonzero(rewarded)), 1.0) or 1.0
-    )  # rewarded rounds of a rewarded user
-    low, high = compound_poisson(rewarded, weight * repeats, units.rounds, level.confidence)
-    offset = terms - paid
+        float(np.count_nonzero(paid.amount)) / max(float(np.count_nonzero(up + down)), 1.0) or 1.0
+    )  # of a rewarded user
+    low_up, high_up = compound_poisson(up, paid.most * repeats, units.rounds, level.confidence)
+    low_down, high_down = compound_poisson(down, -paid.least * repeats, units.rounds, level.confidence)
+    offset = terms - paid.amount
     half = float(ndtri((1 + level.confidence) / 2)) * units.error(float(offset.mean()), offset)
-    # the two parts are put together as if independent (MOVER, Zou & Donner 2008); they go against each other, if at all
-    mean = float(paid.mean())
+    # parts are put together as if independent (MOVER, Zou & Donner 2008); they go against each other, if at all
+    mean_up, mean_down = float(up.sum()) / units.rounds, float(down.sum()) / units.rounds
+    below = float(np.sqrt((mean_up - low_up) ** 2 + (high_down - mean_down) ** 2 + half**2))
+    above = float(np.sqrt((high_up - mean_up) ** 2 + (mean_down - low_down) ** 2 + half**2))
     least, most = level.span or (-np.inf, np.inf)
-    return max(value - float(np.hypot(mean - low, half)), least), min(value + float(np.hypot(high - mean, half)), most)
+    return max(value - below, least), min(value + above, most)
 
 
 def compound_poisson(rewarded: Numbers, weight: Numbers, rounds: int, confidence: float) -> tuple[float, float]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from longtail.contracts.errors import UserError
 from longtail.metrics.off_policy import Estimate, Way, effective_sample_size
-from longtail.metrics.off_policy_intervals import Level, Units, interval_of_rewards
+from longtail.metrics.off_policy_intervals import Level, Paid, Units, interval_of_rewards
 
 Numbers = NDArray[np.float64]
 ASSUMES = {  # estimator -> what must hold beside right probabilities
@@ -152,10 +152,18 @@ def _estimate(
     units = Units.of(slates.user, len(paid))
     terms = paid if model is None else paid + model
     value = float(terms.mean())
-    most = float((slates.reward if weight.ndim > 1 else slates.reward.sum(axis=1)).max())
     level = Level(way.confidence, way.samples, way.seed, way.reward_range)
-    low, high = interval_of_rewards(value, terms, paid, weight.ravel() * most, units, level)
+    sums = slates.reward.sum(axis=1)
+    ends = Paid.of(weight if weight.ndim == 1 else weight.mean(axis=1), sums, None)
+    low, high = interval_of_rewards(value, terms, Paid(paid, ends.most, ends.least), units, level)
     said = () if way.clip is None else (f"weights are cut at {way.clip:g}: the interval leaves the bias of that out",)
     return Estimate(
-        method, value, low, high, units.error(value, terms), effective_sample_size(weight), len(terms), warnings=said
+        method,
+        value,
+        low,
+        high,
+        units.error(value, terms),
+        effective_sample_size(weight.ravel()),
+        len(terms),
+        warnings=said,
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from longtail.metrics.off_policy import BY_MODEL, METHODS, Estimate, Logged, Method, Way, value_of
+from longtail.metrics.off_policy import BY_MODEL, METHODS, Estimate, Logged, Method, Way, gain_over_log, value_of
 from longtail.metrics.off_policy_checks import DOUBTFUL, propensity_sum
 from longtail.metrics.off_policy_intervals import Units
 from longtail.policies.asked import Asked
@@ -15,12 +15,14 @@ from longtail.policies.reward_model import cross_fitted, hindrance
 
 @dataclass(frozen=True)
 class Evaluation:
-    """logged: of the log's own policy, a plain mean. left_out: method -> why it is none of ``estimates``."""
+    """logged: of the log's own policy, a plain mean. left_out: method -> why it is none of ``estimates``. gain: over the log's policy,
+    paired; None of lists."""
 
     logged: Estimate
     estimates: tuple[Estimate, ...]
     left_out: dict[str, str]
     warnings: tuple[str, ...]
+    gain: Estimate | None = None
 
 
 def evaluate(logged: Logged, asked: Asked, way: Way, methods: Sequence[Method] = METHODS) -> Evaluation:
@@ -40,6 +42,7 @@ def evaluate(logged: Logged, asked: Asked, way: Way, methods: Sequence[Method] =
         estimates,
         {name: why for name in methods if why and name not in usable},
         (*_about_log(logged, n_actions), *shared),
+        gain_over_log(logged, probabilities, expected, way),
     )
 
 

@@ -24,12 +24,16 @@ def tables(tmp_path):
 def test_a_table_of_estimators_and_the_same_as_json(tables, capfd):
     options = ("--log", tables / "log.parquet", "--policy", tables / "policy.csv", "--output", tables / "value.json")
     printed = command(capfd, "policy", "evaluate", *options)
-    assert [line.split()[0] for line in printed.splitlines()[2:]] == ["ips", "snips", "dm", "dr", "switch-dr", "dros"]
+    assert [line.split()[0] for line in printed.splitlines()[2:8]] == ["ips", "snips", "dm", "dr", "switch-dr", "dros"]
+    assert printed.splitlines()[8].startswith("gain over the log ") and printed.rstrip().endswith(
+        "by dr, paired: better"
+    )
     found = json.loads((tables / "value.json").read_text())
     for estimate in found["estimates"]:
         assert estimate["low"] < TRUTH < estimate["high"]
         assert f"{estimate['value']:.5f}" in printed
     assert found["logged"]["value"] == pytest.approx(LOG @ CHANCE, abs=0.03)
+    assert found["gain_over_log"]["low"] < TRUTH - LOG @ CHANCE < found["gain_over_log"]["high"]
     assert found["warnings"] == []
     assert command(capfd, "policy", "evaluate", *options) == printed  # the same again
 
