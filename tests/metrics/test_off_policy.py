@@ -9,16 +9,14 @@ from scipy.stats import binomtest, chi2
 from longtail.contracts.errors import UserError
 from longtail.metrics import off_policy_intervals
 from longtail.metrics.off_policy import (
-    METHODS,
     Logged,
     Way,
-    candidates,
-    estimate_terms,
     gain_over_log,
     value_of,
     weights,
 )
 from longtail.metrics.off_policy_intervals import Units, compound_poisson, interval
+from longtail.metrics.off_policy_terms import METHODS, candidates, estimate_terms
 
 LOGGED = Logged(np.array([0, 1, 1]), np.array([1.0, 0.0, 2.0]), np.array([0.5, 0.25, 0.8]))
 POLICY = np.array([[0.25, 0.75], [0.5, 0.5], [0.2, 0.8]])

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from longtail.metrics.off_policy import METHODS, Logged, Way
+from longtail.metrics.off_policy import Logged, Way
+from longtail.metrics.off_policy_terms import METHODS
 from longtail.policies.asked import Asked
 from longtail.policies.evaluating import evaluate, own_value
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from longtail.metrics.off_policy import BY_MODEL, METHODS, Estimate, Logged, Method, Way, gain_over_log, value_of
+from longtail.metrics.off_policy import Estimate, Logged, Way, gain_over_log, value_of
 from longtail.metrics.off_policy_checks import DOUBTFUL, propensity_sum
 from longtail.metrics.off_policy_intervals import Units
+from longtail.metrics.off_policy_terms import BY_MODEL, METHODS, Method
 from longtail.policies.asked import Asked
 from longtail.policies.reward_model import cross_fitted, hindrance
 
