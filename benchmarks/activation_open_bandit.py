@@ -11,19 +11,20 @@ each item at each position (no click is looked at). ``by day`` takes the shares 
 
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from longtail.metrics.off_policy import Estimate, Way
+from longtail.metrics.off_policy import Estimate, Way, weights
 from longtail.policies.asked import Asked, uniform
 from longtail.policies.evaluating import Evaluation, evaluate, own_value
 from longtail.policies.logs import LogTable, read_log
 
-FOLDER, DAY_CHARACTERS, CLIP = "open-bandit-men", 10, 10.0
+FOLDER, DAY_CHARACTERS, CLIP, MINUTE = "open-bandit-men", 10, 10.0, 60
 CONTEXT = ("user_feature_*",)
 WAY = Way(seed=0, samples=2000)
 Numbers = NDArray[np.float64]
@@ -63,7 +64,41 @@ def run(datasets: Path) -> tuple[str, dict[str, Any]]:
             f"ips, weights cut at {CLIP:g}": asdict(clipped),
             "warnings": found.warnings,
         }
+    alike, unlike = same_probability(datasets / FOLDER / "bts.parquet")
+    text.append(
+        f"Thompson sampling's log, of rounds within {MINUTE} s with one item at one position: the same probability in {alike:.0%} where users' "
+        f"features agree, {unlike:.0%} where they differ\nthe mean policy's shares are drawn: they move ips by {drawn(thompson, random):.2f} "
+        "in 1,000 (standard deviation over resampled logs)"
+    )
     return "\n\n".join(text), document
+
+
+def same_probability(path: Path) -> tuple[float, float]:
+    """Share of pairs of following rounds that have the same propensity: users' features alike, and unlike."""
+    log = pd.read_parquet(path)
+    log["time"] = pd.to_datetime(log["timestamp"], format="ISO8601")
+    log["user"] = log.filter(like="user_feature").astype(str).agg("|".join, axis=1)
+    log = log.sort_values(["item_id", "position", "time"], kind="stable")
+    groups = log.groupby(["item_id", "position"])
+    near = groups["time"].diff().dt.total_seconds() <= MINUTE
+    same, user = groups["propensity_score"].diff() == 0, log["user"] == groups["user"].shift()
+    return float(same[near & user].mean()), float(same[near & ~user].mean())
+
+
+def drawn(thompson: LogTable, random: LogTable, samples: int = 200) -> float:
+    """Standard deviation of the value, in 1,000 rounds, over resamplings of the log that the shares come from."""
+    rng, values = np.random.default_rng(0), []
+    zeros = np.zeros(len(random.rows), int)
+    for _ in range(samples):
+        rows = rng.integers(len(thompson.rows), size=len(thompson.rows))
+        logged = replace(
+            thompson.logged,
+            action=thompson.logged.action[rows],
+            position=None if thompson.logged.position is None else thompson.logged.position[rows],
+        )
+        policy = mean_policy(replace(thompson, logged=logged), random, np.zeros(len(rows), int), zeros)
+        values.append(float((weights(random.logged, policy) * random.logged.reward).mean()))
+    return 1000 * float(np.std(values))
 
 
 def days(log: LogTable) -> NDArray[np.int64]:
