@@ -20,6 +20,7 @@ HEADINGS = {
         *("demo-data", "preprocess", "finetune", "distill", "evaluate", "tune", "compress", "add-items"),
     ],
     "Serving": ["serve", "token", "refresh", "deploy", "status", "promote", "rollback"],
+    "Campaigns and policies": ["policy"],
     "Cluster": ["compile", "submit", "follow", "schedule", "schedules", "unschedule"],
 }
 HEAVY = ("numpy", "torch", "kfp", "kserve", "pyarrow", "transformers")
@@ -62,10 +63,16 @@ def test_version(capfd):
     assert command(capfd, "--version") == f"longtail {__version__}\n"
 
 
-@pytest.mark.parametrize("name", [name for names in HEADINGS.values() for name in names])
-def test_every_option_is_explained(capfd, name):
-    shown = command(capfd, name, "--help")
-    for parameter in get_command(cli.app).commands[name].params:
+def commands(group, before=()):
+    """Words of each command, those within others too, and what it is."""
+    for name, found in group.commands.items():
+        yield from commands(found, (*before, name)) if hasattr(found, "commands") else [((*before, name), found)]
+
+
+@pytest.mark.parametrize(("name", "found"), commands(get_command(cli.app)))
+def test_every_option_is_explained(capfd, name, found):
+    shown = command(capfd, *name, "--help")
+    for parameter in found.params:
         assert parameter.help, f"{name} {parameter.name}"
         assert parameter.opts[0] in shown
 
