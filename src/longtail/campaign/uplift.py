@@ -24,7 +24,7 @@ from longtail.metrics.uplift import Trial
 LEAST_USERS = 100  # of an arm
 Numbers = NDArray[np.float64]
 
-log_to = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class UpliftSettings(Settings):
@@ -203,7 +203,7 @@ def _out_of_fold(experiment: Experiment, settings: UpliftSettings, seed: int) ->
             value[test] = of_value
         ordered[test] = outcome[test] - outcome[test].mean(axis=0)
         learners.append(found.outcome.names)
-        log_to.info("fold %d of %d: %s", number, settings.folds, ", ".join(found.outcome.names))
+        _log.info("fold %d of %d: %s", number, settings.folds, ", ".join(found.outcome.names))
     return Judged(outcome, value, learners, ordered + outcome.mean(axis=0))
 
 
