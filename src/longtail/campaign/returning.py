@@ -87,9 +87,11 @@ def return_probability(
     if fewer < LEAST_OUTCOMES:
         what = "returned" if returned.sum() == fewer else "did not return"
         return Returning(nothing, _too_few(f"{fewer} of {len(users)} users {what}", LEAST_OUTCOMES, settings), None)
-    model, quality = _fit(_matrix(before), returned, seed)
+    x = _matrix(before)
+    given = ~np.isnan(x).all(axis=0)  # as of values, which not every shop has
+    model, quality = _fit(x[:, given], returned, seed)
     known = (states[StateColumns.EVENTS] > 0).to_numpy()
-    x = _matrix(states.loc[known])
+    x = _matrix(states.loc[known])[:, given]
     parts = [model.predict_proba(x[begin : begin + AT_ONCE])[:, 1] for begin in range(0, len(x), AT_ONCE)]
     nothing[known] = np.concatenate([np.zeros(0), *parts])
     return Returning(nothing, None, quality)
