@@ -86,7 +86,9 @@ def test_quantiles_rank_the_days_since_the_last_event():
 
 
 def test_trend_compares_halves():
-    found = states({"up": [80, 20, 10, 5], "down": [99, 60, 51, 10], "outside": [150], "even": [60, 40]}, trend_days=100)
+    found = states(
+        {"up": [80, 20, 10, 5], "down": [99, 60, 51, 10], "outside": [150], "even": [60, 40]}, trend_days=100
+    )
     assert found.trend.drop("outside").to_dict() == {"up": 0.5, "down": -0.5, "even": 0}
     assert np.isnan(found.trend["outside"])
 

@@ -103,7 +103,9 @@ def test_groups_by_hand():
     first, second = uplift_by_group(effect, trial, groups=2)
     assert (first.users, first.predicted, first.observed) == (4, pytest.approx(0.4), 0.5)
     assert (second.users, second.predicted, second.observed) == (4, pytest.approx(0.1), 0.5)
-    error = np.sqrt(2 * 0.25 / 4)  # of the treated arm of the first group: variance of (1, 0) is 1/4, two users; control is all alike
+    error = np.sqrt(
+        2 * 0.25 / 4
+    )  # of the treated arm of the first group: variance of (1, 0) is 1/4, two users; control is all alike
     assert (first.low, first.high) == pytest.approx((0.5 - 1.959964 * error, 0.5 + 1.959964 * error), abs=1e-6)
 
 

@@ -1,7 +1,7 @@
 """What is said of predicted effects, from users whom their models had not seen: JSON documents for reports."""
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,15 @@ POINTS = 101  # of a curve that a report draws
 Numbers = NDArray[np.float64]
 
 
-def describe_treatment(effect: Numbers, trial: Trial, samples: int, confidence: float, seed: int) -> dict[str, Any]:
+class Resampling(NamedTuple):
+    """Of users, for intervals."""
+
+    samples: int
+    confidence: float
+    seed: int
+
+
+def describe_treatment(effect: Numbers, trial: Trial, resampling: Resampling) -> dict[str, Any]:
     """Average effect, Qini, AUUC, curve, deciles and calibration of one treatment against control, with intervals.
 
     effect: [users of the trial], out of fold. Intervals are of the users that were drawn, given the effects that were learnt.
@@ -25,7 +33,7 @@ def describe_treatment(effect: Numbers, trial: Trial, samples: int, confidence: 
         end = float(curve.gain[-1])
         return np.array([curve.area() - end / 2, ranked.auuc(times), end])
 
-    low, high, _ = bootstrap(curves, len(effect), samples, confidence, seed)
+    low, high, _ = bootstrap(curves, len(effect), *resampling)
     qini, auuc, effect_of_all = (
         {"estimate": float(value), "low": float(below), "high": float(above)}
         for value, below, above in zip(curves(), low, high)
@@ -40,9 +48,9 @@ def describe_treatment(effect: Numbers, trial: Trial, samples: int, confidence: 
         "qini": qini,
         "auuc": auuc | {"at_random": average / 2},
         "better_than_random": differs,
-        "said": _said(differs, confidence),
+        "said": _said(differs, resampling.confidence),
         "curve": {"share": shares.tolist(), "gain": np.interp(shares, curve.share, curve.gain).tolist()},
-        "deciles": [asdict(group) for group in uplift_by_group(effect, trial, confidence=confidence)],
+        "deciles": [asdict(group) for group in uplift_by_group(effect, trial, confidence=resampling.confidence)],
         "calibration": asdict(calibration(effect, trial)),
     }
 
@@ -62,9 +70,7 @@ def describe_policies(
     reward: Numbers,
     propensity: Numbers,
     arms: list[str],
-    samples: int,
-    confidence: float,
-    seed: int,
+    resampling: Resampling,
 ) -> dict[str, Any]:
     """Value for each user, less costs, of giving everybody the action with the greatest predicted gain, beside one action for all.
 
@@ -79,7 +85,7 @@ def describe_policies(
         found = [policy_value(policy, given, reward, propensity, times) for policy in chosen]
         return np.array([*found, *(found[0] - value for value in found[1:])])
 
-    low, high, _ = bootstrap(values, len(given), samples, confidence, seed)
+    low, high, _ = bootstrap(values, len(given), *resampling)
     rows = [
         {"value": float(value), "low": float(below), "high": float(above)}
         for value, below, above in zip(values(), low, high)

@@ -39,7 +39,9 @@ class ReturnSettings(Settings):
 
     horizon_days: float = Field(30.0, gt=0, description="Days within which an event counts as a return.")
     most_users: int = Field(
-        100_000, ge=1000, description="Users to learn from, drawn at random where there are more: bounds time and memory."
+        100_000,
+        ge=1000,
+        description="Users to learn from, drawn at random where there are more: bounds time and memory.",
     )
 
 
@@ -106,8 +108,8 @@ def _too_few(found: str, needed: int, settings: ReturnSettings) -> str:
 
 def _drawn(past: pd.DataFrame, states: pd.DataFrame, most: int, seed: int) -> NDArray[np.object_]:
     """Users of ``states`` with events in the past, sorted; at most so many, at random."""
-    users = states[StateColumns.USER]
-    users = users[users.isin(past[Columns.USER].unique())].to_numpy(dtype=object)
+    came = states[StateColumns.USER].isin(past[Columns.USER].unique())
+    users = states[StateColumns.USER].to_numpy(dtype=object)[came.to_numpy()]
     if len(users) > most:
         users = users[np.sort(np.random.default_rng(seed).choice(len(users), most, replace=False))]
     return users
