@@ -29,9 +29,7 @@ def describe_treatment(effect: Numbers, trial: Trial, resampling: Resampling) ->
     average, error = trial.average()
 
     def curves(times: NDArray[np.integer] | None = None) -> Numbers:
-        curve = ranked.qini_curve(times)
-        end = float(curve.gain[-1])
-        return np.array([curve.area() - end / 2, ranked.auuc(times), end])
+        return np.array(ranked.areas(times))
 
     low, high, _ = bootstrap(curves, len(effect), *resampling)
     qini, auuc, effect_of_all = (
