@@ -26,7 +26,7 @@ from longtail.neighbours.counting import log_popularity
 from longtail.neighbours.item_to_item import ItemToItem, Mixture, counted
 from longtail.neighbours.recency import recent_counts
 from longtail.neighbours.traits import TraitTerm, columns_of, vocabulary
-from longtail.scoring.bundle import ENCODERS, LIKENESS, Bundle, copy_files, items_table, load_bundle
+from longtail.scoring.bundle import ENCODERS, LIKENESS, POSTERIOR, Bundle, copy_files, items_table, load_bundle
 from longtail.scoring.bundle_writing import write_tables
 from longtail.scoring.likeness import Likeness
 from longtail.scoring.rows import keep_top
@@ -146,7 +146,7 @@ def write_recounted(bundle: AnyPath, data: PreparedDataset, output: AnyPath, mea
     facts = loaded.facts | refreshed_facts(measured or measured_digest(loaded), everything, mode, made.factors.tolist())
     with write_artifact(output, BUNDLE, facts) as folder:
         write_tables(folder, made.bundle.tensors, _with_counts(loaded, made.bundle.train_counts), loaded.attributes)
-        copy_files(loaded.path, folder, ENCODERS)
+        copy_files(loaded.path, folder, (*ENCODERS, POSTERIOR))
         made.term.likeness.save(folder / LIKENESS)
     events = int(made.bundle.train_counts.sum())
     log.info("%s: counted again from %d events", output, events)

@@ -28,7 +28,7 @@ from longtail.scoring.asked import Asked, Attributes, Event, History, in_order
 from longtail.scoring.availability import Availability, Closed
 from longtail.scoring.bundle import Bundle, load_bundle
 from longtail.scoring.choosing import Choosing, Chosen, Wanted
-from longtail.scoring.eligibility import Eligibility, LeftOut
+from longtail.scoring.eligibility import Eligibility, LeftOut, Mask
 from longtail.scoring.in_force import InForce
 from longtail.scoring.known_attributes import KnownAttributes
 from longtail.scoring.query import Query
@@ -37,7 +37,7 @@ from longtail.scoring.reasons import Reason, Reasons, Source, greatest
 from longtail.scoring.rows import standardised
 from longtail.scoring.rules import Rules
 from longtail.scoring.scorer import Scorer
-from longtail.scoring.scores import Scores
+from longtail.scoring.scores import NOBODY, Scores
 from longtail.scoring.similar import ALIKE
 
 DEFAULT_K = 10
@@ -248,12 +248,22 @@ class Recommender:
             context=moment,
         )
 
+    def may_be_given(self, asked: Asked, query: Query) -> Mask:
+        """Items that the question allows, whatever rules and availability say now. query: of ``asked``. ``[items]``"""
+        return self._eligibility.allowed(asked, LeftOut(self._not_again(query), NOBODY, NOBODY))
+
+    def codes_of(self, item_ids: Sequence[str]) -> NDArray[np.int32]:
+        """Code of each item; -1 for one that the bundle does not know. ``[n]``"""
+        return np.array([self._eligibility.codes.get(item, -1) for item in item_ids], dtype=np.int32)
+
+    def _not_again(self, query: Query) -> NDArray[np.int32]:
+        return query.history if self.bundle.facts["exclude_history"] else query.history[:0]
+
     def _question(self, asked: Asked) -> Question:
         query = self.query(asked)
         segment = str(self.bundle.segment_rule.assign(np.array([len(query.history)], dtype=np.int64))[0])
         rules = self._rules[segment]
-        history = query.history if self.bundle.facts["exclude_history"] else query.history[:0]
-        left_out = LeftOut(history, self._closed.at(time.time()), rules.hidden)
+        left_out = LeftOut(self._not_again(query), self._closed.at(time.time()), rules.hidden)
         allowed = self._eligibility.allowed(asked, left_out) if asked.narrows and self._scorer.item_index else None
         wanted = replace(asked, k=asked.k or min(DEFAULT_K, len(self.bundle.item_ids)))
         return Question(wanted, query, segment, rules, left_out, allowed)
