@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from longtail import __version__
 from longtail.contracts.errors import EXIT_CODE, UserError
-from longtail.pipelines.cli import cluster, recommending, serving, start, train
+from longtail.pipelines.cli import cluster, policies, recommending, serving, start, train
 from longtail.pipelines.kubeflow.follow import RunFailed
 from longtail.pipelines.local.runner import StageFailed
 
@@ -54,12 +54,18 @@ GROUPS: dict[str, dict[str, Callable[..., None]]] = {
 }
 
 
+PARTS: dict[str, dict[str, typer.Typer]] = {  # commands with commands of their own
+    "Policies": {"policy": policies.app},
+}
+
+
 class Grouped(TyperGroup):
     """Lists the commands under the headings of GROUPS, each by the first sentence of its help."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         width = max(map(len, self.commands))
-        for heading, names in GROUPS.items():
+        groups: dict[str, list[str]] = {heading: list(names) for heading, names in [*GROUPS.items(), *PARTS.items()]}
+        for heading, names in groups.items():
             with formatter.section(heading):
                 # a limit beyond the width: a line that is too long is wrapped, not cut
                 formatter.write_dl(
@@ -78,6 +84,9 @@ app = typer.Typer(
 for _commands in GROUPS.values():
     for _name, _command in _commands.items():
         app.command(_name)(_command)
+for _parts in PARTS.values():
+    for _name, _part in _parts.items():
+        app.add_typer(_part, name=_name)
 
 
 def _show_version(wanted: bool) -> None:
