@@ -18,8 +18,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from script import run
 from scipy.special import expit
+from script import run
 
 from longtail.contracts.artifacts import results_of
 from longtail.policies.learning import learn_policy, write_policy
@@ -57,7 +57,9 @@ class Shop:
         return [
             Asked(
                 history=histories.get(row["user_id"], []),
-                attributes=[f"{name}={value}" for name, value in row.items() if value is not None and name != "user_id"],
+                attributes=[
+                    f"{name}={value}" for name, value in row.items() if value is not None and name != "user_id"
+                ],
                 k=K,
                 explore=Explore(temperature=TEMPERATURE),
                 explain=False,
@@ -66,7 +68,9 @@ class Shop:
         ]
 
 
-def log_of(shop: Shop, recommender: Recommender, lists: int, rng: np.random.Generator) -> tuple[list[ShownList], Outcomes]:
+def log_of(
+    shop: Shop, recommender: Recommender, lists: int, rng: np.random.Generator
+) -> tuple[list[ShownList], Outcomes]:
     """Lists of users drawn at random, a minute apart, and what was chosen up to an hour later."""
     shown, chosen = [], []
     users = rng.integers(len(shop.ids), size=lists)
@@ -94,10 +98,23 @@ def write_log(shown: Sequence[ShownList], outcomes: Outcomes, folder: Path) -> N
             assert one.asked.explore is not None
             instance["explore"] = {"temperature": one.asked.explore.temperature}
             items = [{"item_id": item, "propensity": float(p)} for item, p in zip(one.items, one.propensities)]
-            line = {"user_id": one.user, "timestamp": one.time / 1e6, "instance": instance, "prediction": {"items": items}}
+            line = {
+                "user_id": one.user,
+                "timestamp": one.time / 1e6,
+                "instance": instance,
+                "prediction": {"items": items},
+            }
             file.write(json.dumps(line) + "\n")
-    table = {"user_id": list(outcomes.users)[:-1], "item_id": list(outcomes.items)[:-1], "timestamp": (outcomes.times[:-1] // 10**6).tolist()}
-    for name, value in (("user_id", shown[0].user), ("item_id", shown[0].items[0]), ("timestamp", int(outcomes.times[-1] // 10**6))):
+    table = {
+        "user_id": list(outcomes.users)[:-1],
+        "item_id": list(outcomes.items)[:-1],
+        "timestamp": (outcomes.times[:-1] // 10**6).tolist(),
+    }
+    for name, value in (
+        ("user_id", shown[0].user),
+        ("item_id", shown[0].items[0]),
+        ("timestamp", int(outcomes.times[-1] // 10**6)),
+    ):
         table[name].append(value)  # a last event, of somebody, so that the log of outcomes goes on
     pq.write_table(pa.table(table), folder / "outcomes.parquet")
 
@@ -108,7 +125,10 @@ def true_values(shop: Shop, recommender: Recommender) -> NDArray[np.float64]:
     falls = PLACE_FALL ** np.arange(K)
     return np.array(
         [
-            (shop.chances[user, recommender.codes_of([item.item_id for item in answer.items])] * falls[: len(answer.items)]).sum()
+            (
+                shop.chances[user, recommender.codes_of([item.item_id for item in answer.items])]
+                * falls[: len(answer.items)]
+            ).sum()
             for user, answer in enumerate(answers)
         ]
     )

@@ -21,14 +21,24 @@ if TYPE_CHECKING:
 def learn(
     bundle: Bundle,
     log: Annotated[
-        str, typer.Option("--log", help="JSON Lines of shown lists: user_id, timestamp, instance and prediction, as the server had them.")
+        str,
+        typer.Option(
+            "--log",
+            help="JSON Lines of shown lists: user_id, timestamp, instance and prediction, as the server had them.",
+        ),
     ],
-    outcomes: Annotated[str, typer.Option(help="What users chose: user_id, item_id, timestamp; a table as --interactions of run.")],
-    output: Annotated[Path, typer.Option(help="Folder of the new bundle; written only where the policy is shown to be better.")],
+    outcomes: Annotated[
+        str, typer.Option(help="What users chose: user_id, item_id, timestamp; a table as --interactions of run.")
+    ],
+    output: Annotated[
+        Path, typer.Option(help="Folder of the new bundle; written only where the policy is shown to be better.")
+    ],
     method: Annotated[Method, typer.Option(help="What learns.")] = "thompson",
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A setting of learning (docs/policies-learning.md); may be repeated."),
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="A setting of learning (docs/policies-learning.md); may be repeated."
+        ),
     ] = None,
 ) -> None:
     """Learn a policy from lists that were shown with explore.
@@ -66,7 +76,9 @@ def _settings(method: Method, given: list[str]) -> tuple[LearningSettings, Gradi
         values[key] = _value(value)
     own = {key: value for key, value in values.items() if key in GradientSettings.model_fields}
     if own and method != "policy-gradient":
-        raise UserError(f"--set {next(iter(own))}: acts with --method policy-gradient alone, and it is {method}; take it out")
+        raise UserError(
+            f"--set {next(iter(own))}: acts with --method policy-gradient alone, and it is {method}; take it out"
+        )
     others = {key: value for key, value in values.items() if key not in own}
     return parse(LearningSettings, others, "--set"), parse(GradientSettings, own, "--set")
 
@@ -79,8 +91,9 @@ def _value(text: str) -> Any:
 
 
 def _question(instance: Mapping[str, Any]) -> "Asked":
-    from longtail.components.predict.request import Instance, explain
     from pydantic import ValidationError
+
+    from longtail.components.predict.request import Instance, explain
 
     try:
         return Instance.model_validate(instance).asked()

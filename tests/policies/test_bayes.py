@@ -30,7 +30,9 @@ def covariance(found):
     """Of weights and offsets, put together from the parts."""
     small = found.factor @ found.factor.T
     across = -(found.coupling / found.precision).T  # offsets = across @ weights
-    return np.block([[small, small @ across.T], [across @ small, across @ small @ across.T + np.diag(1 / found.precision)]])
+    return np.block(
+        [[small, small @ across.T], [across @ small, across @ small @ across.T + np.diag(1 / found.precision)]]
+    )
 
 
 def test_linear_is_the_full_system():
@@ -85,14 +87,19 @@ def test_draws_have_the_posteriors_mean_and_covariance():
     draws = np.array([np.append(*found.draw(rng)) for _ in range(20_000)])
     spread = np.sqrt(np.diag(covariance(found)))
     np.testing.assert_allclose(draws.mean(axis=0), np.append(found.weights, found.offsets), atol=5 * spread.max() / 140)
-    np.testing.assert_allclose(np.cov(draws.T) / np.outer(spread, spread), covariance(found) / np.outer(spread, spread), atol=0.05)
+    np.testing.assert_allclose(
+        np.cov(draws.T) / np.outer(spread, spread), covariance(found) / np.outer(spread, spread), atol=0.05
+    )
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say():
     held = []
     for seed in range(60):
         rng = np.random.default_rng(seed)
-        weights, offsets = PRIOR.mean + rng.normal(size=SMALL) / np.sqrt(PRIOR.precision), rng.normal(size=ITEMS) / np.sqrt(2.5)
+        weights, offsets = (
+            PRIOR.mean + rng.normal(size=SMALL) / np.sqrt(PRIOR.precision),
+            rng.normal(size=ITEMS) / np.sqrt(2.5),
+        )
         rows, items = rng.normal(size=(N, SMALL)), rng.integers(ITEMS, size=N)
         rewards = (rng.random(N) < expit(rows @ weights + offsets[items])).astype(float)
         found = fit(Events(rows, items, rewards, ITEMS), PRIOR, "logistic")
@@ -104,7 +111,9 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
 
 def test_rewards_that_separate_end_at_a_finite_mode():
     rows = np.array([[1.0], [2.0], [-1.0], [-2.0]])
-    found = fit(Events(rows, np.zeros(4, int), np.array([1.0, 1, 0, 0]), 1), Prior(np.zeros(1), np.ones(1), 1.0), "logistic")
+    found = fit(
+        Events(rows, np.zeros(4, int), np.array([1.0, 1, 0, 0]), 1), Prior(np.zeros(1), np.ones(1), 1.0), "logistic"
+    )
     chances = expit(rows[:, 0] * found.weights[0] + found.offsets[0])
     assert rows[:, 0] @ (np.array([1, 1, 0, 0]) - chances) == pytest.approx(found.weights[0])  # the mode's equation
 
@@ -112,4 +121,8 @@ def test_rewards_that_separate_end_at_a_finite_mode():
 @pytest.mark.parametrize(("reward", "said"), [(np.nan, "not finite"), (0.5, "takes 0 and 1")])
 def test_refused(reward, said):
     with pytest.raises(UserError, match=said):
-        fit(Events(np.ones((1, 1)), np.zeros(1, int), np.array([reward]), 1), Prior(np.zeros(1), np.ones(1), 1.0), "logistic")
+        fit(
+            Events(np.ones((1, 1)), np.zeros(1, int), np.array([reward]), 1),
+            Prior(np.zeros(1), np.ones(1), 1.0),
+            "logistic",
+        )

@@ -18,7 +18,10 @@ from longtail.scoring.bundle import LENGTH_BUCKETS, PARTS
 from longtail.scoring.posterior import Posterior
 
 Floats = NDArray[np.float64]
-SLOPE, SLOPE_PRECISION = 0.5, 4.0  # prior of the student's standardised score, in logits (linear: in deviations of the reward)
+SLOPE, SLOPE_PRECISION = (
+    0.5,
+    4.0,
+)  # prior of the student's standardised score, in logits (linear: in deviations of the reward)
 LEVEL_PRECISION = 0.1  # of how often anything is chosen
 PLACE_PRECISION = 1.0
 PART_PRECISION = 16.0  # of a part's own weight, for one deviation of it
@@ -41,11 +44,11 @@ class Learned:
     def mixed(self, base: "Base", share: float, cases: Sequence[Case]) -> "Learned":
         """A share of it, and the rest of the bundle that was learnt from, both in deviations of their scores of ``cases``."""
         before = Learned(base.part_weights, base.offsets)
-        of_base, own = (
-            float(np.mean([one.scores(case).std() for case in cases])) or 1.0 for one in (before, self)
-        )
+        of_base, own = (float(np.mean([one.scores(case).std() for case in cases])) or 1.0 for one in (before, self))
         factor = share * of_base / own
-        posterior = self.posterior and replace(self.posterior, maps=factor * self.posterior.maps, scale=np.array([factor]))
+        posterior = self.posterior and replace(
+            self.posterior, maps=factor * self.posterior.maps, scale=np.array([factor])
+        )
         weights, offsets = (1 - share) * before.weights, (1 - share) * before.offsets
         return Learned(weights + factor * self.weights, offsets + factor * self.offsets, posterior)
 

@@ -80,7 +80,9 @@ def fit(events: Events, prior: Prior, link: Link) -> Fitted:
         raise UserError("rewards: some are not finite numbers; correct the log")
     if link == "logistic":
         if not np.isin(events.rewards, (0.0, 1.0)).all():
-            raise UserError("rewards: a logistic model takes 0 and 1; give such rewards, or take the linear one (linucb)")
+            raise UserError(
+                "rewards: a logistic model takes 0 and 1; give such rewards, or take the linear one (linucb)"
+            )
         return _logistic(events, prior)
     variance = max(float(events.rewards.var()), 1e-12) if len(events.rewards) else 1.0
     found = _linear(events, prior, variance)

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from longtail.policies.shown_lists import ShownList
 from longtail.scoring.asked import Explore
 from longtail.scoring.bundle import Bundle
-from longtail.scoring.eligibility import LeftOut
 from longtail.scoring.recommender import Recommender
 from longtail.scoring.scorer import buckets_of
 from longtail.scoring.scores import NOBODY

@@ -129,7 +129,10 @@ def _folds(cases: Sequence[Case], count: int) -> NDArray[np.int64]:
 
 def _parts_of_users(cases: Sequence[Case], count: int, salt: bytes) -> NDArray[np.int64]:
     """0 to ``count`` - 1, of each case by its user's id alone. ``[cases]``"""
-    parts = {user: int.from_bytes(hashlib.sha256(salt + user.encode()).digest()[:8], "big") % count for user in {case.user for case in cases}}
+    parts = {
+        user: int.from_bytes(hashlib.sha256(salt + user.encode()).digest()[:8], "big") % count
+        for user in {case.user for case in cases}
+    }
     return np.array([parts[case.user] for case in cases])
 
 

@@ -1,7 +1,8 @@
 """What a policy's lists are worth by the log of another: importance weights of each place and all before it, self-normalised.
 
 The reward of a place may depend on what stood at it and before it (RIPS, McInerney et al. 2020: the cascade); the value of a list is the sum
-over its places. The difference from the log's own value is paired, and its interval takes a user's lists as one (linearised).
+over its places. The difference from the log's own value is paired, and its interval takes a user's lists as one
+(``metrics.off_policy_intervals``).
 """
 
 from collections.abc import Sequence
@@ -9,14 +10,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
+from longtail.metrics.off_policy_intervals import Units, interval
 from longtail.policies.cases import Case
 from longtail.scoring.asked import Explore
 from longtail.scoring.bundle import PARTS
 
 Floats = NDArray[np.float64]
-CONFIDENCE = 0.95
+CONFIDENCE, SAMPLES = 0.95, 1000  # of intervals, and bootstrap samples
 
 
 @dataclass(frozen=True)
@@ -90,22 +91,20 @@ def compare(cases: Sequence[Case], probabilities: Sequence[Floats]) -> Compared:
     scale = np.divide(there.sum(axis=0), total, out=np.zeros(longest), where=total > 0)
     rows = (weights * scale * (rewards - means)).sum(axis=1) + ((share * means).sum() - value)
     rows -= rewards.sum(axis=1) - logged  # [lists], of mean 0
-    _, of_user = np.unique([case.user for case in cases], return_inverse=True)
-    users = int(of_user.max()) + 1
-    error = np.sqrt(np.square(np.bincount(of_user, rows)).sum() * users / max(users - 1, 1)) / n
-    reach = float(ndtri((1 + CONFIDENCE) / 2)) * float(error)
+    difference = value - logged
+    units = Units.of(np.array([case.user for case in cases]), n)
+    low, high, error = interval(difference, rows + difference, units, CONFIDENCE, SAMPLES, 0, None)
     last = weights[:, -1] if longest else np.zeros(0)
     ess = float(last.sum() ** 2 / np.square(last).sum()) if np.square(last).sum() > 0 else 0.0
-    difference = value - logged
     return Compared(
         value=value,
         logged=logged,
         difference=difference,
-        error=float(error),
-        low=difference - reach,
-        high=difference + reach,
+        error=error,
+        low=low,
+        high=high,
         ess=ess,
         mean_weight=float(total[-1] / there[:, -1].sum()),
         lists=n,
-        users=users,
+        users=units.count,
     )

@@ -124,7 +124,9 @@ def gradient(batch: Batch, moved: Moved, usual: float, climb: Climb) -> tuple[Mo
     # d log pi_j / d logit_i = [i shown at j] - [i not shown before j] * share_i / left_j
     each = pull / left
     down = -shares * each.sum(axis=1, keepdims=True).astype(shares.dtype)
-    later = each.sum(axis=1, keepdims=True) - np.cumsum(each, axis=1)  # of the places behind j, where i is not there any more
+    later = each.sum(axis=1, keepdims=True) - np.cumsum(
+        each, axis=1
+    )  # of the places behind j, where i is not there any more
     np.add.at(down, (rows, shown), np.where(there, pull + shares[rows, shown] * later, 0.0))
     down /= batch.spread[:, None]
     by_list = (down[:, None, :] @ batch.parts)[:, 0]

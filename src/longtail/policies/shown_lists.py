@@ -9,9 +9,9 @@ JSON Lines, an object a list, which whoever asks the server keeps as it was aske
 """
 
 import json
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -115,7 +115,9 @@ def _items(answer: Any, place: str) -> tuple[tuple[str, ...], list[Any]]:
         items = tuple(canonical_id(row["item_id"]) or "" for row in rows)
         propensities = [row["propensity"] for row in rows]
     except (KeyError, TypeError):
-        raise UserError(f"{place}: prediction holds no items with item_id and propensity; keep the answer whole") from None
+        raise UserError(
+            f"{place}: prediction holds no items with item_id and propensity; keep the answer whole"
+        ) from None
     if not items:
         raise UserError(f"{place}: prediction holds no item; take the line out")
     return items, propensities
