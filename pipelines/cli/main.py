@@ -57,6 +57,9 @@ GROUPS: dict[str, dict[str, Callable[..., None]]] = {
 PARTS: dict[str, dict[str, typer.Typer]] = {  # commands with commands of their own
     "Policies": {"policy": policies.app},
 }
+HEADINGS = {heading: [*names] for heading, names in GROUPS.items()} | {
+    heading: [*names] for heading, names in PARTS.items()
+}
 
 
 class Grouped(TyperGroup):
@@ -64,8 +67,7 @@ class Grouped(TyperGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         width = max(map(len, self.commands))
-        groups: dict[str, list[str]] = {heading: list(names) for heading, names in [*GROUPS.items(), *PARTS.items()]}
-        for heading, names in groups.items():
+        for heading, names in HEADINGS.items():
             with formatter.section(heading):
                 # a limit beyond the width: a line that is too long is wrapped, not cut
                 formatter.write_dl(
