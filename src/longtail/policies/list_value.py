@@ -93,14 +93,14 @@ def compare(cases: Sequence[Case], probabilities: Sequence[Floats]) -> Compared:
     rows -= rewards.sum(axis=1) - logged  # [lists], of mean 0
     difference = value - logged
     units = Units.of(np.array([case.user for case in cases]), n)
-    low, high, error = interval(difference, rows + difference, units, CONFIDENCE, SAMPLES, 0, None)
+    low, high = interval(difference, rows + difference, units, CONFIDENCE, SAMPLES, 0, None)[:2]
     last = weights[:, -1] if longest else np.zeros(0)
     ess = float(last.sum() ** 2 / np.square(last).sum()) if np.square(last).sum() > 0 else 0.0
     return Compared(
         value=value,
         logged=logged,
         difference=difference,
-        error=error,
+        error=units.error(difference, rows + difference),
         low=low,
         high=high,
         ess=ess,

@@ -13,7 +13,7 @@ class LearningSettings(Settings):
     """How a policy is learnt from a log, and when it is kept."""
 
     candidates: int = Field(
-        500, ge=2, description="The student's best items that a list is taken to be drawn from; more take longer."
+        1000, ge=2, description="The student's best items that a list is taken to be drawn from; more take longer."
     )
     window_hours: float = Field(
         24.0, gt=0, description="Hours in which a choice counts for the list that showed the item."
