@@ -132,7 +132,7 @@ def _stepped(
     coupling = np.asarray(of_items @ events.rows).T  # [small, items]
     precision = prior.of_items + np.asarray(of_items.sum(axis=1)).ravel()
     up = events.rows.T @ slope - prior.precision * (weights - prior.mean)
-    up_items = np.bincount(events.items, slope, events.n_items)
+    up_items = np.bincount(events.items, slope, events.n_items).astype(np.float64)
     if np.isfinite(prior.of_items):
         up_items -= prior.of_items * offsets
     covariance = np.linalg.inv(full - (coupling / precision) @ coupling.T)
