@@ -20,7 +20,7 @@ from longtail.contracts.artifacts import BUNDLE, manifest_digest, write_artifact
 from longtail.contracts.errors import UserError
 from longtail.policies.bandit import Base, Learned, learn_bandit
 from longtail.policies.cases import Case, cases_of, offsets_of
-from longtail.policies.list_value import Compared, compare, place_probabilities
+from longtail.policies.list_value import Compared, compare, place_probabilities, weigh
 from longtail.policies.policy_gradient import Climb, fine_tune
 from longtail.policies.settings import GradientSettings, LearningSettings, Method
 from longtail.policies.shown_lists import ShownList
@@ -71,13 +71,17 @@ def learn_policy(
     base = base_of(bundle)
     climb = _climb(cases, of_gradient or GradientSettings())
     found: list[Any] = [None] * len(cases)
+    shares = []
     for fold in range(settings.folds):
-        learned, _ = _learn([case for case, of in zip(cases, folds) if of != fold], base, method, climb)
+        taught = [case for case, of in zip(cases, folds) if of != fold]
+        shares.append(_share(taught, base, method, climb))
+        learned = _taught(taught, base, method, climb).mixed(base, shares[-1], taught)
         for place in np.flatnonzero(folds == fold):
             found[place] = place_probabilities(cases[place], learned.scores(cases[place]))
         log.info("policy: judged part %d of %d", fold + 1, settings.folds)
     compared = compare(cases, found)
-    learned, share = _learn(cases, base, method, climb)
+    share = sorted(shares)[(len(shares) - 1) // 2]  # the median: chosen again it might be another than was judged
+    learned = _taught(cases, base, method, climb).mixed(base, share, cases)
     return Judged(method, compared, share, _why_not(compared, settings), dict(left_out), _own(cases, base)), learned
 
 
@@ -87,23 +91,22 @@ def base_of(bundle: Bundle) -> Base:
     return Base(bundle.part_weights.astype(np.float64), new, offsets_of(bundle).astype(np.float64))
 
 
-def _learn(cases: Sequence[Case], base: Base, method: Method, climb: Climb) -> tuple[Learned, float]:
-    """What all of the cases teach, as much of it as a quarter of the users, of whom nothing was learnt for that, finds best.
+def _share(cases: Sequence[Case], base: Base, method: Method, climb: Climb) -> float:
+    """How much of what is learnt is best beside the bundle's own scores, by a quarter of the users of whom nothing was learnt for that.
 
     A linear model of rewards is wrong far from what was shown, so its scores alone lead too far away.
     """
     part = _parts_of_users(cases, 4, b"share")
     taught, asking = ([case for case, of in zip(cases, part) if (of == 0) == asks] for asks in (False, True))
-    found = _taught(taught, base, method, climb)
-    best, share = -np.inf, SHARES[0]
+    found, best, share = _taught(taught, base, method, climb), -np.inf, SHARES[0]
     for more in SHARES:
         mixed = found.mixed(base, more, taught)
-        judged = compare(asking, [place_probabilities(case, mixed.scores(case)) for case in asking])
-        if judged.ess < NEAR * judged.lists:
+        judged = weigh(asking, [place_probabilities(case, mixed.scores(case)) for case in asking])
+        if judged.ess < NEAR * len(asking):
             break  # what lies further away the log can tell even less of
         if judged.difference - judged.error > best:
             best, share = judged.difference - judged.error, more
-    return _taught(cases, base, method, climb).mixed(base, share, cases), share
+    return share
 
 
 def _taught(cases: Sequence[Case], base: Base, method: Method, climb: Climb) -> Learned:

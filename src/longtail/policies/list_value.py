@@ -73,38 +73,62 @@ def _epsilon_greedy(case: Case, scores: NDArray[np.floating]) -> Floats:
     return np.array(found)
 
 
+@dataclass(frozen=True)
+class Weighed:
+    """What lists say of a policy: as ``Compared``; terms [lists], whose mean is the difference."""
+
+    value: float
+    logged: float
+    ess: float
+    mean_weight: float
+    terms: Floats
+    units: Units
+
+    @property
+    def difference(self) -> float:
+        return self.value - self.logged
+
+    @property
+    def error(self) -> float:
+        return self.units.error(self.difference, self.terms)
+
+
 def compare(cases: Sequence[Case], probabilities: Sequence[Floats]) -> Compared:
     """The policy that shows lists with these probabilities [k] of each case's places, against the log."""
-    longest = max(len(case.shown) for case in cases)
-    weights, rewards = np.zeros((2, len(cases), longest))
-    there = np.zeros((len(cases), longest), dtype=bool)
+    found = weigh(cases, probabilities)
+    low, high = interval(found.difference, found.terms, found.units, CONFIDENCE, SAMPLES, 0, None)[:2]
+    return Compared(
+        value=found.value,
+        logged=found.logged,
+        difference=found.difference,
+        error=found.error,
+        low=low,
+        high=high,
+        ess=found.ess,
+        mean_weight=found.mean_weight,
+        lists=len(cases),
+        users=found.units.count,
+    )
+
+
+def weigh(cases: Sequence[Case], probabilities: Sequence[Floats]) -> Weighed:
+    """The same without an interval, which takes longest."""
+    n, longest = len(cases), max(len(case.shown) for case in cases)
+    weights, rewards = np.zeros((2, n, longest))
+    there = np.zeros((n, longest), dtype=bool)
     for row, (case, chances) in enumerate(zip(cases, probabilities)):
         k = len(case.shown)
         weights[row, :k], rewards[row, :k] = np.cumprod(chances / case.propensities), case.rewards
         there[row, :k] = True
-    n = len(cases)
-    # a place that not every list has counts with the share of those that do: the value is of a list as they are
-    total = weights.sum(axis=0)
+    total, count = weights.sum(axis=0), there.sum(axis=0)
     means = np.divide((weights * rewards).sum(axis=0), total, out=np.zeros(longest), where=total > 0)
-    share = there.sum(axis=0) / n
-    value, logged = float((share * means).sum()), float(rewards.sum() / n)
-    scale = np.divide(there.sum(axis=0), total, out=np.zeros(longest), where=total > 0)
-    rows = (weights * scale * (rewards - means)).sum(axis=1) + ((share * means).sum() - value)
-    rows -= rewards.sum(axis=1) - logged  # [lists], of mean 0
-    difference = value - logged
+    # a place that not every list has counts for the share of those that have it: the value is that of a list as they are
+    value, logged = float((count / n * means).sum()), float(rewards.sum() / n)
+    scale = np.divide(count, total, out=np.zeros(longest), where=total > 0)
+    own = (weights * scale * (rewards - means)).sum(axis=1)  # linearised, of mean 0
+    terms = own - (rewards.sum(axis=1) - logged) + value - logged
+    last = weights[:, -1]
+    squares = float(np.square(last).sum())
+    ess = float(total[-1]) ** 2 / squares if squares > 0 else 0.0
     units = Units.of(np.array([case.user for case in cases]), n)
-    low, high = interval(difference, rows + difference, units, CONFIDENCE, SAMPLES, 0, None)[:2]
-    last = weights[:, -1] if longest else np.zeros(0)
-    ess = float(last.sum() ** 2 / np.square(last).sum()) if np.square(last).sum() > 0 else 0.0
-    return Compared(
-        value=value,
-        logged=logged,
-        difference=difference,
-        error=units.error(difference, rows + difference),
-        low=low,
-        high=high,
-        ess=ess,
-        mean_weight=float(total[-1] / there[:, -1].sum()),
-        lists=n,
-        users=units.count,
-    )
+    return Weighed(value, logged, ess, float(total[-1] / count[-1]), terms, units)

@@ -5,6 +5,7 @@ popularity too. The next item is drawn from a softmax over their product; an acc
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,7 @@ class Truth:
         """Each user's taste for the category, the family and the style of each item: affinity without popularity. ``[users, items, 3]``"""
         ends = np.cumsum((0, *self.kinds))
         return np.stack(
-            [self.user_tastes[:, begin:end] @ self.item_tastes[:, begin:end].T for begin, end in zip(ends, ends[1:])],
+            [self.user_tastes[:, begin:end] @ self.item_tastes[:, begin:end].T for begin, end in pairwise(ends)],
             axis=2,
         )
 
