@@ -99,18 +99,18 @@ def simulated(lists, seed):
 
 def test_the_interval_holds_the_truth_as_often_as_it_says():
     held, errors = [], []
-    for seed in range(60):
+    for seed in range(40):
         cases, probabilities, truth = simulated(300, seed)
         found = compare(cases, probabilities)
         held.append(found.low <= truth <= found.high)
         errors.append(found.difference - truth)
-    assert np.mean(held) >= 0.88  # of 60: .95 less 2.5 deviations
-    assert abs(np.mean(errors)) < 3 * np.std(errors) / np.sqrt(60) + 0.01
+    assert np.mean(held) >= 0.88  # of 40: .95 less two deviations
+    assert abs(np.mean(errors)) < 3 * np.std(errors) / np.sqrt(40) + 0.01
 
 
 def test_the_same_policy_differs_by_nothing():
     cases, _, _ = simulated(100, 1)
     found = compare(cases, [one.propensities for one in cases])
     assert found.difference == pytest.approx(0)
-    assert found.low <= 0 <= found.high
+    assert (found.low, found.high) == pytest.approx((0, 0))
     assert found.ess == pytest.approx(100)

@@ -31,8 +31,9 @@ from longtail.scoring.recommender import Recommender
 log = logging.getLogger(__name__)
 STALE = ("counted_alone", "refreshed")  # facts of a bundle that do not hold of one with other weights
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)  # of what was learnt, beside the bundle's own scores
-NEAR = 0.3  # least share of effective lists for a share to be chosen
+NEAR = 0.5  # least share of effective lists for a share to be chosen
 WEIGHTS = (0.8, 1.25)  # mean importance weights between which the log shows what the policy does
+ROUNDING = 1e-9
 SAME = 1e-4  # relative difference up to which a propensity is taken as the bundle's own
 
 
@@ -147,7 +148,7 @@ def _why_not(compared: Compared, settings: LearningSettings) -> str | None:
         )
     if not WEIGHTS[0] <= compared.mean_weight <= WEIGHTS[1]:
         return f"the log hardly shows what it does: importance weights have the mean {compared.mean_weight:.2f}, not 1"
-    if not compared.low > 0:
+    if not compared.low > ROUNDING:
         return f"it is not shown to be better: the difference may be {compared.low:+.4f}"
     return None
 
