@@ -100,7 +100,7 @@ class _Design:
     @property
     def _ends(self) -> list[int]:
         """Where each group of columns ends: levels, places, score, parts, newness."""
-        return np.cumsum([LENGTH_BUCKETS, self.places - 1, 1, LENGTH_BUCKETS * len(PARTS), 1]).tolist()
+        return [int(end) for end in np.cumsum([LENGTH_BUCKETS, self.places - 1, 1, LENGTH_BUCKETS * len(PARTS), 1])]
 
     def rows(self, cases: Sequence[Case]) -> Floats:
         """``[shown, columns]``"""
@@ -152,4 +152,5 @@ class _Design:
 
 def _scores(parts: Floats, buckets: NDArray[np.integer], base: Base) -> Floats:
     """The student's. parts [n, PARTS + 2]. ``[n]``"""
-    return np.einsum("nf,nf->n", parts[:, : len(PARTS)], base.part_weights[buckets]) + parts[:, len(PARTS) + 1]
+    own: Floats = np.einsum("nf,nf->n", parts[:, : len(PARTS)], base.part_weights[buckets]) + parts[:, len(PARTS) + 1]
+    return own

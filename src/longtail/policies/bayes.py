@@ -62,7 +62,7 @@ class Fitted:
         """Standard deviation of ``eta``. ``[n]``"""
         precision = self.precision[items]
         seen = rows - (self.coupling[:, items] / precision).T
-        return np.sqrt(np.square(seen @ self.factor).sum(axis=1) + 1 / precision)
+        return np.asarray(np.sqrt(np.square(seen @ self.factor).sum(axis=1) + 1 / precision))
 
     def draw(self, rng: np.random.Generator) -> tuple[Floats, Floats]:
         """Weights [small] and offsets [items] of one draw from the posterior."""
@@ -138,7 +138,7 @@ def _stepped(
     covariance = np.linalg.inv(full - (coupling / precision) @ coupling.T)
     moved = covariance @ (up - coupling @ (up_items / precision))
     moved_items = (up_items - moved @ coupling) / precision
-    factor = np.linalg.cholesky((covariance + covariance.T) / 2)
+    factor = np.linalg.cholesky((covariance + covariance.T) / 2).astype(np.float64)
     return Fitted(weights + moved, offsets + moved_items, factor, coupling, precision)
 
 

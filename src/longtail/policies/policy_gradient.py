@@ -133,7 +133,7 @@ def gradient(batch: Batch, moved: Moved, usual: float, climb: Climb) -> tuple[Mo
     of_parts = np.zeros((LENGTH_BUCKETS, len(PARTS)))
     np.add.at(of_parts, batch.buckets, by_list)
     known = batch.codes >= 0
-    of_items = np.bincount(batch.codes[known], down[known], len(moved.offsets))
+    of_items = np.bincount(batch.codes[known], down[known], len(moved.offsets)).astype(np.float64)
     return Moved(of_parts, of_items), float(weights.sum())
 
 

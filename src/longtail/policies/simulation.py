@@ -22,8 +22,6 @@ LEARN: dict[Name, Link] = {
     "epsilon-greedy": "logistic",
     "linucb": "linear",
     "thompson": "logistic",
-    "glin": "linear",
-    "gucb": "logistic",
 }
 
 

@@ -61,7 +61,7 @@ class Posterior:
         """Standard deviation of each item's score; arguments as of ``draws``, of items that were learnt of. ``[n]``"""
         precision, coupling = self.precision[items], self.coupling[:, items]
         rows = self._rows(parts, items) @ self.maps[bucket] - self.scale * (coupling / precision).T  # [n, small]
-        return np.sqrt(np.square(rows @ self.factor).sum(axis=1) + np.square(self.scale) / precision)
+        return np.asarray(np.sqrt(np.square(rows @ self.factor).sum(axis=1) + np.square(self.scale) / precision))
 
     def _rows(self, parts: NDArray[np.floating], items: NDArray[np.integer]) -> Floats:
         """``[n, PARTS + 2]``"""
