@@ -24,7 +24,7 @@ from longtail.contracts.prepared import PreparedDataset, Split
 from longtail.neighbours.ageing import NEWEST, popularity_factors
 from longtail.neighbours.counting import log_popularity
 from longtail.neighbours.item_to_item import ItemToItem, Mixture, counted
-from longtail.neighbours.recency import recent_counts
+from longtail.neighbours.recency import likely_counts
 from longtail.neighbours.traits import TraitTerm, columns_of, vocabulary
 from longtail.scoring.bundle import ENCODERS, LIKENESS, POSTERIOR, Bundle, copy_files, items_table, load_bundle
 from longtail.scoring.bundle_writing import write_tables
@@ -78,7 +78,7 @@ def recount(bundle: Bundle, data: PreparedDataset) -> Recounted:
     term = counted(sequences, texts, Likeness.load(bundle.path / LIKENESS).text_vectors, mixture)
     counts = np.bincount(np.concatenate([*sequences, np.zeros(0, np.int32)]), minlength=len(texts)).astype(np.int64)
     popularity = np.zeros(len(texts))
-    popularity[here[here >= 0]] = recent_counts(data, bundle.facts["popularity_half_life"])[here >= 0]
+    popularity[here[here >= 0]] = likely_counts(data, bundle.facts["popularity_half_life"])[here >= 0]
     kept = int(bundle.facts.get("keep_neighbours", mixture.neighbours))
     tensors = replace(
         bundle.tensors,
