@@ -32,6 +32,7 @@ from longtail.scoring.recommender import Answer, Recommender
 K, TEMPERATURE = 5, 0.35
 STEEPNESS, LEVEL, PLACE_FALL = 1.5, -4.0, 0.85  # of the chance by standardised affinity, and of it from place to place
 HOUR = 3_600_000_000  # microseconds
+DRAWS = 5
 START = 1_735_700_000  # seconds, after the shop's year
 METHODS = ("thompson", "linucb", "policy-gradient")
 
@@ -120,18 +121,14 @@ def write_log(shown: Sequence[ShownList], outcomes: Outcomes, folder: Path) -> N
 
 
 def true_values(shop: Shop, recommender: Recommender) -> NDArray[np.float64]:
-    """Expected chosen items of a list that each user is shown, over one draw of the list. ``[users]``"""
-    answers: list[Answer] = recommender.answers(shop.questions)
-    falls = PLACE_FALL ** np.arange(K)
-    return np.array(
-        [
-            (
-                shop.chances[user, recommender.codes_of([item.item_id for item in answer.items])]
-                * falls[: len(answer.items)]
-            ).sum()
-            for user, answer in enumerate(answers)
-        ]
-    )
+    """Expected chosen items of a list that each user is shown, over ``DRAWS`` draws of the list. ``[users]``"""
+    falls, found = PLACE_FALL ** np.arange(K), np.zeros(len(shop.ids))
+    for _ in range(DRAWS):
+        answers: list[Answer] = recommender.answers(shop.questions)
+        for user, answer in enumerate(answers):
+            codes = recommender.codes_of([item.item_id for item in answer.items])
+            found[user] += (shop.chances[user, codes] * falls[: len(codes)]).sum() / DRAWS
+    return found
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -98,7 +98,7 @@ def _question(instance: Mapping[str, Any]) -> "Asked":
     try:
         return Instance.model_validate(instance).asked()
     except ValidationError as error:
-        raise ValueError(explain("instance", error.errors()[0]).removeprefix("instance").lstrip(".")) from None
+        raise ValueError(explain("instance", error.errors()[0]).removeprefix("instance").lstrip(". ")) from None
 
 
 def _outcomes(bundle: "LoadedBundle", uri: str) -> "Outcomes":
@@ -109,7 +109,8 @@ def _outcomes(bundle: "LoadedBundle", uri: str) -> "Outcomes":
     from longtail.policies.shown_lists import Outcomes
 
     known = parse(PreprocessSettings, bundle.facts.get("preprocess", {}), f"settings of preprocess in {bundle.path}")
-    settings = known.model_copy(update={"repeats": "keep", "latest_timestamp": None, "min_item_count": 0})
+    here = {"repeats": "keep", "latest_timestamp": None, "min_item_count": 0, "exposures": None}
+    settings = known.model_copy(update=here)
     with tempfile.TemporaryDirectory(prefix="longtail-outcomes-") as folder:
         data = read_events(uri, bundle.item_ids, settings, Path(folder))
         users = [data.user_ids[user] for user in data.user_codes]
