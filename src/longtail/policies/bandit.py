@@ -42,15 +42,17 @@ class Learned:
         return np.asarray(case.parts[:, : len(PARTS)] @ self.weights[case.bucket] + self.offsets[case.codes])
 
     def mixed(self, base: "Base", share: float, cases: Sequence[Case]) -> "Learned":
-        """A share of it, and the rest of the bundle that was learnt from, both in deviations of their scores of ``cases``."""
+        """A share of it, and the rest of the bundle that was learnt from, both in deviations of their scores of ``cases``.
+
+        How sure it is stays: taking less of what was learnt does not make the rest more certain.
+        """
         before = Learned(base.part_weights, base.offsets)
         of_base, own = (float(np.mean([one.scores(case).std() for case in cases])) or 1.0 for one in (before, self))
-        factor = share * of_base / own
-        posterior = self.posterior and replace(
-            self.posterior, maps=factor * self.posterior.maps, scale=np.array([factor])
-        )
+        unit, posterior = of_base / own, self.posterior
+        if posterior is not None:
+            posterior = replace(posterior, maps=unit * posterior.maps, scale=unit * posterior.scale)
         weights, offsets = (1 - share) * before.weights, (1 - share) * before.offsets
-        return Learned(weights + factor * self.weights, offsets + factor * self.offsets, posterior)
+        return Learned(weights + share * unit * self.weights, offsets + share * unit * self.offsets, posterior)
 
 
 @dataclass(frozen=True)

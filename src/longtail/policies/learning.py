@@ -26,6 +26,7 @@ from longtail.policies.settings import GradientSettings, LearningSettings, Metho
 from longtail.policies.shown_lists import ShownList
 from longtail.scoring.bundle import ENCODERS, LIKENESS, PARTS, POSTERIOR, Bundle, copy_files, items_table
 from longtail.scoring.bundle_writing import write_tables
+from longtail.scoring.exploring import shares_of_beliefs
 from longtail.scoring.recommender import Recommender
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ SHARES = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)  # of what was learnt, beside the 
 NEAR = 0.5  # least share of effective lists for a share to be chosen
 WEIGHTS = (0.8, 1.25)  # mean importance weights between which the log shows what the policy does
 ROUNDING = 1e-9
+BELIEFS = 64  # draws by which a policy that draws from its beliefs is judged
 SAME = 1e-4  # relative difference up to which a propensity is taken as the bundle's own
 
 
@@ -41,14 +43,14 @@ SAME = 1e-4  # relative difference up to which a propensity is taken as the bund
 class Judged:
     """compared: the policy with the log, on lists of users it did not learn from; share: of what was learnt, the rest being the bundle's
     own scores; kept: whether it is better, and why_not else; left_out: lists -> how often; own: share of the log's lists whose
-    propensities are those of the bundle that is learnt from."""
+    propensities are those of the bundle that is learnt from, of those that are not drawn from beliefs."""
 
     method: Method
     compared: Compared
     share: float
     why_not: str | None
     left_out: Mapping[str, int]
-    own: float
+    own: float | None
 
     @property
     def kept(self) -> bool:
@@ -78,7 +80,7 @@ def learn_policy(
         shares.append(_share(taught, base, method, climb))
         learned = _taught(taught, base, method, climb).mixed(base, shares[-1], taught)
         for place in np.flatnonzero(folds == fold):
-            found[place] = place_probabilities(cases[place], learned.scores(cases[place]))
+            found[place] = _probabilities(cases[place], learned)
         log.info("policy: judged part %d of %d", fold + 1, settings.folds)
     compared = compare(cases, found)
     share = sorted(shares)[(len(shares) - 1) // 2]  # the median: chosen again it might be another than was judged
@@ -102,12 +104,27 @@ def _share(cases: Sequence[Case], base: Base, method: Method, climb: Climb) -> f
     found, best, share = _taught(taught, base, method, climb), -np.inf, SHARES[0]
     for more in SHARES:
         mixed = found.mixed(base, more, taught)
-        judged = weigh(asking, [place_probabilities(case, mixed.scores(case)) for case in asking])
+        judged = weigh(asking, [_probabilities(case, mixed) for case in asking])
         if judged.ess < NEAR * len(asking):
             break  # what lies further away the log can tell even less of
         if judged.difference - judged.error > best:
             best, share = judged.difference - judged.error, more
     return share
+
+
+def _probabilities(case: Case, learned: Learned) -> NDArray[np.float64]:
+    """With which the policy, exploring as the log did, shows the case's items at their places. ``[k]``"""
+    scores = learned.scores(case)
+    if not case.explore.thompson:
+        return place_probabilities(case, scores)
+    if learned.posterior is None:
+        raise UserError(
+            "log: holds lists that thompson drew, and policy-gradient learns no beliefs to draw from; take --method thompson or linucb, or a "
+            "log with explore's temperature or epsilon"
+        )
+    rng = np.random.default_rng([*case.shown, round(float(case.propensities[0]) * 1e9)])
+    drawn = learned.posterior.draws(case.parts[:, : len(PARTS)], case.codes, case.bucket, BELIEFS, rng)
+    return shares_of_beliefs(scores + drawn, case.shown)
 
 
 def _taught(cases: Sequence[Case], base: Base, method: Method, climb: Climb) -> Learned:
@@ -153,10 +170,11 @@ def _why_not(compared: Compared, settings: LearningSettings) -> str | None:
     return None
 
 
-def _own(cases: Sequence[Case], base: Base) -> float:
+def _own(cases: Sequence[Case], base: Base) -> float | None:
     before = Learned(base.part_weights, base.offsets)
+    cases = [case for case in cases if not case.explore.thompson]
     same = [np.allclose(place_probabilities(case, before.scores(case)), case.propensities, rtol=SAME) for case in cases]
-    return float(np.mean(same))
+    return float(np.mean(same)) if same else None
 
 
 def write_policy(
@@ -188,9 +206,10 @@ def write_policy(
 def report(judged: Judged, lists: Counter[str], output: Path) -> str:
     """What was found, in lines for a terminal. lists: what reading left out."""
     found = judged.compared
+    own = "" if judged.own is None else f"; {judged.own:.0%} of them were drawn by this bundle"
     lines = [f"Lists left out, {why}: {count:,}" for why, count in (lists + Counter(judged.left_out)).items()]
     lines += [
-        f"Learnt from {found.lists:,} lists of {found.users:,} users; {judged.own:.0%} of them were drawn by this bundle",
+        f"Learnt from {found.lists:,} lists of {found.users:,} users{own}",
         f"Chosen items a list: {found.logged:.4f} as logged, {found.value:.4f} by {judged.method}, estimated on users that it did "
         f"not learn from; it takes {judged.share:.0%} of what was learnt",
         f"Difference {found.difference:+.4f} (95% interval {found.low:+.4f} to {found.high:+.4f}); effective lists {found.ess:,.0f}",

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from longtail.scoring.asked import Asked
 from longtail.scoring.bundle import Bundle
 from longtail.scoring.eligibility import Eligibility, LeftOut, Mask
-from longtail.scoring.exploring import Explored, explored
+from longtail.scoring.exploring import Deviations, Explored, explored, thompson
 from longtail.scoring.in_force import InForce, Placed, Share, with_placed
 from longtail.scoring.near_duplicates import NearDuplicates
 from longtail.scoring.scores import Scores
@@ -54,7 +54,7 @@ class Chosen:
 @dataclass(frozen=True)
 class Wanted:
     """What a list is made from. asked: with ``k``; nothing_known: of the user; allowed [items]: what may be
-    given, where that is known already."""
+    given, where that is known already; deviations: draws of what a learned policy believes, where the question wants them."""
 
     asked: Asked
     scores: Scores
@@ -62,6 +62,7 @@ class Wanted:
     rules: InForce
     nothing_known: bool = False
     allowed: Mask | None = None
+    deviations: Deviations | None = None
 
     @property
     def k(self) -> int:
@@ -98,7 +99,11 @@ class Choosing:
         asked, rules, k = wanted.asked, wanted.rules, wanted.k
         if asked.explore and wanted.explores:
             allowed, is_new = self._eligibility.allowed(asked, wanted.left_out), self._bundle.train_counts == 0
-            drawn = explored(asked.explore, wanted.scores.values, allowed, is_new, k, np.random.default_rng())
+            rng = np.random.default_rng()
+            if wanted.deviations is not None:
+                drawn = thompson(wanted.scores.values, allowed, k, wanted.deviations, rng)
+            else:
+                drawn = explored(asked.explore, wanted.scores.values, allowed, is_new, k, rng)
             return Chosen(drawn.codes, drawn=drawn)
         by_rules = not rules.leave_order or rules.fallback
         mask = wanted.allowed
