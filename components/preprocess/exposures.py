@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from longtail.components.preprocess.settings import PreprocessSettings
 from longtail.contracts.columns import Columns
 from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import EXPOSURES
@@ -49,18 +50,7 @@ class Exposures:
         total = float((train_counts * inverse).sum())
         return np.asarray(inverse * (train_counts.sum() / total if total else 1.0), dtype=np.float32)
 
-    def write(self, folder: Path, train_counts: NDArray[np.integer], least: float) -> dict[str, Any]:
-        """Write the table into a Prepared data set's folder, and return what its manifest says."""
-        weights = self.weights(train_counts, least)
-        columns = {
-            Columns.ITEM_CODE: pa.array(np.arange(len(weights), dtype=np.int32)),
-            "propensity": pa.array(self.propensities(least)),
-            "weight": pa.array(weights),
-        }
-        pq.write_table(pa.table(columns), folder / EXPOSURES)
-        return self._facts(weights, train_counts)
-
-    def _facts(self, weights: NDArray[np.float32], train_counts: NDArray[np.integer]) -> dict[str, Any]:
+    def facts(self, weights: NDArray[np.float32], train_counts: NDArray[np.integer]) -> dict[str, Any]:
         """What the manifest says. ``effective_events``: how many events of one weight would say as much (Kish)."""
         squares = float((train_counts * weights.astype(np.float64) ** 2).sum())
         return {
@@ -71,7 +61,33 @@ class Exposures:
         }
 
 
-def read_exposures(engine: Engine, uri: str, item_codes: Frame, n_items: int) -> Exposures:
+def write_exposures(
+    engine: Engine, folder: Path, item_codes: Frame, train_counts: Frame, settings: PreprocessSettings
+) -> dict[str, Any] | None:
+    """Write what the table of the settings says into a Prepared data set's folder, and return what the manifest says; None without one.
+
+    item_codes: item_id, item_code; train_counts: item_code, train_count.
+
+    Raises:
+        UserError: as ``_read``.
+    """
+    if settings.exposures is None:
+        return None
+    n_items = int(engine.collect(item_codes.select(n=nw.len())).to_pylist()[0]["n"])
+    found, counts = engine.collect(train_counts), np.zeros(n_items, dtype=np.int64)
+    counts[found[Columns.ITEM_CODE].to_numpy()] = found["train_count"].to_numpy()
+    shown = _read(engine, settings.exposures, item_codes, n_items)
+    weights = shown.weights(counts, settings.least_exposure)
+    columns = {
+        Columns.ITEM_CODE: pa.array(np.arange(n_items, dtype=np.int32)),
+        "propensity": pa.array(shown.propensities(settings.least_exposure)),
+        "weight": pa.array(weights),
+    }
+    pq.write_table(pa.table(columns), folder / EXPOSURES)
+    return shown.facts(weights, counts)
+
+
+def _read(engine: Engine, uri: str, item_codes: Frame, n_items: int) -> Exposures:
     """
     Raises:
         UserError: a column is missing, or no row shows an item of the catalogue to a user.

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from longtail.components.preprocess import catalogue, contexts, events, images, matching, profiles, ties, times
 from longtail.components.preprocess.column_sql import LIST
-from longtail.components.preprocess.exposures import read_exposures
+from longtail.components.preprocess.exposures import write_exposures
 from longtail.components.preprocess.layouts import Reading, check_effects, check_mapping, check_settings, open_table
 from longtail.components.preprocess.rejection import Rejection
 from longtail.components.preprocess.settings import PreprocessSettings, Table
@@ -86,7 +86,6 @@ def _prepare(
     rejection = Rejection(engine, settings)
 
     readings = _readings(engine, {"items": items, "users": users, "interactions": interactions}, settings)
-
     item_rows, numeric = catalogue.read_items(engine, readings["items"])
     item_rows = rejection.of_ids(readings["items"], item_rows, "items", Columns.ITEM)
     item_codes = _codes(engine, item_rows.select(Columns.ITEM), Columns.ITEM_CODE, ties.ITEM_SALT, seed)
@@ -132,18 +131,13 @@ def _prepare(
     train = placed.filter(nw.col(Columns.SPLIT) == int(Split.TRAIN))
     train_counts = train.group_by(Columns.ITEM_CODE).agg(train_count=nw.len())
     item_table = catalogue.item_table(engine, item_codes, item_rows, train_counts, numeric)
-    shown = None
-    if settings.exposures is not None:
-        shown = read_exposures(engine, settings.exposures, item_codes, facts["counts"]["items"])
     with write_artifact(target, PREPARED, facts) as folder:
         engine.write(item_table, folder / "items.parquet", [Columns.ITEM_CODE])
         engine.write(profiles.user_table(user_codes, people), folder / "users.parquet", [Columns.USER_CODE])
         engine.write(events.table(placed), folder / "events.parquet", [Columns.USER_CODE, Columns.POSITION])
         rejection.write(folder / "rejected.parquet")
         pictures.put_into(folder)
-        facts["exposures"] = shown and shown.write(
-            folder, _item_counts(engine, train_counts, facts["counts"]["items"]), settings.least_exposure
-        )
+        facts["exposures"] = write_exposures(engine, folder, item_codes, train_counts, settings)
 
 
 def _readings(engine: Engine, tables: dict[Table, str | None], settings: PreprocessSettings) -> dict[Table, Reading]:
@@ -227,14 +221,6 @@ def _codes(engine: Engine, ids: Frame, code: str, salt: str, seed: int) -> Frame
 
 def _count(engine: Engine, frame: Frame) -> int:
     return int(engine.collect(frame.select(n=nw.len())).to_pylist()[0]["n"])
-
-
-def _item_counts(engine: Engine, train_counts: Frame, n_items: int) -> "np.ndarray[Any, np.dtype[np.int64]]":
-    """Training events of each item. train_counts: item_code, train_count. ``[items]``"""
-    found = engine.collect(train_counts)
-    counts = np.zeros(n_items, dtype=np.int64)
-    counts[found[Columns.ITEM_CODE].to_numpy()] = found["train_count"].to_numpy()
-    return counts
 
 
 def _by_split(

@@ -8,11 +8,11 @@ import torch
 
 from longtail.policies.bandit import Base
 from longtail.policies.cases import Case
-from longtail.policies.policy_gradient import Climb, Moved, batch_of, fine_tune, gradient, objective
+from longtail.policies.policy_gradient import Climb, Moved, Usual, batch_of, fine_tune, gradient, objective
 from longtail.scoring.asked import Explore
 from longtail.scoring.bundle import LENGTH_BUCKETS, PARTS
 
-ITEMS, USUAL = 9, 0.2
+ITEMS = 9
 FREE = Climb(top_k=3, cap=np.inf)
 
 
@@ -38,13 +38,13 @@ def given():
     base = Base(rng.normal(size=(LENGTH_BUCKETS, len(PARTS))), np.zeros(ITEMS), 0.1 * rng.normal(size=ITEMS))
     cases = [case(rng), case(rng, n=5, k=2), case(rng), case(rng, n=9, k=3)]
     moved = Moved(0.3 * rng.normal(size=(LENGTH_BUCKETS, len(PARTS))), 0.3 * rng.normal(size=ITEMS))
-    batch = batch_of(cases, base, np.array([1.0, 2.0, 0.5, 1.0]), FREE)
+    batch = batch_of(cases, base, np.array([1.0, 2.0, 0.5, 1.0]), Usual.of(cases), FREE)
     return replace(batch, parts=batch.parts.astype(float), base=batch.base.astype(float)), moved
 
 
 def test_uncapped_it_is_the_objectives_by_finite_differences(given):
     batch, moved = given
-    found, _ = gradient(batch, moved, USUAL, FREE)
+    found, _ = gradient(batch, moved, FREE)
     for name in ("parts", "offsets"):
         at = getattr(moved, name)
         expected = np.zeros_like(at)
@@ -53,7 +53,7 @@ def test_uncapped_it_is_the_objectives_by_finite_differences(given):
             for sign in (1, -1):
                 there = at.copy()
                 there[place] += sign * 1e-5
-                sides.append(objective(batch, replace(moved, **{name: there}), USUAL, FREE))
+                sides.append(objective(batch, replace(moved, **{name: there}), FREE))
             expected[place] = (sides[0] - sides[1]) / 2e-5
         np.testing.assert_allclose(getattr(found, name), expected, atol=1e-5)
 
@@ -76,11 +76,11 @@ def test_capped_it_is_autograds_of_the_surrogate(given, cap):
             log_pi = scores[item] - torch.logsumexp(scores[left.clone()], 0)
             pi = log_pi.exp().item()
             w = min(pi / batch.chances[row, place], cap)
-            total = total + w * 3 * (1 - pi) ** 2 * (batch.rewards[row, place] - USUAL) * log_pi
+            total = total + w * 3 * (1 - pi) ** 2 * (batch.rewards[row, place] - batch.usual[row, place]) * log_pi
             weight += w
             left[item] = False
     total.backward()
-    found, weights = gradient(batch, moved, USUAL, climb)
+    found, weights = gradient(batch, moved, climb)
     np.testing.assert_allclose(found.parts, parts.grad, atol=1e-6)
     np.testing.assert_allclose(found.offsets, offsets.grad, atol=1e-6)
     assert weights == pytest.approx(weight)
@@ -98,3 +98,14 @@ def test_climbing_lifts_what_is_chosen_and_leaves_what_was_not_shown():
     assert found.offsets.argmax() == 2
     assert found.offsets[8] == 0
     assert found.offsets[2] > 0.5 + np.delete(found.offsets, 2).max()
+
+
+def test_what_is_usual_by_hand():
+    """Four lists of two, of which the first is chosen each time; means are drawn to .5 as by 20 more items."""
+    rng = np.random.default_rng(2)
+    cases = [replace(case(rng, k=2), bucket=bucket, rewards=np.array([1.0, 0.0])) for bucket in (1, 1, 2, 2)]
+    found = Usual.of(cases)
+    assert found.mean == 0.5
+    assert found.by_place[:2] == pytest.approx([(4 + 10) / 24 / 0.5, 10 / 24 / 0.5])
+    assert found.by_bucket == pytest.approx([1] * LENGTH_BUCKETS)
+    assert found.at(np.array([1]), 2) == pytest.approx(np.array([[14 / 24, 10 / 24]]))

@@ -74,14 +74,14 @@ def test_the_surer_the_policy_the_less_it_explores(learnt):
     asked = Asked(history=["i001"], k=1, explore=Explore(thompson=True))
 
     def first(scale):
-        posterior = recommender._posterior
+        posterior = recommender._beliefs.posterior
         assert posterior is not None
         known = vars(posterior)
-        recommender._posterior = type(posterior)(
+        recommender._beliefs.posterior = type(posterior)(
             **known | {"maps": scale * known["maps"], "scale": scale * known["scale"]}
         )
         found = Counter(answer.items[0].item_id for answer in recommender.answers([asked] * 200))
-        recommender._posterior = posterior
+        recommender._beliefs.posterior = posterior
         return found
 
     best = recommender.answers([Asked(history=["i001"], k=1)])[0].items[0].item_id

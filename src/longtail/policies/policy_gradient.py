@@ -4,7 +4,8 @@ What moves is small: how much each part of the score counts for each length of h
 So the result is an ordinary bundle. The policy draws an item with the softmax of the scores among those not shown yet; one of K such
 draws holds item a with probability ``alpha = 1 - (1 - pi(a)) ** K``, and what is learnt is ``sum of reward * alpha / propensity``,
 whose gradient is ``w * lambda_K * reward * grad log pi(a)`` with ``w = pi / propensity`` and ``lambda_K = K (1 - pi) ** (K - 1)``. Weights are
-capped and self-normalised, and the mean reward is taken off: neither changes where the gradient leads, both make it steadier.
+capped and self-normalised, and the reward that is usual for the place and the length of history is taken off: where it was shown, and to
+whom, is not what an item is liked for.
 """
 
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from longtail.scoring.bundle import LENGTH_BUCKETS, PARTS
 Floats = NDArray[np.float64]
 ADAM = (0.9, 0.999, 1e-8)  # decays of the gradient's mean and of its square's, and what keeps from a division by 0
 AT_ONCE = 2048  # lists whose candidates are weighed at one time
+FEW = 20  # events that count as much as the mean of all
 FLOOR = 1e-12  # of what is left to draw from
 
 
@@ -40,7 +42,7 @@ class Climb:
 @dataclass(frozen=True)
 class Batch:
     """Lists of one shape. parts [lists, n, PARTS], divided by ``scale``; base [lists, n]: the student's scores; codes [lists, n], -1: none;
-    shown, chances, rewards [lists, k], shown -1: none; spread [lists]: what scores are divided by before the softmax."""
+    shown, chances, rewards [lists, k], shown -1: none; usual [lists, k]: reward of such a place for such a user; spread [lists]: what scores are divided by before the softmax."""
 
     parts: NDArray[np.floating]
     base: NDArray[np.floating]
@@ -49,6 +51,7 @@ class Batch:
     shown: NDArray[np.int64]
     chances: Floats
     rewards: Floats
+    usual: Floats
     spread: Floats
 
 
@@ -60,11 +63,41 @@ class Moved:
     offsets: Floats
 
 
+@dataclass(frozen=True)
+class Usual:
+    """Mean rewards: of all shown items, of each length of history over that [LENGTH_BUCKETS], of each place over that [k]."""
+
+    mean: float
+    by_bucket: Floats
+    by_place: Floats
+
+    @classmethod
+    def of(cls, cases: Sequence[Case]) -> "Usual":
+        rewards = np.concatenate([case.rewards for case in cases])
+        buckets = np.repeat([case.bucket for case in cases], [len(case.shown) for case in cases])
+        places = np.concatenate([np.arange(len(case.shown)) for case in cases])
+        mean = float(rewards.mean())
+        return cls(mean, *(_over(rewards, groups, mean) for groups in (buckets, places)))
+
+    def at(self, buckets: NDArray[np.integer], k: int) -> Floats:
+        """``[lists, k]``"""
+        return np.asarray(self.mean * self.by_bucket[buckets][:, None] * self.by_place[None, :k])
+
+
+def _over(rewards: Floats, groups: NDArray[np.integer], mean: float) -> Floats:
+    """Mean reward of each group over that of all; of few events it is drawn to 1. ``[groups]``"""
+    size = max(LENGTH_BUCKETS, int(groups.max()) + 1)
+    events, sums = np.bincount(groups, minlength=size), np.bincount(groups, rewards, size)
+    return np.asarray((sums + FEW * mean) / ((events + FEW) * mean)) if mean else np.ones(size)
+
+
 def fine_tune(cases: Sequence[Case], base: Base, climb: Climb) -> Learned:
     """The student's weights and offsets, moved up the gradient from where they are."""
     scale = _scale(cases)
-    batches = [batch_of(cases[begin : begin + AT_ONCE], base, scale, climb) for begin in range(0, len(cases), AT_ONCE)]
-    usual = float(np.concatenate([case.rewards for case in cases]).mean())
+    usual = Usual.of(cases)
+    batches = [
+        batch_of(cases[begin : begin + AT_ONCE], base, scale, usual, climb) for begin in range(0, len(cases), AT_ONCE)
+    ]
     shown = np.zeros(len(base.new), dtype=bool)
     for case in cases:
         shown[case.codes[case.shown]] = True
@@ -72,10 +105,10 @@ def fine_tune(cases: Sequence[Case], base: Base, climb: Climb) -> Learned:
     mean, square = np.zeros((2, len(here)))
     for step in range(1, climb.steps + 1):
         moved = _moved(here)
-        found = [gradient(batch, moved, usual, climb) for batch in batches]
+        found = [gradient(batch, moved, climb) for batch in batches]
         total = sum(weight for _, weight in found) or 1.0
         up = np.sum([np.append(one.parts, one.offsets) for one, _ in found], axis=0) / total
-        up -= climb.penalty * usual * here
+        up -= climb.penalty * usual.mean * here
         up[LENGTH_BUCKETS * len(PARTS) :][~shown] = 0.0
         mean = ADAM[0] * mean + (1 - ADAM[0]) * up
         square = ADAM[1] * square + (1 - ADAM[1]) * up**2
@@ -95,7 +128,7 @@ def _scale(cases: Sequence[Case]) -> Floats:
     return np.where(deviations > 0, deviations, 1.0)
 
 
-def batch_of(cases: Sequence[Case], base: Base, scale: Floats, climb: Climb) -> Batch:
+def batch_of(cases: Sequence[Case], base: Base, scale: Floats, usual: "Usual", climb: Climb) -> Batch:
     """The cases side by side."""
     n, k = max(len(case.codes) for case in cases), max(len(case.shown) for case in cases)
     parts, scores = np.zeros((len(cases), n, len(PARTS)), np.float32), np.full((len(cases), n), -np.inf, np.float32)
@@ -109,10 +142,10 @@ def batch_of(cases: Sequence[Case], base: Base, scale: Floats, climb: Climb) -> 
         temperature = climb.temperature if case.explore.temperature is None else case.explore.temperature
         spread[row] = temperature * (float(student.std()) * case.spread or 1.0)
     buckets = np.array([case.bucket for case in cases])
-    return Batch(parts, scores, codes, buckets, shown, chances, rewards, spread)
+    return Batch(parts, scores, codes, buckets, shown, chances, rewards, usual.at(buckets, k), spread)
 
 
-def gradient(batch: Batch, moved: Moved, usual: float, climb: Climb) -> tuple[Moved, float]:
+def gradient(batch: Batch, moved: Moved, climb: Climb) -> tuple[Moved, float]:
     """Sum over the shown items of ``min(w, cap) * lambda_K * (reward - usual) * grad log pi``, and the sum of capped weights."""
     shares, left = _policy(batch, moved)
     rows = np.arange(len(shares))[:, None]
@@ -120,7 +153,7 @@ def gradient(batch: Batch, moved: Moved, usual: float, climb: Climb) -> tuple[Mo
     pi = np.where(there, shares[rows, shown] / left, 0.0)  # [lists, k]
     weights = np.minimum(pi / batch.chances, climb.cap) * there
     lifted = climb.top_k * (1 - np.minimum(pi, 1.0)) ** (climb.top_k - 1)
-    pull = weights * lifted * (batch.rewards - usual)  # [lists, k]
+    pull = weights * lifted * (batch.rewards - batch.usual)  # [lists, k]
     # d log pi_j / d logit_i = [i shown at j] - [i not shown before j] * share_i / left_j
     each = pull / left
     down = -shares * each.sum(axis=1, keepdims=True).astype(shares.dtype)
@@ -137,13 +170,13 @@ def gradient(batch: Batch, moved: Moved, usual: float, climb: Climb) -> tuple[Mo
     return Moved(of_parts, of_items), float(weights.sum())
 
 
-def objective(batch: Batch, moved: Moved, usual: float, climb: Climb) -> float:
+def objective(batch: Batch, moved: Moved, climb: Climb) -> float:
     """``sum of (reward - usual) * alpha / propensity``: what ``gradient`` climbs where no weight is capped."""
     shares, left = _policy(batch, moved)
     rows, there = np.arange(len(shares))[:, None], batch.shown >= 0
     pi = np.where(there, shares[rows, np.maximum(batch.shown, 0)] / left, 0.0)
     alpha = 1 - (1 - pi) ** climb.top_k
-    return float(((batch.rewards - usual) * alpha / batch.chances * there).sum())
+    return float(((batch.rewards - batch.usual) * alpha / batch.chances * there).sum())
 
 
 def _policy(batch: Batch, moved: Moved) -> tuple[NDArray[np.floating], Floats]:

@@ -26,19 +26,18 @@ from longtail.contracts.segments import SEGMENTS
 from longtail.registry.champion import champion_folder
 from longtail.scoring.asked import Asked, Attributes, Event, History, in_order
 from longtail.scoring.availability import Availability, Closed
-from longtail.scoring.bundle import POSTERIOR, Bundle, load_bundle
+from longtail.scoring.beliefs import Beliefs
+from longtail.scoring.bundle import Bundle, load_bundle
 from longtail.scoring.choosing import Choosing, Chosen, Wanted
 from longtail.scoring.eligibility import Eligibility, LeftOut, Mask
-from longtail.scoring.exploring import Deviations
 from longtail.scoring.in_force import InForce
 from longtail.scoring.known_attributes import KnownAttributes
-from longtail.scoring.posterior import Posterior
 from longtail.scoring.query import Query
 from longtail.scoring.question import Question
 from longtail.scoring.reasons import Reason, Reasons, Source, greatest
 from longtail.scoring.rows import standardised
 from longtail.scoring.rules import Rules
-from longtail.scoring.scorer import Scorer, buckets_of
+from longtail.scoring.scorer import Scorer
 from longtail.scoring.scores import NOBODY, Scores
 from longtail.scoring.similar import ALIKE
 
@@ -113,8 +112,7 @@ class Recommender:
         self._eligibility = Eligibility(bundle)
         self._choosing = Choosing(bundle, self._eligibility, self._scorer.has_dense_part)
         self.attributes = KnownAttributes(bundle.attributes)
-        beliefs = bundle.path / POSTERIOR
-        self._posterior = Posterior.load(beliefs) if beliefs.is_file() else None
+        self._beliefs = Beliefs(self._scorer)
         self._closed = Closed(Availability(), {})
         self.obey(Rules())
 
@@ -220,21 +218,9 @@ class Recommender:
                 "explore acts with none of diversity, max_per and fold: propensities would not be known; leave one out"
             )
         if asked.explore and asked.explore.thompson:
-            self._check_beliefs(asked)
+            self._beliefs.check(asked)
         self._check_events(asked)
         self._eligibility.check(asked)
-
-    def _check_beliefs(self, asked: Asked) -> None:
-        """Refuse Thompson sampling where nothing was learnt that says how sure it is."""
-        if self._posterior is None:
-            raise UserError(
-                "explore.thompson: this model holds no policy that was learnt by thompson or linucb; give epsilon or temperature"
-            )
-        if asked.interests or asked.similar_to:
-            raise UserError(
-                "explore.thompson acts with neither interests nor similar_to, of which the policy learnt nothing; give epsilon or "
-                "temperature, or leave them out"
-            )
 
     def _check_events(self, asked: Asked) -> None:
         """Refuse kinds of events that training did not count: nothing is known of who did that."""
@@ -309,7 +295,7 @@ class Recommender:
         plain = scores
         if rules.boost is not None:
             scores = replace(scores, values=plain.values + plain.values.std() * rules.boost)
-        beliefs = self._beliefs(query) if asked.explore and asked.explore.thompson else None
+        beliefs = self._beliefs.about(query) if asked.explore and asked.explore.thompson else None
         wanted = Wanted(asked, scores, left_out, rules, self._is_unknown(query, looked_at), allowed, beliefs)
         chosen = self._choosing.choose(wanted)
         if len(chosen.codes) < k and not scores.complete:
@@ -330,13 +316,6 @@ class Recommender:
             unmet=list(chosen.missed),
             changed_by_shop=changed or bool((chosen.codes >= len(self.bundle.item_ids) - self.bundle.added).any()),
         )
-
-    def _beliefs(self, query: Query) -> Deviations:
-        """Draws of how far scores are from what the learned policy believes of them on average."""
-        assert self._posterior is not None
-        parts, bucket = self._scorer.parts(query), int(buckets_of([query])[0])
-        draws = self._posterior.draws
-        return lambda items, count, rng: draws(parts[items], items, bucket, count, rng)
 
     def _is_unknown(self, query: Query, looked_at: NDArray[np.int32]) -> bool:
         """Whether nothing is known of a user, nor what they look for."""
