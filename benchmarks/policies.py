@@ -27,12 +27,12 @@ from longtail.policies.settings import LearningSettings
 from longtail.policies.shown_lists import Outcomes, ShownList, with_rewards
 from longtail.scoring.asked import Asked, Explore
 from longtail.scoring.bundle import Bundle, load_bundle
-from longtail.scoring.recommender import Answer, Recommender
+from longtail.scoring.recommender import Recommender
 
 K, TEMPERATURE = 5, 0.35
 STEEPNESS, LEVEL, PLACE_FALL = 1.5, -4.0, 0.85  # of the chance by standardised affinity, and of it from place to place
 HOUR = 3_600_000_000  # microseconds
-DRAWS = 5
+DRAWS = 40
 START = 1_735_700_000  # seconds, after the shop's year
 METHODS = ("thompson", "linucb", "policy-gradient")
 
@@ -121,13 +121,15 @@ def write_log(shown: Sequence[ShownList], outcomes: Outcomes, folder: Path) -> N
 
 
 def true_values(shop: Shop, recommender: Recommender) -> NDArray[np.float64]:
-    """Expected chosen items of a list that each user is shown, over ``DRAWS`` draws of the list. ``[users]``"""
+    """Expected chosen items of a list that each user is shown, over ``DRAWS`` draws of the list, the same noise for every bundle. ``[users]``"""
     falls, found = PLACE_FALL ** np.arange(K), np.zeros(len(shop.ids))
-    for _ in range(DRAWS):
-        answers: list[Answer] = recommender.answers(shop.questions)
-        for user, answer in enumerate(answers):
-            codes = recommender.codes_of([item.item_id for item in answer.items])
-            found[user] += (shop.chances[user, codes] * falls[: len(codes)]).sum() / DRAWS
+    for user, asked in enumerate(shop.questions):
+        query = recommender.query(asked)
+        allowed = np.flatnonzero(recommender.may_be_given(asked, query))
+        scores = recommender.scorer.score([query])[0, allowed].astype(np.float64)
+        noise = np.random.default_rng(user).gumbel(size=(DRAWS, len(shop.chances[user])))[:, allowed]
+        lists = np.argsort(-(scores / (TEMPERATURE * scores.std()) + noise), axis=1)[:, :K]
+        found[user] = (shop.chances[user, allowed[lists]] * falls).sum(axis=1).mean()
     return found
 
 
