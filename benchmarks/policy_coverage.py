@@ -3,24 +3,27 @@
 Rewards are 0 or 1 with a chance of each action; the log's policy favours some actions, the evaluated one others, so that weights differ
 and most terms are zero. ``used`` is what ``longtail policy evaluate`` prints (metrics/off_policy_intervals.py).
 
-    python benchmarks/policy_coverage.py [--repetitions 2000] [--json policy-coverage.json]
+    python benchmarks/policy_coverage.py [--repetitions 500] [--json policy-coverage.json]
 """
 
 import argparse
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2, norm
+from scipy.stats import norm
 
+from longtail.metrics import off_policy_intervals
+from longtail.metrics.off_policy_intervals import Level, Paid, Units, interval_of_rewards
 from longtail.metrics.significance import studentised_quantile
 
 Numbers = NDArray[np.float64]
 Bounds = tuple[Numbers, Numbers]  # low, high: each [repetitions]
-ROUNDS = (300, 1000, 5000)
+ROUNDS = (300, 1000)
 SAMPLES, CONFIDENCE, ACTIONS = 500, 0.95, 10
 Z = float(norm.ppf(0.5 + CONFIDENCE / 2))
 
@@ -49,78 +52,99 @@ LAWS = (
 )
 
 
-def normal(terms: Numbers, most: float) -> Bounds:
-    mean, error = terms.mean(axis=0), terms.std(axis=0, ddof=1) / np.sqrt(len(terms))
+@dataclass(frozen=True)
+class Runs:
+    """terms, paid (their part that is weight times reward), weight ``[rounds, repetitions]``; most: the greatest term there can be."""
+
+    terms: Numbers
+    paid: Numbers
+    weight: Numbers
+    most: float
+
+
+def normal(runs: Runs) -> Bounds:
+    mean, error = runs.terms.mean(axis=0), runs.terms.std(axis=0, ddof=1) / np.sqrt(len(runs.terms))
     return mean - Z * error, mean + Z * error
 
 
-def percentile(terms: Numbers, most: float) -> Bounds:
-    rng, n = np.random.default_rng(1), len(terms)
-    means = np.stack([np.bincount(rng.integers(n, size=n), minlength=n) @ terms / n for _ in range(SAMPLES)])
+def percentile(runs: Runs) -> Bounds:
+    rng, n = np.random.default_rng(1), len(runs.terms)
+    means = np.stack([np.bincount(rng.integers(n, size=n), minlength=n) @ runs.terms / n for _ in range(SAMPLES)])
     low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
     return low, high
 
 
-def bernstein(terms: Numbers, most: float) -> Bounds:
-    """Maurer & Pontil 2009, with the range of the terms known: each side at half the chance."""
-    n, mean, spread = len(terms), terms.mean(axis=0), terms.var(axis=0, ddof=1)
-    tail = np.log(4 / (1 - CONFIDENCE))
-    half = np.sqrt(2 * spread * tail / n) + 7 * most * tail / (3 * (n - 1))
-    return mean - half, mean + half
-
-
-def gamma(terms: Numbers, most: float) -> Bounds:
-    """Fay & Feuer 1997, of a weighted sum of Poisson counts; for terms that are not negative."""
-    n, tail = len(terms), (1 - CONFIDENCE) / 2
-    mean, spread = terms.mean(axis=0), np.square(terms / n).sum(axis=0)
-    seen = np.where(mean > 0, mean, 1.0)
-    low = np.where(mean > 0, spread / (2 * seen) * chi2.ppf(tail, 2 * seen**2 / np.where(spread > 0, spread, 1)), 0)
-    above, more = mean + most / n, spread + (most / n) ** 2
-    return low, more / (2 * above) * chi2.ppf(1 - tail, 2 * above**2 / more)
-
-
-def used(terms: Numbers, most: float) -> Bounds:
-    """The symmetric studentised bootstrap; all rewards there can be where terms are all alike."""
+def studentised(runs: Runs) -> Bounds:
+    """Symmetric; as far as rewards can be where all terms are alike."""
+    terms = runs.terms
     centred = terms - terms.mean(axis=0)
-    alike = np.ptp(terms, axis=0) == 0
+    known = np.ptp(terms, axis=0) > 1e-12
     half = np.full(terms.shape[1], np.inf)
-    quantile = studentised_quantile(centred[:, ~alike], SAMPLES, CONFIDENCE, 1)
-    half[~alike] = quantile * np.sqrt(np.square(centred[:, ~alike]).sum(axis=0)) / len(terms)
+    quantile = studentised_quantile(centred[:, known], SAMPLES, CONFIDENCE, 1)
+    half[known] = quantile * np.sqrt(np.square(centred[:, known]).sum(axis=0)) / len(terms)
     return np.maximum(terms.mean(axis=0) - half, 0.0), np.minimum(terms.mean(axis=0) + half, 1.0)
 
 
-WAYS: dict[str, Callable[[Numbers, float], Bounds]] = {
+def bernstein(runs: Runs) -> Bounds:
+    """Maurer & Pontil 2009, with the range of the terms known: each side at half the chance."""
+    n, mean, spread = len(runs.terms), runs.terms.mean(axis=0), runs.terms.var(axis=0, ddof=1)
+    tail = np.log(4 / (1 - CONFIDENCE))
+    half = np.sqrt(2 * spread * tail / n) + 7 * runs.most * tail / (3 * (n - 1))
+    return mean - half, mean + half
+
+
+def poisson(runs: Runs) -> Bounds:
+    """What is used where few rounds are rewarded, everywhere."""
+    return _by_interval(runs, np.inf)
+
+
+def used(runs: Runs) -> Bounds:
+    return _by_interval(runs, off_policy_intervals.FEW_REWARDED)
+
+
+def _by_interval(runs: Runs, few: float) -> Bounds:
+    n, level = len(runs.terms), Level(CONFIDENCE, SAMPLES, 1, (0.0, 1.0))
+    before, off_policy_intervals.FEW_REWARDED = off_policy_intervals.FEW_REWARDED, few
+    columns = zip(runs.terms.T, runs.paid.T, runs.weight.T)
+    found = [
+        interval_of_rewards(float(one.mean()), one, Paid(paid, weight, 0 * weight), Units.of(None, n), level)
+        for one, paid, weight in columns
+    ]
+    off_policy_intervals.FEW_REWARDED = before
+    low, high = np.array(found).T
+    return low, high
+
+
+WAYS: dict[str, Callable[[Runs], Bounds]] = {
     "normal": normal,
     "percentile": percentile,
+    "studentised": studentised,
     "bernstein": bernstein,
-    "gamma": gamma,
+    "poisson": poisson,
     "used": used,
 }
 
 
-def terms_of(law: Law, rounds: int, repetitions: int, seed: int) -> tuple[dict[str, Numbers], float, float]:
-    """Terms of IPS, SNIPS and DR with a model that expects the mean of all actions ``[rounds, repetitions]``; truth; greatest weight."""
+def runs_of(law: Law, rounds: int, repetitions: int, seed: int) -> tuple[dict[str, Runs], float]:
+    """Of IPS, SNIPS and DR with a model that expects the mean of all actions; and the truth."""
     rng = np.random.default_rng(seed)
     chance, log, new = law.make()
     action = rng.choice(ACTIONS, size=(rounds, repetitions), p=log)
     reward = (rng.random(action.shape) < chance[action]).astype(np.float64)
     weight = (new / log)[action]
-    mean = weight.mean(axis=0)
-    snips = (weight * reward).mean(axis=0) / mean
-    return (
-        {
-            "ips": weight * reward,
-            "snips": snips + weight * (reward - snips) / mean,
-            "dr": law.mean_reward + weight * (reward - law.mean_reward),
-        },
-        float(chance @ new),
-        float((new / log).max()),
-    )
+    paid, scaled = weight * reward, weight / weight.mean(axis=0)
+    snips = (scaled * reward).mean(axis=0)
+    most = float((new / log).max())
+    return {
+        "ips": Runs(paid, paid, weight, most),
+        "snips": Runs(snips + scaled * (reward - snips), scaled * reward, scaled, most),
+        "dr": Runs(law.mean_reward + weight * (reward - law.mean_reward), paid, weight, most),
+    }, float(chance @ new)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--repetitions", type=int, default=2000)
+    parser.add_argument("--repetitions", type=int, default=500)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     rows = []
@@ -128,19 +152,17 @@ def main() -> int:
     print(f"{'':<32}{'rounds':>7}{'of':>7}" + "".join(f"{name:>14}" for name in WAYS) + "   width of used / normal")
     for law in LAWS:
         for rounds in ROUNDS:
-            found, truth, most = terms_of(law, rounds, given.repetitions, rounds)
-            for estimator, terms in found.items():
+            found, truth = runs_of(law, rounds, given.repetitions, rounds)
+            for estimator, runs in found.items():
                 cells, widths = {}, {}
                 for name, way in WAYS.items():
-                    if name == "gamma" and (terms < 0).any():
-                        continue
-                    low, high = way(terms, most)
+                    low, high = way(runs)
                     cells[name] = (float(np.mean(truth < low)), float(np.mean(truth > high)))
                     widths[name] = float(np.median(high - low))
                 rows.append(
                     {"law": law.name, "rounds": rounds, "estimator": estimator, "misses": cells, "widths": widths}
                 )
-                shown = [f"{100 * sum(cells[n]):.1f} ({100 * cells[n][1]:.1f})" if n in cells else "" for n in WAYS]
+                shown = [f"{100 * sum(cells[n]):.1f} ({100 * cells[n][1]:.1f})" for n in WAYS]
                 ratio = widths["used"] / widths["normal"]
                 print(
                     f"{law.name:<32}{rounds:>7}{estimator:>7}"

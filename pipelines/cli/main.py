@@ -13,16 +13,21 @@ from typer.core import TyperGroup
 
 from longtail import __version__
 from longtail.contracts.errors import EXIT_CODE, UserError
-from longtail.pipelines.cli import cluster, policies, recommending, serving, start, train
+from longtail.pipelines.cli import cluster, everybody, policies, recommending, serving, start, train
 from longtail.pipelines.kubeflow.follow import RunFailed
 from longtail.pipelines.local.runner import StageFailed
 
-GROUPS: dict[str, dict[str, Callable[..., None]]] = {
+GROUPS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
     "Start here": {
         "demo": start.demo,
         "run": start.run,
         "report": start.report,
         "recommend": recommending.recommend,
+    },
+    "Lists for everybody": {
+        "recommend-all": everybody.recommend_all,
+        "similar-items": everybody.similar_items,
+        "reach": everybody.reach,
     },
     "Data and training": {
         "demo-data": train.demo_data,
@@ -43,6 +48,9 @@ GROUPS: dict[str, dict[str, Callable[..., None]]] = {
         "promote": serving.promote,
         "rollback": serving.rollback,
     },
+    "Campaigns and policies": {
+        "policy": policies.app,
+    },
     "Cluster": {
         "compile": cluster.compile_,
         "submit": cluster.submit,
@@ -54,20 +62,12 @@ GROUPS: dict[str, dict[str, Callable[..., None]]] = {
 }
 
 
-PARTS: dict[str, dict[str, typer.Typer]] = {  # commands with commands of their own
-    "Policies": {"policy": policies.app},
-}
-HEADINGS = {heading: [*names] for heading, names in GROUPS.items()} | {
-    heading: [*names] for heading, names in PARTS.items()
-}
-
-
 class Grouped(TyperGroup):
     """Lists the commands under the headings of GROUPS, each by the first sentence of its help."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         width = max(map(len, self.commands))
-        for heading, names in HEADINGS.items():
+        for heading, names in GROUPS.items():
             with formatter.section(heading):
                 # a limit beyond the width: a line that is too long is wrapped, not cut
                 formatter.write_dl(
@@ -85,10 +85,10 @@ app = typer.Typer(
 )
 for _commands in GROUPS.values():
     for _name, _command in _commands.items():
-        app.command(_name)(_command)
-for _parts in PARTS.values():
-    for _name, _part in _parts.items():
-        app.add_typer(_part, name=_name)
+        if isinstance(_command, typer.Typer):  # with commands of its own
+            app.add_typer(_command, name=_name)
+        else:
+            app.command(_name)(_command)
 
 
 def _show_version(wanted: bool) -> None:

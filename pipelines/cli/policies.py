@@ -46,7 +46,7 @@ ContextColumns = Annotated[
 Clip = Annotated[
     float | None, typer.Option(min=1.0, help="Cut weights to this; less variance, and a bias that is told.")
 ]
-Confidence = Annotated[float, typer.Option(min=0.5, max=0.999, help="Of the intervals.")]
+Confidence = Annotated[float, typer.Option(help="Of the intervals, below 1.")]
 Seed = Annotated[int, typer.Option(help="Of resamplings and folds.")]
 Output = Annotated[Path | None, typer.Option(help="Write JSON there.", show_default=False)]
 
@@ -63,15 +63,25 @@ def evaluate(
 ) -> None:
     """Estimate the value of a policy from a log with propensities: several estimators, with intervals and checks."""
     from longtail.metrics.off_policy import Way
+    from longtail.policies.answers import are_answers, read_answers
     from longtail.policies.asked import UNIFORM, asked_of, read_policy, uniform
     from longtail.policies.evaluating import evaluate as evaluated
     from longtail.policies.logs import read_log
+    from longtail.policies.slates import evaluate_slates
 
+    if not 0.5 <= confidence < 1:
+        raise UserError(f"--confidence {confidence:g}: must be from 0.5 to below 1; give for example 0.95")
     table = None if policy == UNIFORM else read_policy(policy)
-    read = read_log(log, _named(column or []), context or [], [] if table is None else list(table.keys))
+    if are_answers(log):
+        if column or context:
+            raise UserError("--column and --context do nothing for a log of the server's answers; leave them out")
+        read = read_answers(log)
+    else:
+        read = read_log(log, _named(column or []), context or [], [] if table is None else list(table.keys))
     asked, read = (uniform(read), read) if table is None else asked_of(table, read)
-    found = evaluated(read.logged, asked, Way(clip=clip, confidence=confidence, seed=seed))
-    typer.echo(report(found))
+    way = Way(clip=clip, confidence=confidence, seed=seed)
+    found = evaluated(read.logged, asked, way) if read.slate is None else evaluate_slates(read, asked, way)
+    typer.echo(report(found, "round" if read.slate is None else "list"))
     if output is not None:
         _write(
             output,
@@ -91,14 +101,22 @@ def _named(given: Sequence[str]) -> dict[str, str]:
     return {role: name for role, _, name in pairs}
 
 
-def report(found: "Evaluation") -> str:
-    """A table of estimators, and what speaks against them."""
-    head = f"{'':<22}{'value':>10}{'interval':>24}{'effective rounds':>18}{'clipped':>9}"
+def report(found: "Evaluation", unit: str = "round") -> str:
+    """A table of estimators, and what speaks against them. unit: what a value is of"""
+    head = f"{f'reward of a {unit}':<22}{'value':>10}{'interval':>24}{f'effective {unit}s':>18}{'clipped':>9}"
     lines = [head, _line("the log's own policy", found.logged)]
     lines += [_line(estimate.method + _parameter(estimate), estimate) for estimate in found.estimates]
+    if found.gain is not None:
+        lines.append(_gain(found.gain))
     lines += [f"{name}: left out, {why}" for name, why in found.left_out.items()]
     lines += [f"! {warning}" for warning in found.warnings]
     return "\n".join(lines)
+
+
+def _gain(gain: "Estimate") -> str:
+    verdict = "better" if gain.low > 0 else "worse" if gain.high < 0 else "unclear"
+    bounds = f"{gain.low:+.5f} to {gain.high:+.5f}"
+    return f"{'gain over the log':<22}{gain.value:>+10.5f}{bounds:>24}  by {gain.method}, paired: {verdict}"
 
 
 def _line(name: str, estimate: "Estimate") -> str:
@@ -114,6 +132,7 @@ def as_document(found: "Evaluation") -> dict[str, Any]:
     return {
         "logged": asdict(found.logged),
         "estimates": [asdict(estimate) for estimate in found.estimates],
+        "gain_over_log": None if found.gain is None else asdict(found.gain),
         "left_out": found.left_out,
         "warnings": found.warnings,
     }

@@ -169,6 +169,10 @@ class PreparedDataset:
         rows = slice(self._starts[user_code], self._starts[user_code + 1])
         return self.item_codes[rows][self.splits[rows] < before]
 
+    def whole_history(self, user_code: int) -> NDArray[np.int32]:
+        """Item codes of all the user's events, oldest first: today's user knows them all."""
+        return self.item_codes[self._starts[user_code] : self._starts[user_code + 1]]
+
     def train_sequences(self) -> list[NDArray[np.int32]]:
         """Training events of every user (empty for a user without any), oldest first. ``[users]``"""
         return [self.history(user, Split.VALIDATION) for user in range(len(self.user_ids))]

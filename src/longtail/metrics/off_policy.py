@@ -4,22 +4,17 @@ Rounds are independent draws: the log's policy took an action with a known proba
 action alone. Every estimator is a mean over rounds, so that all get their intervals in one way (``off_policy_intervals``).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from longtail.contracts.errors import UserError
 from longtail.metrics.off_policy_checks import check_numbers, check_probabilities, warnings_about
-from longtail.metrics.off_policy_intervals import Units, interval
+from longtail.metrics.off_policy_intervals import Level, Paid, Units, interval_of_rewards
+from longtail.metrics.off_policy_terms import BY_MODEL, METHODS, Method, estimate_terms, slope
 
 Numbers = NDArray[np.float64]
-Method = Literal["ips", "snips", "dm", "dr", "switch-dr", "dros"]
-METHODS: tuple[Method, ...] = get_args(Method)
-BY_MODEL = ("dm", "dr", "switch-dr", "dros")  # these need the expected rewards
-CANDIDATES = 12  # values of a method's hyper-parameter that are tried
 
 
 @dataclass(frozen=True)
@@ -114,11 +109,13 @@ def value_of(
     span = reward_range(logged, way)
     parameter = way.parameter
     if method in ("switch-dr", "dros") and parameter is None:
-        parameter = _slope(method, logged, clipped, model, units)
+        parameter = slope(method, logged.reward, clipped, model, units)
     value, terms = estimate_terms(method, logged.reward, clipped, model, parameter)
     # what is biased has the interval of its unbiased kin: the log says no more of the bias than that says of the value
     kin_value, kin_terms = estimate_terms("dr" if model else method, logged.reward, raw, model)
-    low, high = interval(kin_value, kin_terms, units, way.confidence, way.samples, way.seed, span)
+    scaled = raw / raw.mean() if method == "snips" and raw.any() else raw
+    level = Level(way.confidence, way.samples, way.seed, span)
+    low, high = interval_of_rewards(kin_value, kin_terms, Paid.of(scaled, logged.reward, span), units, level)
     return Estimate(
         method=method,
         value=value,
@@ -133,6 +130,27 @@ def value_of(
         parameter=parameter,
         warnings=warnings_about(logged.action, logged.position, probabilities, raw, units),
     )
+
+
+def gain_over_log(
+    logged: Logged, probabilities: Numbers, expected: Numbers | None = None, way: Way | None = None
+) -> Estimate:
+    """By how much the policy is worth more than the log's own: paired, round by round; by ``dr``, or ``ips`` without expected rewards.
+
+    Raises:
+        UserError: as ``value_of``.
+    """
+    way = way or Way()
+    check_probabilities(probabilities, logged.action)
+    method: Method = "ips" if expected is None else "dr"
+    weight = weights(logged, probabilities)
+    model = _model_terms(logged, probabilities, expected, method)
+    terms = estimate_terms(method, logged.reward, weight, model)[1] - logged.reward
+    units, value = Units.of(logged.user, len(logged)), float(terms.mean())
+    paid = Paid.of(weight - 1, logged.reward, reward_range(logged, way))
+    low, high = interval_of_rewards(value, terms, paid, units, Level(way.confidence, way.samples, way.seed))
+    ess = effective_sample_size(weight)
+    return Estimate(method, value, low, high, units.error(value, terms), ess, len(logged))
 
 
 def weights(logged: Logged, probabilities: Numbers) -> Numbers:
@@ -153,46 +171,6 @@ def reward_range(logged: Logged, way: Way) -> tuple[float, float] | None:
     return (0.0, 1.0) if np.isin(logged.reward, (0.0, 1.0)).all() else None
 
 
-def estimate_terms(
-    method: str, reward: Numbers, weight: Numbers, model: tuple[Numbers, Numbers] | None, parameter: float | None = None
-) -> tuple[float, Numbers]:
-    """The value, and the rounds' terms whose mean it is. ``[rounds]``
-
-    IPS: Horvitz & Thompson 1952; SNIPS: Swaminathan & Joachims 2015, its terms linearised (delta method); DR: Dudik et al. 2011;
-    SWITCH-DR: Wang et al. 2017; DRos: Su et al. 2020, equation 8.
-
-    Args:
-        model: expected reward of the logged action, and that under the policy. ``[rounds]`` each
-    """
-    if method == "ips":
-        terms = weight * reward
-    elif method == "snips":
-        mean = weight.mean()
-        if mean == 0:
-            return float("nan"), np.full(len(weight), np.nan)
-        value = float((weight * reward).mean() / mean)
-        return value, value + weight * (reward - value) / mean
-    else:
-        assert model is not None
-        of_logged, of_policy = model
-        terms = of_policy + _corrected(method, weight, parameter) * (reward - of_logged)
-    return float(terms.mean()), terms
-
-
-def _corrected(method: str, weight: Numbers, parameter: float | None) -> Numbers:
-    """The weights with which residuals of the model count. ``[rounds]``"""
-    if method == "dm":
-        return np.zeros_like(weight)
-    if method == "dr":
-        return weight
-    assert parameter is not None
-    if method == "switch-dr":
-        return np.where(weight <= parameter, weight, 0.0)
-    if np.isinf(parameter):
-        return weight
-    return parameter * weight / np.where(weight > 0, np.square(weight) + parameter, 1.0)
-
-
 def _model_terms(
     logged: Logged, probabilities: Numbers, expected: Numbers | None, method: str
 ) -> tuple[Numbers, Numbers] | None:
@@ -207,33 +185,6 @@ def _model_terms(
             f"{probabilities.shape}, expected rewards {shape}); give both, or take ips or snips"
         )
     return expected[np.arange(len(logged)), logged.action], (probabilities * expected).sum(axis=1)
-
-
-def candidates(method: str, weight: Numbers) -> Sequence[float]:
-    """Values of the hyper-parameter, the least biased first: infinite is DR, 0 DM."""
-    positive = weight[weight > 0]
-    if not len(positive):
-        return [np.inf, 0.0]
-    inner = np.quantile(positive, np.linspace(1, 0.05, CANDIDATES - 2)) ** (1 if method == "switch-dr" else 2)
-    return [np.inf, *np.unique(inner)[::-1].tolist(), 0.0]
-
-
-def _slope(method: str, logged: Logged, weight: Numbers, model: tuple[Numbers, Numbers] | None, units: Units) -> float:
-    """Lepski's principle (SLOPE, Su, Srinath & Krishnamurthy 2020): the most biased candidate that still agrees with all less biased.
-
-    Half-widths are two standard errors, which only the log tells: the truth plays no part.
-    """
-    tried: list[tuple[float, float]] = []
-    chosen = np.inf
-    for parameter in candidates(method, weight):
-        value, terms = estimate_terms(method, logged.reward, weight, model, parameter)
-        half = 2 * units.error(value, terms)
-        half = min([half, *(other for _, other in tried)])  # SLOPE asks for widths that never grow
-        if any(abs(value - v) > half + (np.sqrt(6) - 1) * h for v, h in tried):
-            break
-        tried.append((value, half))
-        chosen = parameter
-    return float(chosen)
 
 
 def _most(reward: Numbers) -> float:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from longtail.contracts.errors import UserError
 from longtail.metrics.off_policy import Estimate, Way, effective_sample_size
-from longtail.metrics.off_policy_intervals import Units, interval
+from longtail.metrics.off_policy_intervals import Level, Paid, Units, interval_of_rewards
 
 Numbers = NDArray[np.float64]
 ASSUMES = {  # estimator -> what must hold beside right probabilities
@@ -65,7 +65,7 @@ def standard(slates: Slates, way: Way | None = None) -> Estimate:
 def independent(slates: Slates, way: Way | None = None) -> Estimate:
     """Every place's reward by that place's own ratio (Li et al. 2018, item-position click model)."""
     weight = _clipped(slates.ratio, way)
-    return _estimate("independent", slates, (weight * slates.reward).sum(axis=1), weight.ravel(), way)
+    return _estimate("independent", slates, (weight * slates.reward).sum(axis=1), weight, way)
 
 
 def reward_interaction(slates: Slates, way: Way | None = None) -> Estimate:
@@ -91,7 +91,7 @@ def by_weights(slates: Slates, weight: Numbers, way: Way | None = None) -> Estim
 def pseudo_inverse_weights(
     shown: NDArray[np.int64], possible: NDArray[np.int64], log: Numbers, policy: Numbers
 ) -> Numbers:
-    """Weights of slates where all that the log may show can be enumerated (Swaminathan et al. 2017, equation 3). ``[slates]``
+    """Weights of slates where all that the log may show can be enumerated (Swaminathan et al. 2017). ``[slates]``
 
     Args:
         shown: items of the log's slates, codes from 0. ``[slates, places]``
@@ -116,7 +116,7 @@ def pseudo_inverse_weights(
 
 
 def cascade_dr(slates: Slates, of_shown: Numbers, of_policy: Numbers, way: Way | None = None) -> Estimate:
-    """Doubly robust in a cascade (Kiyohara et al. 2022, equation 8): the variance of ``reward_interaction`` cut by a model.
+    """Doubly robust in a cascade (Kiyohara et al. 2022): the variance of ``reward_interaction`` cut by a model.
 
     Args:
         of_shown: reward that a model expects from this place on, given the items up to and at it. ``[slates, places]``
@@ -124,8 +124,9 @@ def cascade_dr(slates: Slates, of_shown: Numbers, of_policy: Numbers, way: Way |
     """
     weight = _clipped(slates.ratio.cumprod(axis=1), way)
     before = np.concatenate([np.ones((len(weight), 1)), weight[:, :-1]], axis=1)
-    terms = (weight * (slates.reward - of_shown) + before * of_policy).sum(axis=1)
-    return _estimate("cascade-dr", slates, terms, weight[:, -1], way)
+    paid = (weight * slates.reward).sum(axis=1)
+    model = (before * of_policy - weight * of_shown).sum(axis=1)
+    return _estimate("cascade-dr", slates, paid, weight[:, -1], way, model)
 
 
 def _indicators(slates: NDArray[np.int64], n_items: int) -> Numbers:
@@ -140,13 +141,29 @@ def _clipped(weight: Numbers, way: Way | None) -> Numbers:
     return weight if way is None or way.clip is None else np.minimum(weight, way.clip)
 
 
-def _estimate(method: str, slates: Slates, terms: Numbers, weight: Numbers, way: Way | None) -> Estimate:
-    """Clipping biases the value, and the interval leaves that out, which ``warnings`` says."""
+def _estimate(
+    method: str, slates: Slates, paid: Numbers, weight: Numbers, way: Way | None, model: Numbers | None = None
+) -> Estimate:
+    """paid: what slates earned, by their weights; model: what a model adds. ``[slates]``; weight may be of every place
+
+    Clipping biases the value, and the interval leaves that out, which ``warnings`` says.
+    """
     way = way or Way()
-    units = Units.of(slates.user, len(terms))
+    units = Units.of(slates.user, len(paid))
+    terms = paid if model is None else paid + model
     value = float(terms.mean())
-    low, high = interval(value, terms, units, way.confidence, way.samples, way.seed, way.reward_range)
+    level = Level(way.confidence, way.samples, way.seed, way.reward_range)
+    sums = slates.reward.sum(axis=1)
+    ends = Paid.of(weight if weight.ndim == 1 else weight.mean(axis=1), sums, None)
+    low, high = interval_of_rewards(value, terms, Paid(paid, ends.most, ends.least), units, level)
     said = () if way.clip is None else (f"weights are cut at {way.clip:g}: the interval leaves the bias of that out",)
     return Estimate(
-        method, value, low, high, units.error(value, terms), effective_sample_size(weight), len(terms), warnings=said
+        method,
+        value,
+        low,
+        high,
+        units.error(value, terms),
+        effective_sample_size(weight.ravel()),
+        len(terms),
+        warnings=said,
     )

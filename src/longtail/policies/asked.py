@@ -127,6 +127,10 @@ def asked_of(policy: PolicyTable, log: LogTable) -> tuple[Asked, LogTable]:
         UserError: the policy says nothing of a round, or none of its items is one of the log's.
     """
     names = list(policy.keys)
+    if lacking := [name for name in names if name not in log.keys]:
+        raise UserError(
+            f"{log.address}: has no {lacking[0]}, by which {policy.address} tells rounds apart; add it, or take it out of the policy"
+        )
     actions = tuple(sorted({*log.actions, *policy.items}))
     place = {action: code for code, action in enumerate(actions)}
     if not set(log.actions) & set(policy.items):
@@ -150,7 +154,7 @@ def asked_of(policy: PolicyTable, log: LogTable) -> tuple[Asked, LogTable]:
     wanted = round_key * len(actions) + recoded.logged.action
     found = np.minimum(np.searchsorted(code[order], wanted), len(code) - 1)
     of_logged = np.where(code[order][found] == wanted, policy.probability[order][found], 0.0)
-    if len(log.logged) * len(actions) > MOST_NUMBERS or len(key_of) * len(actions) > MOST_NUMBERS:
+    if max(len(log.logged), len(key_of)) * len(actions) > MOST_NUMBERS:
         return Asked(actions, of_logged, None), recoded
     whole = np.zeros((len(key_of), len(actions)))
     whole[entry_key, entry_action] = policy.probability

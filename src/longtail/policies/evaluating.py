@@ -6,21 +6,24 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from longtail.metrics.off_policy import BY_MODEL, METHODS, Estimate, Logged, Method, Way, value_of
+from longtail.metrics.off_policy import Estimate, Logged, Way, gain_over_log, value_of
 from longtail.metrics.off_policy_checks import DOUBTFUL, propensity_sum
 from longtail.metrics.off_policy_intervals import Units
+from longtail.metrics.off_policy_terms import BY_MODEL, METHODS, Method
 from longtail.policies.asked import Asked
-from longtail.policies.reward_model import cross_fitted
+from longtail.policies.reward_model import cross_fitted, hindrance
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """logged: of the log's own policy, a plain mean. left_out: method -> why it is none of ``estimates``."""
+    """logged: of the log's own policy, a plain mean. left_out: method -> why it is none of ``estimates``. gain: over the log's policy,
+    paired; None of lists."""
 
     logged: Estimate
     estimates: tuple[Estimate, ...]
     left_out: dict[str, str]
     warnings: tuple[str, ...]
+    gain: Estimate | None = None
 
 
 def evaluate(logged: Logged, asked: Asked, way: Way, methods: Sequence[Method] = METHODS) -> Evaluation:
@@ -28,19 +31,19 @@ def evaluate(logged: Logged, asked: Asked, way: Way, methods: Sequence[Method] =
     Raises:
         UserError: what ``value_of`` and ``cross_fitted`` raise.
     """
-    usable = [name for name in methods if asked.of_all is not None or name not in BY_MODEL]
-    too_many = "too many rounds and actions for a reward model"
-    expected = None
-    if asked.of_all is not None and set(usable) & set(BY_MODEL):
-        expected = cross_fitted(logged, len(asked.actions), seed=way.seed)
+    n_actions = len(asked.actions)
+    why = hindrance(logged, n_actions)
+    expected = cross_fitted(logged, n_actions, seed=way.seed) if why is None and set(methods) & set(BY_MODEL) else None
+    usable = [name for name in methods if why is None or name not in BY_MODEL]
     probabilities = asked.of_logged if asked.of_all is None else asked.of_all
     estimates = tuple(value_of(logged, probabilities, expected, name, way) for name in usable)
     shared = dict.fromkeys(warning for estimate in estimates for warning in estimate.warnings)
     return Evaluation(
         own_value(logged, way),
         estimates,
-        {name: too_many for name in methods if name not in usable},
-        (*_about_log(logged, len(asked.actions)), *shared),
+        {name: why for name in methods if why and name not in usable},
+        (*_about_log(logged, n_actions), *shared),
+        gain_over_log(logged, probabilities, expected, way),
     )
 
 

@@ -186,7 +186,7 @@ def _ids(uri: str, column: pa.ChunkedArray, rows: NDArray[np.int64], name: str) 
 
 def _fault(uri: str, rows: NDArray[np.int64], wrong: NDArray[np.bool_], name: str, value: object, why: str) -> None:
     more = f" (and {int(wrong.sum()) - 1} rows more)" if wrong.sum() > 1 else ""
-    shown = "the value" if value is None else repr(value)
+    shown = "the value" if value in (None, "") else repr(value) if isinstance(value, str) else f"{value}"
     raise UserError(
         f"{uri}: row {rows[int(wrong.argmax())]}{more}, column {name}: {shown} {why}; mend it or leave the row out (rows count from 0)"
     )
@@ -195,11 +195,14 @@ def _fault(uri: str, rows: NDArray[np.int64], wrong: NDArray[np.bool_], name: st
 def _context(uri: str, table: pa.Table, rows: NDArray[np.int64], features: Sequence[str]) -> NDArray[np.float64]:
     parts = []
     for number, name in enumerate(features):
-        values = table[f"number {number}"].to_numpy().astype(np.float64)
-        if np.isfinite(values).all():
+        values: NDArray[np.float64] = table[f"number {number}"].to_numpy().astype(np.float64)
+        texts = np.array([text or "" for text in table[f"text {number}"].to_pylist()])
+        lacking = ~np.isfinite(values)
+        if (lacking == (texts == "")).all() and not lacking.all():
+            if lacking.any():
+                _fault(uri, rows, lacking, name, None, "is missing")
             parts.append(values[:, None])
             continue
-        texts = _ids(uri, table[f"text {number}"], rows, name).astype(str)
-        found, counts = np.unique(texts, return_counts=True)
+        found, counts = np.unique(texts, return_counts=True)  # what is missing is a value like others
         parts.append((texts[:, None] == found[counts >= RARE][None, :]).astype(np.float64))
     return np.concatenate(parts, axis=1)

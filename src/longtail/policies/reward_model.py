@@ -15,9 +15,10 @@ from longtail.metrics.off_policy import Logged
 
 Numbers = NDArray[np.float64]
 MOST_NUMBERS = 200_000_000  # rounds x actions that are held
+FOLDS = 5
 
 
-def cross_fitted(logged: Logged, n_actions: int, folds: int = 5, seed: int = 0, strength: float = 1.0) -> Numbers:
+def cross_fitted(logged: Logged, n_actions: int, folds: int = FOLDS, seed: int = 0, strength: float = 1.0) -> Numbers:
     """Rewards that the models of the other folds expect. ``[rounds, actions]``
 
     Logistic regression where all rewards are 0 or 1, else ridge regression. Rounds of one user are in one fold.
@@ -29,13 +30,8 @@ def cross_fitted(logged: Logged, n_actions: int, folds: int = 5, seed: int = 0, 
         UserError: there are fewer users, or rounds, than folds, or more numbers than memory is meant to hold.
     """
     rounds = len(logged)
-    units = rounds if logged.user is None else len(np.unique(logged.user))
-    if units < folds:
-        raise UserError(f"{units} rounds or users cannot be cut into {folds} folds; take ips or snips")
-    if rounds * n_actions > MOST_NUMBERS:
-        raise UserError(
-            f"{rounds:,} rounds x {n_actions:,} actions are too many for a reward model; take ips or snips, or a part of the log"
-        )
+    if (why := hindrance(logged, n_actions, folds)) is not None:
+        raise UserError(f"{why}; take ips or snips, or another part of the log")
     features, own = _features(logged, n_actions)
     design = sparse.hstack([features, own], format="csr")
     expected = np.empty((rounds, n_actions))
@@ -43,6 +39,16 @@ def cross_fitted(logged: Logged, n_actions: int, folds: int = 5, seed: int = 0, 
     for train, test in split.split(np.zeros(rounds), groups=logged.user):
         expected[test] = _predicted(design[train], logged.reward[train], features[test], n_actions, strength)
     return expected
+
+
+def hindrance(logged: Logged, n_actions: int, folds: int = FOLDS) -> str | None:
+    """Why there can be no reward model, if so."""
+    units = len(logged) if logged.user is None else len(np.unique(logged.user))
+    if units < folds:
+        return f"{units} {'rounds' if logged.user is None else 'users'} cannot be cut into {folds} folds for a reward model"
+    if len(logged) * n_actions > MOST_NUMBERS:
+        return f"{len(logged):,} rounds x {n_actions:,} actions are too many for a reward model"
+    return None
 
 
 def _features(logged: Logged, n_actions: int) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:

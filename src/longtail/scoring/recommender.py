@@ -12,7 +12,7 @@ The one place where ids become codes, where limits are checked, and where it is 
 
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -135,6 +135,16 @@ class Recommender:
         """What it ranks with."""
         return self._scorer
 
+    @property
+    def eligibility(self) -> Eligibility:
+        """Which items may be given, and their codes."""
+        return self._eligibility
+
+    @property
+    def reasons(self) -> Reasons:
+        """What explains its lists."""
+        return self._reasons
+
     def close(self, availability: Availability) -> list[str]:
         """From the next answer on leave out what is not available; returns the ids that the catalogue does not hold."""
         self._closed = Closed(availability, self._eligibility.codes)  # one assignment: no answer sees half of it
@@ -180,16 +190,16 @@ class Recommender:
         Raises:
             UserError: as there.
         """
+        return [self._answer(question, scores) for question, scores in self.scored(asked)]
+
+    def scored(self, asked: Sequence[Asked]) -> Iterator[tuple[Question, Scores]]:
+        """What answers are made from: each question in codes, and its scores. Raises what ``check`` does."""
         for one in asked:
             self.check(one)
         questions = [self._question(one) for one in asked]
-        size = max(PIECE_SCORES // len(self.bundle.item_ids), 1)
-        if self._scorer.item_index is not None:
-            size = INDEXED_TOGETHER
+        size = self._together if self._scorer.item_index is None else INDEXED_TOGETHER
         pieces = [questions[begin : begin + size] for begin in range(0, len(questions), size)]
-        return [
-            self._answer(question, scores) for piece in pieces for question, scores in zip(piece, self._scores(piece))
-        ]
+        return ((question, scores) for piece in pieces for question, scores in zip(piece, self._scores(piece)))
 
     def check(self, asked: Asked) -> None:
         """Refuse what cannot be answered.
@@ -279,10 +289,17 @@ class Recommender:
         by_index = [one for one in questions if not one.needs_all]
         found = self._scorer.found([one.query for one in by_index], [one.few for one in by_index])
         scored = {id(one): scores for one, scores in zip(by_index, found) if one.suffices(scores)}
-        return (scored.get(id(one)) or self._all_scores(one) for one in questions)
+        others = self._all_scores([one.query for one in questions if id(one) not in scored])
+        return (scored.get(id(one)) or next(others) for one in questions)
 
-    def _all_scores(self, question: Question) -> Scores:
-        return Scores(self._scorer.score([question.query])[0])
+    def _all_scores(self, queries: Sequence[Query]) -> Iterator[Scores]:
+        for begin in range(0, len(queries), self._together):
+            yield from map(Scores, self._scorer.score(queries[begin : begin + self._together]))
+
+    @property
+    def _together(self) -> int:
+        """Users of whom all items are scored at one time."""
+        return max(PIECE_SCORES // len(self.bundle.item_ids), 1)
 
     def _answer(self, question: Question, scores: Scores) -> Answer:
         asked, query, segment, rules, left_out, allowed = question
@@ -299,7 +316,7 @@ class Recommender:
         wanted = Wanted(asked, scores, left_out, rules, self._is_unknown(query, looked_at), allowed, beliefs)
         chosen = self._choosing.choose(wanted)
         if len(chosen.codes) < k and not scores.complete:
-            return self._answer(question, self._all_scores(question))
+            return self._answer(question, next(self._all_scores([query])))
         acted, changed = self._choosing.acted(wanted, plain, chosen)
         unknown = [*latest(asked.history), *asked.similar_to, *(asked.candidates or ()), *asked.exclude]
         return Answer(

@@ -192,6 +192,11 @@ class Scorer:
             decay = tensors.decay ** len(self.recent(query.history))
             yield alike, np.float32(tensors.neighbour_weight[bucket] * decay) * values
 
+    def always_score(self, items: Codes) -> None:
+        """From now on give the scores of these items, too, whatever an index finds."""
+        if self.item_index is not None:
+            self.item_index.always = np.union1d(self.item_index.always, items)
+
     @property
     def has_dense_part(self) -> bool:
         """Whether something was learnt of the item vectors."""
