@@ -43,7 +43,8 @@ class Shop:
     def __init__(self, data: Path, bundle: Bundle) -> None:
         users, items = (pq.read_table(data / f"truth_{name}.parquet") for name in ("users", "items"))
         tastes = [np.array(table.column("taste").to_pylist(), np.float32) for table in (users, items)]
-        order = bundle.codes_of(items.column("item_id").to_pylist())
+        self.codes = {item: code for code, item in enumerate(bundle.item_ids)}
+        order = [self.codes[item] for item in items.column("item_id").to_pylist()]
         affinity = np.empty((users.num_rows, len(order)), np.float32)
         affinity[:, order] = tastes[0] @ tastes[1].T
         spread = (affinity - affinity.mean(axis=1, keepdims=True)) / affinity.std(axis=1, keepdims=True)
@@ -81,7 +82,7 @@ def log_of(
         items = tuple(item.item_id for item in answer.items)
         propensities = np.array([item.propensity for item in answer.items])
         shown.append(ShownList(shop.ids[user], time, shop.questions[user], items, propensities, np.zeros(len(items))))
-        chances = shop.chances[user, recommender.codes_of(items)] * PLACE_FALL ** np.arange(len(items))
+        chances = shop.chances[user, [shop.codes[item] for item in items]] * PLACE_FALL ** np.arange(len(items))
         for item in np.flatnonzero(rng.random(len(items)) < chances):
             chosen.append((shop.ids[user], items[item], time + int(rng.integers(HOUR))))
     end = shown[-1].time + 2 * HOUR

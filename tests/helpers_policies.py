@@ -9,6 +9,7 @@ from helpers_bundle import write_tiny_bundle
 from longtail.policies.shown_lists import ShownList
 from longtail.scoring.asked import Asked, Explore
 from longtail.scoring.bundle import Bundle, load_bundle
+from longtail.scoring.exploring import explored
 from longtail.scoring.recommender import Recommender
 
 K, ITEMS = 2, 12
@@ -36,11 +37,15 @@ def shown_lists(bundle: Bundle, count: int, chances: dict[str, float], seed: int
         for _ in range(count)
     ]
     found = []
-    for number, (one, answer) in enumerate(zip(asked, recommender.answers(asked))):
-        items = tuple(item.item_id for item in answer.items)
+    for number, one in enumerate(asked):
+        query = recommender.query(one)
+        scores, allowed = recommender.scorer.score([query])[0], recommender.may_be_given(one, query)
+        drawn = explored(
+            one.explore, scores, allowed, bundle.train_counts == 0, K, rng
+        )  # as the recommender, with a seed
+        items = tuple(bundle.item_ids[code] for code in drawn.codes)
         rewards = (rng.random(len(items)) < [chances.get(item, OTHER) for item in items]).astype(float)
-        propensities = np.array([item.propensity for item in answer.items])
-        found.append(ShownList(f"u{number}", (START + number) * 10**6, one, items, propensities, rewards))
+        found.append(ShownList(f"u{number}", (START + number) * 10**6, one, items, drawn.propensities, rewards))
     return found
 
 

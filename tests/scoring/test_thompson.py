@@ -102,11 +102,13 @@ def test_a_policy_learns_from_lists_that_it_drew(learnt):
     recommender, rng = Recommender(learnt, threads=1), np.random.default_rng(0)
     asked = [Asked(history=[f"i{rng.integers(ITEMS):03d}"], k=2, explore=Explore(thompson=True)) for _ in range(400)]
     lists = []
-    for number, (one, answer) in enumerate(zip(asked, recommender.answers(asked))):
-        items = tuple(item.item_id for item in answer.items)
+    for number, one in enumerate(asked):
+        query = recommender.query(one)
+        scores, allowed = recommender.scorer.score([query])[0], recommender.may_be_given(one, query)
+        drawn = thompson(scores, allowed, 2, recommender._beliefs.about(query), rng)
+        items = tuple(learnt.item_ids[code] for code in drawn.codes)
         rewards = (rng.random(2) < [LIKED.get(item, 0.05) for item in items]).astype(float)
-        propensities = np.array([item.propensity for item in answer.items])
-        lists.append(ShownList(f"u{number}", number, one, items, propensities, rewards))
+        lists.append(ShownList(f"u{number}", number, one, items, drawn.propensities, rewards))
     settings = LearningSettings(candidates=ITEMS, folds=2, least_effective_lists=1)
     judged, learned = learn_policy(learnt, lists, "thompson", settings)
     assert judged.own is None

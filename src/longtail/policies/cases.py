@@ -1,7 +1,7 @@
 """What is known of each shown list in numbers: its candidates, the parts of their scores, where the shown items are among them."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,8 +46,9 @@ def cases_of(recommender: Recommender, lists: Sequence[ShownList], candidates: i
     A list with an item that the bundle does not know, or would not give, was not drawn from what it may draw from.
     """
     found, left_out = [], Counter[str]()
+    codes = {item: code for code, item in enumerate(recommender.bundle.item_ids)}
     for one in lists:
-        case = _case(recommender, one, candidates)
+        case = _case(recommender, one, codes, candidates)
         if case is None:
             left_out["with items that the bundle does not know or may not give"] += 1
         else:
@@ -55,11 +56,11 @@ def cases_of(recommender: Recommender, lists: Sequence[ShownList], candidates: i
     return found, left_out
 
 
-def _case(recommender: Recommender, one: ShownList, candidates: int) -> Case | None:
+def _case(recommender: Recommender, one: ShownList, codes_of: Mapping[str, int], candidates: int) -> Case | None:
     bundle, query = recommender.bundle, recommender.query(one.asked)
     assert one.asked.explore is not None
     mask = recommender.may_be_given(one.asked, query)
-    shown = recommender.codes_of(one.items)
+    shown = np.array([codes_of.get(item, -1) for item in one.items], dtype=np.intp)
     if (shown < 0).any() or not mask[shown].all():
         return None
     parts, bucket = recommender.scorer.parts(query), int(buckets_of([query])[0])

@@ -18,6 +18,7 @@ from longtail.scoring.eligibility import Eligibility, LeftOut, Mask
 from longtail.scoring.exploring import Deviations, Explored, explored, thompson
 from longtail.scoring.in_force import InForce, Placed, Share, with_placed
 from longtail.scoring.near_duplicates import NearDuplicates
+from longtail.scoring.query import Query
 from longtail.scoring.scores import Scores
 from longtail.scoring.shaping import (
     POOL,
@@ -200,6 +201,18 @@ class Choosing:
         """What these items count for."""
         counts = Counter(limit.group for item in codes for limit in self.limits(item, max_per))
         return Before(counts, frozenset(self.group(item) for item in codes if fold) - {None})
+
+
+def degraded(wanted: Wanted, query: Query, looked_at: NDArray[np.int32]) -> str | None:
+    """What could not be answered as it was asked, in words."""
+    asked = wanted.asked
+    if asked.explore and not wanted.explores:
+        return "nothing is explored, as a rule places or limits items"
+    if asked.similar_to and not len(looked_at):
+        return "no item of similar_to is known; it was left aside"
+    if asked.history and not len(query.history):
+        return "no item of the history is known; answered as a newcomer"
+    return None
 
 
 class _List:

@@ -28,7 +28,7 @@ from longtail.scoring.asked import Asked, Attributes, Event, History, in_order
 from longtail.scoring.availability import Availability, Closed
 from longtail.scoring.beliefs import Beliefs
 from longtail.scoring.bundle import Bundle, load_bundle
-from longtail.scoring.choosing import Choosing, Chosen, Wanted
+from longtail.scoring.choosing import Choosing, Chosen, Wanted, degraded
 from longtail.scoring.eligibility import Eligibility, LeftOut, Mask
 from longtail.scoring.in_force import InForce
 from longtail.scoring.known_attributes import KnownAttributes
@@ -266,10 +266,6 @@ class Recommender:
         """Items that the question allows, whatever rules and availability say now. query: of ``asked``. ``[items]``"""
         return self._eligibility.allowed(asked, LeftOut(self._not_again(query), NOBODY, NOBODY))
 
-    def codes_of(self, item_ids: Sequence[str]) -> NDArray[np.int32]:
-        """Code of each item; -1 for one that the bundle does not know. ``[n]``"""
-        return np.array([self._eligibility.codes.get(item, -1) for item in item_ids], dtype=np.int32)
-
     def _not_again(self, query: Query) -> NDArray[np.int32]:
         return query.history if self.bundle.facts["exclude_history"] else query.history[:0]
 
@@ -328,7 +324,7 @@ class Recommender:
             ],
             nothing_fits=self._reasons.nothing_fits(query),
             fewer_than_k=self._why_fewer(wanted, chosen) if len(chosen.codes) < k else None,
-            degraded=_degraded(wanted, query, looked_at),
+            degraded=degraded(wanted, query, looked_at),
             rules=acted,
             unmet=list(chosen.missed),
             changed_by_shop=changed or bool((chosen.codes >= len(self.bundle.item_ids) - self.bundle.added).any()),
@@ -388,18 +384,6 @@ class Recommender:
         if given == left:
             return said
         return f"{said}, {given} {'are left within limits, near-duplicates folded' if chosen.folded else 'keep within limits'}"
-
-
-def _degraded(wanted: Wanted, query: Query, looked_at: NDArray[np.int32]) -> str | None:
-    """What could not be answered as it was asked, in words."""
-    asked = wanted.asked
-    if asked.explore and not wanted.explores:
-        return "nothing is explored, as a rule places or limits items"
-    if asked.similar_to and not len(looked_at):
-        return "no item of similar_to is known; it was left aside"
-    if asked.history and not len(query.history):
-        return "no item of the history is known; answered as a newcomer"
-    return None
 
 
 def _names(given: Attributes) -> list[str]:
