@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from longtail.components.preprocess import catalogue, contexts, events, images, matching, profiles, ties, times
 from longtail.components.preprocess.column_sql import LIST
+from longtail.components.preprocess.exposures import write_exposures
 from longtail.components.preprocess.layouts import Reading, check_effects, check_mapping, check_settings, open_table
 from longtail.components.preprocess.rejection import Rejection
 from longtail.components.preprocess.settings import PreprocessSettings, Table
@@ -86,7 +87,6 @@ def _prepare(
     rejection = Rejection(engine, settings)
 
     readings = _readings(engine, {"items": items, "users": users, "interactions": interactions}, settings)
-
     item_rows, numeric = catalogue.read_items(engine, readings["items"])
     item_rows = rejection.of_ids(readings["items"], item_rows, "items", Columns.ITEM)
     item_codes = with_codes(engine, item_rows.select(Columns.ITEM), Columns.ITEM_CODE, ties.ITEM_SALT, seed)
@@ -138,6 +138,7 @@ def _prepare(
         engine.write(events.table(placed), folder / "events.parquet", [Columns.USER_CODE, Columns.POSITION])
         rejection.write(folder / "rejected.parquet")
         pictures.put_into(folder)
+        facts["exposures"] = write_exposures(engine, folder, item_codes, train_counts, settings)
 
 
 def _readings(engine: Engine, tables: dict[Table, str | None], settings: PreprocessSettings) -> dict[Table, Reading]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from longtail.contracts.errors import UserError
+from longtail.pipelines.cli.policy_learning import learn
 
 if TYPE_CHECKING:
     from longtail.metrics.off_policy import Estimate
@@ -89,6 +90,7 @@ def evaluate(
 
 
 app.command("evaluate")(evaluate)
+app.command("learn")(learn)
 
 
 def _named(given: Sequence[str]) -> dict[str, str]:

@@ -26,9 +26,10 @@ from longtail.contracts.segments import SEGMENTS
 from longtail.registry.champion import champion_folder
 from longtail.scoring.asked import Asked, Attributes, Event, History, in_order
 from longtail.scoring.availability import Availability, Closed
+from longtail.scoring.beliefs import Beliefs
 from longtail.scoring.bundle import Bundle, load_bundle
-from longtail.scoring.choosing import Choosing, Chosen, Wanted
-from longtail.scoring.eligibility import Eligibility, LeftOut
+from longtail.scoring.choosing import Choosing, Chosen, Wanted, degraded
+from longtail.scoring.eligibility import Eligibility, LeftOut, Mask
 from longtail.scoring.in_force import InForce
 from longtail.scoring.known_attributes import KnownAttributes
 from longtail.scoring.query import Query
@@ -37,7 +38,7 @@ from longtail.scoring.reasons import Reason, Reasons, Source, greatest
 from longtail.scoring.rows import standardised
 from longtail.scoring.rules import Rules
 from longtail.scoring.scorer import Scorer
-from longtail.scoring.scores import Scores
+from longtail.scoring.scores import NOBODY, Scores
 from longtail.scoring.similar import ALIKE
 
 DEFAULT_K = 10
@@ -111,6 +112,7 @@ class Recommender:
         self._eligibility = Eligibility(bundle)
         self._choosing = Choosing(bundle, self._eligibility, self._scorer.has_dense_part)
         self.attributes = KnownAttributes(bundle.attributes)
+        self._beliefs = Beliefs(self._scorer)
         self._closed = Closed(Availability(), {})
         self.obey(Rules())
 
@@ -225,6 +227,8 @@ class Recommender:
             raise UserError(
                 "explore acts with none of diversity, max_per and fold: propensities would not be known; leave one out"
             )
+        if asked.explore and asked.explore.thompson:
+            self._beliefs.check(asked)
         self._check_events(asked)
         self._eligibility.check(asked)
 
@@ -258,12 +262,18 @@ class Recommender:
             context=moment,
         )
 
+    def may_be_given(self, asked: Asked, query: Query) -> Mask:
+        """Items that the question allows, whatever rules and availability say now. query: of ``asked``. ``[items]``"""
+        return self._eligibility.allowed(asked, LeftOut(self._not_again(query), NOBODY, NOBODY))
+
+    def _not_again(self, query: Query) -> NDArray[np.int32]:
+        return query.history if self.bundle.facts["exclude_history"] else query.history[:0]
+
     def _question(self, asked: Asked) -> Question:
         query = self.query(asked)
         segment = str(self.bundle.segment_rule.assign(np.array([len(query.history)], dtype=np.int64))[0])
         rules = self._rules[segment]
-        history = query.history if self.bundle.facts["exclude_history"] else query.history[:0]
-        left_out = LeftOut(history, self._closed.at(time.time()), rules.hidden)
+        left_out = LeftOut(self._not_again(query), self._closed.at(time.time()), rules.hidden)
         allowed = self._eligibility.allowed(asked, left_out) if asked.narrows and self._scorer.item_index else None
         wanted = replace(asked, k=asked.k or min(DEFAULT_K, len(self.bundle.item_ids)))
         return Question(wanted, query, segment, rules, left_out, allowed)
@@ -298,7 +308,8 @@ class Recommender:
         plain = scores
         if rules.boost is not None:
             scores = replace(scores, values=plain.values + plain.values.std() * rules.boost)
-        wanted = Wanted(asked, scores, left_out, rules, self._is_unknown(query, looked_at), allowed)
+        beliefs = self._beliefs.about(query) if asked.explore and asked.explore.thompson else None
+        wanted = Wanted(asked, scores, left_out, rules, self._is_unknown(query, looked_at), allowed, beliefs)
         chosen = self._choosing.choose(wanted)
         if len(chosen.codes) < k and not scores.complete:
             return self._answer(question, next(self._all_scores([query])))
@@ -313,7 +324,7 @@ class Recommender:
             ],
             nothing_fits=self._reasons.nothing_fits(query),
             fewer_than_k=self._why_fewer(wanted, chosen) if len(chosen.codes) < k else None,
-            degraded=_degraded(wanted, query, looked_at),
+            degraded=degraded(wanted, query, looked_at),
             rules=acted,
             unmet=list(chosen.missed),
             changed_by_shop=changed or bool((chosen.codes >= len(self.bundle.item_ids) - self.bundle.added).any()),
@@ -373,18 +384,6 @@ class Recommender:
         if given == left:
             return said
         return f"{said}, {given} {'are left within limits, near-duplicates folded' if chosen.folded else 'keep within limits'}"
-
-
-def _degraded(wanted: Wanted, query: Query, looked_at: NDArray[np.int32]) -> str | None:
-    """What could not be answered as it was asked, in words."""
-    asked = wanted.asked
-    if asked.explore and not wanted.explores:
-        return "nothing is explored, as a rule places or limits items"
-    if asked.similar_to and not len(looked_at):
-        return "no item of similar_to is known; it was left aside"
-    if asked.history and not len(query.history):
-        return "no item of the history is known; answered as a newcomer"
-    return None
 
 
 def _names(given: Attributes) -> list[str]:
