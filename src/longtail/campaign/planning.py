@@ -7,7 +7,10 @@ linear program of the users nearest to the margin, the others at their best acti
 worth meets the bound of the prices (Lagrangian dual). A vertex of it has at most one broken class a row, which is rounded down.
 """
 
+import os
+import sys
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -186,10 +189,23 @@ def _program(classes: _Classes, limit: Floats) -> _Program:
     )
 
 
+def _milp(*arguments: Any, **options: Any) -> Any:
+    """``milp`` without the lines of its own that HiGHS (of scipy 1.17) writes to this process' standard output whatever it is told."""
+    sys.stdout.flush()
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        return milp(*arguments, **options)
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
+
+
 def _exactly(classes: _Classes) -> tuple[NDArray[np.int64], float]:
     """The optimum of the integer program. ``[classes, actions]``, and the bound"""
     program = _program(classes, classes.limit)
-    found = milp(
+    found = _milp(
         -program.worth,
         constraints=LinearConstraint(program.matrix, ub=program.limit),
         integrality=np.ones(len(program.worth), dtype=np.int64),
