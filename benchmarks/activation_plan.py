@@ -92,7 +92,10 @@ def run(datasets: Path, users: int = USERS) -> tuple[str, dict]:
         figures["plan_seconds"] = time.perf_counter() - begin
     figures["peak_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     figures |= {"arms": facts["arms"], "spent": facts["spent"], "budget": facts["budget"], "gap": facts["gap"]}
-    rows = [f"| {name.replace('_', ' ')} | {value if isinstance(value, dict) else f'{value:,.6g}'} |" for name, value in figures.items()]
+    rows = [
+        f"| {name.replace('_', ' ')} | {value if isinstance(value, dict) else f'{value:,.6g}'} |"
+        for name, value in figures.items()
+    ]
     return "\n".join(["| | |", "|---|---|", *rows]), figures
 
 

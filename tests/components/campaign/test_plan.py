@@ -70,14 +70,16 @@ def test_the_hold_out_is_drawn_within_segment_state_and_offer(spring):
     assert facts["hold_out"]["power"] >= 0.795
 
 
-def test_contacts_have_items_reasons_messages_and_times(spring):
+def test_contacts_have_items_reasons_messages_and_times(shop, spring):
     output, _, table = spring
     contact = table[table["arm"] == "contact"]
     rows = list(csv.DictReader((output / "contacts.csv").open()))
     assert [row["user_id"] for row in rows] == contact["user_id"].tolist()
     first = contact.iloc[0]
     assert len(first["items"]) == 3 and first["items"][0][1:] in first["message"]
-    assert all(7 <= int(row["send_at"][11:13]) or row["send_at"] for row in rows)
+    zones = shop[2].users.set_index("user_id")["zone"].fillna("")  # the last event is of 22:08 UTC
+    times = {zone: {row["send_at"][10:13] for row in rows if zones[row["user_id"]] == zone} for zone in set(zones)}
+    assert times == {"Europe/Berlin": {"T07"}, "America/New_York": {"T22"}, "": {"T08"}}
     assert (table.loc[table["arm"] != "contact", "message"] == "").all()
 
 
@@ -173,7 +175,12 @@ def outcomes(spring, folder, effect=0.3, complete=True, seed=0):
     drawn = table[table["arm"] != "left"]
     came = rng.random(len(drawn)) < 0.3 + effect * (drawn["arm"] == "contact")
     found = pd.DataFrame(
-        {"user_id": drawn["user_id"], "outcome": came.astype(int), "value": came * 20.0, "time": drawn["send_at"] + DAY * 1_000_000}
+        {
+            "user_id": drawn["user_id"],
+            "outcome": came.astype(int),
+            "value": came * 20.0,
+            "time": drawn["send_at"] + DAY * 1_000_000,
+        }
     )
     file = folder / "outcomes.csv"
     (found if complete else found[came].drop(columns="outcome")).to_csv(file, index=False)
@@ -241,7 +248,11 @@ def test_outcomes_that_cannot_be_used_are_refused(spring, tmp_path, change, said
 def test_who_was_contacted_in_truth_is_checked(spring, tmp_path):
     table = spring[2]
     first, held = (table.loc[table["arm"] == arm, "user_id"].iloc[0] for arm in ("contact", "hold-out"))
-    for users, said in (([first, first], "contacted twice"), ([first, held], "held that user out"), (["x"], "not one of")):
+    for users, said in (
+        ([first, first], "contacted twice"),
+        ([first, held], "held that user out"),
+        (["x"], "not one of"),
+    ):
         pd.DataFrame({"user_id": users, "time": 1_800_000_000}).to_csv(tmp_path / "sent.csv", index=False)
         with pytest.raises(UserError, match=said):
             measure(spring[0], outcomes(spring, tmp_path), tmp_path / "out", str(tmp_path / "sent.csv"))

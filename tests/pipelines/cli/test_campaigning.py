@@ -14,7 +14,16 @@ def test_a_plan_and_its_measurement(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     lists(tmp_path / "lists", tables(tmp_path))
     (tmp_path / "campaign.yaml").write_text(yaml.safe_dump(settings()))
-    where = ["--interactions", "interactions.parquet", "--users", "users.csv", "--consent", "consent.csv", "--lists", "lists"]
+    where = [
+        "--interactions",
+        "interactions.parquet",
+        "--users",
+        "users.csv",
+        "--consent",
+        "consent.csv",
+        "--lists",
+        "lists",
+    ]
     asked = ["campaign", "plan", "--settings", "campaign.yaml", *where, "--output", "spring"]
     with pytest.raises(SystemExit) as ended:
         main([*asked, "--set", "budget=60", "--at", "2024-12-01T10:00"])
