@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import Literal, get_args, get_origin
 
 import pytest
@@ -14,7 +15,18 @@ from longtail.pipelines.cli import main as cli
 
 pytestmark = pytest.mark.slow  # each imports kserve
 
-GROUP = typer.main.get_command(cli.app)
+_APP = typer.main.get_command(cli.app)
+GROUP = SimpleNamespace(
+    commands={
+        " ".join([name, *below]): found
+        for name, command in _APP.commands.items()
+        for below, found in (
+            [([inner], leaf) for inner, leaf in command.commands.items()]
+            if hasattr(command, "commands")
+            else [([], command)]
+        )
+    }
+)
 # Each command as its script runs it, in a fork of a process that holds what takes long to import, but not kserve. Then, with
 # the same command line, what imports kserve, whether the command came that far or not.
 PROGRAM = """
@@ -66,7 +78,7 @@ def value(option, command):
 
 
 def command_line(command):
-    words = [command]
+    words = command.split()
     for option in GROUP.commands[command].params:
         if option.name == "help":
             continue

@@ -19,6 +19,7 @@ HEADINGS = {
         *("demo-data", "preprocess", "finetune", "distill", "evaluate", "tune", "compress", "add-items"),
     ],
     "Serving": ["serve", "token", "refresh", "deploy", "status", "promote", "rollback"],
+    "Campaigns": ["campaign"],
     "Cluster": ["compile", "submit", "follow", "schedule", "schedules", "unschedule"],
 }
 HEAVY = ("numpy", "torch", "kfp", "kserve", "pyarrow", "transformers")
@@ -36,7 +37,7 @@ SEEDED = {
 }
 
 
-def test_help_shows_four_groups_with_one_whole_line_a_command(capfd, monkeypatch):
+def test_help_shows_every_group_with_one_whole_line_a_command(capfd, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     shown = command(capfd, "--help").rstrip()
     parts = [part.splitlines() for part in shown.split("\n\n")[-len(HEADINGS) :]]
