@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from longtail import __version__
 from longtail.contracts.errors import EXIT_CODE, UserError
-from longtail.pipelines.cli import cluster, everybody, policies, recommending, serving, start, train
+from longtail.pipelines.cli import campaigning, cluster, everybody, policies, recommending, serving, start, train
 from longtail.pipelines.kubeflow.follow import RunFailed
 from longtail.pipelines.local.runner import StageFailed
 
@@ -49,6 +49,7 @@ GROUPS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
         "rollback": serving.rollback,
     },
     "Campaigns and policies": {
+        "campaign": campaigning.app,
         "policy": policies.app,
     },
     "Cluster": {

@@ -20,7 +20,7 @@ HEADINGS = {
         *("demo-data", "preprocess", "finetune", "distill", "evaluate", "tune", "compress", "add-items"),
     ],
     "Serving": ["serve", "token", "refresh", "deploy", "status", "promote", "rollback"],
-    "Campaigns and policies": ["policy"],
+    "Campaigns and policies": ["campaign", "policy"],
     "Cluster": ["compile", "submit", "follow", "schedule", "schedules", "unschedule"],
 }
 HEAVY = ("numpy", "torch", "kfp", "kserve", "pyarrow", "transformers")
