@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from longtail.components.preprocess import events, profiles, ties, times
+from longtail.components.preprocess import events, profiles, ties
 from longtail.components.preprocess.column_sql import LIST
 from longtail.components.preprocess.fingerprint import fingerprint
 from longtail.components.preprocess.layouts import OURS, check_settings, open_table
@@ -21,6 +21,7 @@ from longtail.contracts.columns import Columns
 from longtail.contracts.histories import Histories, Ragged
 from longtail.tables.engine import Engine, Frame
 from longtail.tables.engines import open_engine
+from longtail.tables.time_sql import SECOND
 
 
 def read_histories(
@@ -52,7 +53,7 @@ def read_histories(
         open_engine("duckdb", here.memory_limit_gb, None, Path(scratch)) as engine,
     ):
         latest = now if here.latest_timestamp is None else here.latest_timestamp
-        return _read(engine, interactions, users, item_ids, here, int(latest * times.SECOND))
+        return _read(engine, interactions, users, item_ids, here, int(latest * SECOND))
 
 
 def _read(
