@@ -184,11 +184,13 @@ def parse(kind: type[AnySettings], document: object, source: str) -> AnySettings
 def _explain(kind: type[Settings], fault: Any) -> str:
     place = [str(part) for part in fault["loc"]]
     key = ".".join(place)
-    owner: Any = kind
-    for part in place[:-1]:
-        field = owner.model_fields.get(part) if _is_settings(owner) else None
-        owner = field.annotation if field else None
-    if _is_settings(owner):
+    owner: type[Settings] | None = kind
+    for part in fault["loc"][:-1]:
+        if isinstance(part, int):  # the place in a list of them
+            continue
+        field = owner.model_fields.get(part) if owner else None
+        owner = _settings_in(field.annotation) if field else None
+    if owner:
         nested = place and fault["type"] == "model_type"
         if (fault["type"] == "extra_forbidden" or nested) and (today := owner.renamed.get(place[-1])):
             return f"{key!r} is now {'.'.join([*place[:-1], today])!r}"
@@ -201,5 +203,8 @@ def _explain(kind: type[Settings], fault: Any) -> str:
     return f"{key or 'settings'}: {fault['msg'].removeprefix('Value error, ')}{shown}"
 
 
-def _is_settings(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, Settings)
+def _settings_in(annotation: Any) -> type[Settings] | None:
+    """The kind of settings that a field holds, as it is, where it may be left out, or in a list."""
+    if isinstance(annotation, type) and issubclass(annotation, Settings):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _settings_in(part))), None)
