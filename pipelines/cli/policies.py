@@ -14,6 +14,7 @@ from longtail.pipelines.cli.policy_learning import learn
 if TYPE_CHECKING:
     from longtail.metrics.off_policy import Estimate
     from longtail.policies.evaluating import Evaluation
+    from longtail.policies.logs import LogTable
 
 app = typer.Typer(
     help="How good another policy would be, from the log of yours.", no_args_is_help=True, rich_markup_mode=None
@@ -46,6 +47,15 @@ ContextColumns = Annotated[
 Clip = Annotated[
     float | None, typer.Option(min=1.0, help="Cut weights to this; less variance, and a bias that is told.")
 ]
+OfAnswers = Annotated[
+    str | None,
+    typer.Option(
+        "--outcomes",
+        help="Of kept answers: what users chose (user_id, item_id, timestamp), instead of a reward beside each item.",
+        show_default=False,
+    ),
+]
+Window = Annotated[float, typer.Option(min=0.001, help="In which an outcome counts, after its list was shown.")]
 Confidence = Annotated[float, typer.Option(help="Of the intervals, below 1.")]
 Seed = Annotated[int, typer.Option(help="Of resamplings and folds.")]
 Output = Annotated[Path | None, typer.Option(help="Write JSON there.", show_default=False)]
@@ -56,6 +66,8 @@ def evaluate(
     policy: Policy = "uniform",
     column: Column = None,
     context: ContextColumns = None,
+    outcomes: OfAnswers = None,
+    window_hours: Window = 24.0,
     clip: Clip = None,
     confidence: Confidence = 0.95,
     seed: Seed = 0,
@@ -63,7 +75,7 @@ def evaluate(
 ) -> None:
     """Estimate the value of a policy from a log with propensities: several estimators, with intervals and checks."""
     from longtail.metrics.off_policy import Way
-    from longtail.policies.answers import are_answers, read_answers
+    from longtail.policies.answers import are_answers
     from longtail.policies.asked import UNIFORM, asked_of, read_policy, uniform
     from longtail.policies.evaluating import evaluate as evaluated
     from longtail.policies.logs import read_log
@@ -75,7 +87,9 @@ def evaluate(
     if are_answers(log):
         if column or context:
             raise UserError("--column and --context do nothing for a log of the server's answers; leave them out")
-        read = read_answers(log)
+        read = _kept_answers(log, outcomes, window_hours)
+    elif outcomes is not None:
+        raise UserError("--outcomes does nothing for a table, which tells rewards; leave it out")
     else:
         read = read_log(log, _named(column or []), context or [], [] if table is None else list(table.keys))
     asked, read = (uniform(read), read) if table is None else asked_of(table, read)
@@ -91,6 +105,18 @@ def evaluate(
 
 app.command("evaluate")(evaluate)
 app.command("learn")(learn)
+
+
+def _kept_answers(log: str, outcomes: str | None, window_hours: float) -> "LogTable":
+    from longtail.pipelines.cli.policy_learning import rewarded_lists
+    from longtail.policies.answers import read_answers, table_of
+
+    if outcomes is None:
+        return read_answers(log)
+    lists, left_out = rewarded_lists(log, outcomes, window_hours, None, {})
+    for why, count in left_out.items():
+        typer.echo(f"{count} lists left out: {why}")
+    return table_of(log, lists)
 
 
 def _named(given: Sequence[str]) -> dict[str, str]:

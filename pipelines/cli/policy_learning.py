@@ -2,7 +2,8 @@
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,9 +14,8 @@ from longtail.pipelines.cli.options import Bundle, begin_stage
 from longtail.policies.settings import GradientSettings, LearningSettings, Method
 
 if TYPE_CHECKING:
-    from longtail.policies.shown_lists import Outcomes
+    from longtail.policies.shown_lists import ShownList
     from longtail.scoring.asked import Asked
-    from longtail.scoring.bundle import Bundle as LoadedBundle
 
 
 def learn(
@@ -49,18 +49,17 @@ def learn(
     general, of_gradient = _settings(method, settings or [])
     begin_stage(output)
     from longtail.policies.learning import learn_policy, report, write_policy
-    from longtail.policies.shown_lists import read_lists, with_rewards
     from longtail.scoring.bundle import load_bundle
 
     loaded = load_bundle(bundle)
-    lists, left_out = read_lists(log, _question)
-    with about("--outcomes"):
-        rewarded, too_new = with_rewards(lists, _outcomes(loaded, outcomes), general.window_hours)
+    known = loaded.facts.get("preprocess", {})
+    source = f"settings of preprocess in {loaded.path}"
+    rewarded, left_out = rewarded_lists(log, outcomes, general.window_hours, loaded.item_ids, known, source)
     judged, learned = learn_policy(loaded, rewarded, method, general, of_gradient)
     if judged.kept:
         used = general.model_dump() | (of_gradient.model_dump() if method == "policy-gradient" else {})
         write_policy(loaded, judged, learned, output, used)
-    typer.echo(report(judged, left_out + too_new, output))
+    typer.echo(report(judged, left_out, output))
     if not judged.kept:
         raise typer.Exit(GATE_EXIT_CODE)
 
@@ -101,18 +100,37 @@ def _question(instance: Mapping[str, Any]) -> "Asked":
         raise ValueError(explain("instance", error.errors()[0]).removeprefix("instance").lstrip(". ")) from None
 
 
-def _outcomes(bundle: "LoadedBundle", uri: str) -> "Outcomes":
-    """Read with the settings of the training, which the bundle keeps; every choice counts, not only the first of an item."""
+def rewarded_lists(
+    log: str,
+    outcomes: str,
+    window_hours: float,
+    item_ids: Sequence[str] | None,
+    preprocess: Mapping[str, Any],
+    source: str = "settings",
+) -> tuple[list["ShownList"], Counter[str]]:
+    """Lists with what their users chose of them, and what was left out -> how often.
+
+    Args:
+        item_ids: of the catalogue; None: of the lists alone, and events of other items do not count.
+        preprocess: settings with which outcomes are read, those of ``source``; every choice counts, not only the first of an item.
+
+    Raises:
+        UserError: as ``read_lists`` and ``with_rewards``.
+    """
     from longtail.components.preprocess.later_events import read_events
     from longtail.components.preprocess.settings import PreprocessSettings
     from longtail.contracts.settings_base import parse
-    from longtail.policies.shown_lists import Outcomes
+    from longtail.policies.shown_lists import Outcomes, read_lists, with_rewards
 
-    known = parse(PreprocessSettings, bundle.facts.get("preprocess", {}), f"settings of preprocess in {bundle.path}")
-    here = {"repeats": "keep", "latest_timestamp": None, "min_item_count": 0, "exposures": None}
-    settings = known.model_copy(update=here)
-    with tempfile.TemporaryDirectory(prefix="longtail-outcomes-") as folder:
-        data = read_events(uri, bundle.item_ids, settings, Path(folder))
+    lists, left_out = read_lists(log, _question)
+    here: dict[str, Any] = {"repeats": "keep", "latest_timestamp": None, "min_item_count": 0, "exposures": None}
+    if item_ids is None:
+        item_ids = sorted({item for one in lists for item in one.items})
+        here["max_rejected_share"] = 1.0
+    settings = parse(PreprocessSettings, preprocess, source).model_copy(update=here)
+    with about("--outcomes"), tempfile.TemporaryDirectory(prefix="longtail-outcomes-") as folder:
+        data = read_events(outcomes, item_ids, settings, Path(folder))
         users = [data.user_ids[user] for user in data.user_codes]
         items = [data.item_ids[item] for item in data.item_codes]
-    return Outcomes(users, items, data.timestamps)
+        rewarded, too_new = with_rewards(lists, Outcomes(users, items, data.timestamps), window_hours)
+    return rewarded, left_out + too_new

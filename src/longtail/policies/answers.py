@@ -2,10 +2,12 @@
 
     {"user_id": "u1", "prediction": {"items": [{"item_id": "b", "propensity": 0.31, "reward": 1}, {"item_id": "c", ...}], ...}}
 
-``reward`` is what came of the item; whoever keeps the answers adds it once it is known. All other keys of an answer may stay.
+``reward`` is what came of the item; whoever keeps the answers adds it once it is known, or a table of outcomes is joined to lists that
+were kept with their questions and times (``shown_lists``). All other keys of an answer may stay.
 """
 
 import json
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from longtail.contracts.errors import UserError
 from longtail.contracts.ids import canonical_id
 from longtail.metrics.off_policy import Logged
 from longtail.policies.logs import LogTable
+from longtail.policies.shown_lists import ShownList
 from longtail.tables.sources import Source, find
 from longtail.tables.text_streams import encoding_of, open_text
 
@@ -53,6 +56,17 @@ def read_answers(uri: str) -> LogTable:
     slates = list(_slates(find(uri)))
     if not slates:
         raise UserError(f"{uri}: has no answers; give one a line")
+    return _table(uri, slates)
+
+
+def table_of(uri: str, lists: Sequence[ShownList]) -> LogTable:
+    """The same of lists whose rewards were joined (``shown_lists.with_rewards``)."""
+    return _table(
+        uri, [(one.user, list(zip(one.items, one.rewards.tolist(), one.propensities.tolist()))) for one in lists]
+    )
+
+
+def _table(uri: str, slates: Sequence[tuple[str, list[Row]]]) -> LogTable:
     rows = [(number, place, *row) for number, (_, rows) in enumerate(slates) for place, row in enumerate(rows, start=1)]
     slate, position, items, reward, propensity = (list(column) for column in zip(*rows))
     actions, action = np.unique(items, return_inverse=True)
@@ -71,7 +85,7 @@ def read_answers(uri: str) -> LogTable:
     )
 
 
-def _slates(source: Source) -> Any:
+def _slates(source: Source) -> Iterator[tuple[str, list[Row]]]:
     for file in source.files:
         with open_text(file, encoding_of(file, None)) as lines:
             for number, line in enumerate(lines, start=1):
@@ -105,7 +119,7 @@ def _row(item: dict[str, Any], where: str) -> Row:
     if item.get("propensity") is None:
         raise UserError(f"{where}: has no propensity; keep answers to questions with explore alone")
     if item.get("reward") is None:
-        raise UserError(f"{where}: has no reward; add what came of the item, 0 for nothing")
+        raise UserError(f"{where}: has no reward; add what came of the item, 0 for nothing, or give --outcomes")
     numbers = [item["reward"], item["propensity"]]
     if any(isinstance(number, bool) or not isinstance(number, int | float) for number in numbers):
         raise UserError(f"{where}: reward {numbers[0]!r} and propensity {numbers[1]!r} must be numbers")

@@ -2,6 +2,7 @@
 
 import json
 
+import pandas as pd
 import pytest
 from helpers_command import command, is_one_message, refused
 from helpers_policies import LIKED, shown_lists, tiny_bundle, write_log
@@ -72,3 +73,42 @@ def test_a_question_that_is_none_names_its_line(given, tmp_path, capfd):
     code, error = refused(capfd, *learn((bundle, tmp_path / "log.jsonl", outcomes), tmp_path / "new"))
     assert code == 2
     assert "log.jsonl, line 5: instance: has the unknown key 'historie'; known: " in error
+
+
+def test_the_same_log_tells_what_another_policy_is_worth(given, tmp_path, capfd):
+    _, log, outcomes = given
+    lists = [(f"u{number}", rank, item) for number in range(700) for rank, item in enumerate(("i002", "i005"), 1)]
+    pd.DataFrame(lists, columns=["user_id", "rank", "item_id"]).to_parquet(tmp_path / "lists.parquet")
+    options = (
+        "--log",
+        log,
+        "--policy",
+        tmp_path / "lists.parquet",
+        "--outcomes",
+        outcomes,
+        "--output",
+        tmp_path / "v.json",
+    )
+    command(capfd, "policy", "evaluate", *options)
+    joined = {one["method"]: one for one in json.loads((tmp_path / "v.json").read_text())["estimates"]}
+    assert joined["reward-interaction"]["low"] < 2 * LIKED["i002"] < joined["reward-interaction"]["high"]
+    rows = pd.read_csv(outcomes)
+    chosen = set(zip(rows["user_id"], rows["item_id"]))
+    with (tmp_path / "kept.jsonl").open("w") as file:  # the same with rewards written beside the items
+        for line in log.read_text().splitlines():
+            kept = json.loads(line)
+            for item in kept["prediction"]["items"]:
+                item["reward"] = int((kept["user_id"], item["item_id"]) in chosen)
+            file.write(json.dumps(kept) + "\n")
+    options = ("--log", tmp_path / "kept.jsonl", *options[2:4], "--output", tmp_path / "w.json")
+    command(capfd, "policy", "evaluate", *options)
+    written = json.loads((tmp_path / "w.json").read_text())["estimates"]
+    assert {one["method"]: one["value"] for one in written} == pytest.approx(
+        {name: one["value"] for name, one in joined.items()}
+    )
+
+
+def test_outcomes_of_a_table_are_refused(given, tmp_path, capfd):
+    pd.DataFrame({"item_id": ["a", "b"], "click": [1, 0], "propensity": 0.5}).to_csv(tmp_path / "log.csv", index=False)
+    _, error = refused(capfd, "policy", "evaluate", "--log", tmp_path / "log.csv", "--outcomes", given[2])
+    assert "--outcomes does nothing for a table" in error
