@@ -99,7 +99,7 @@ class Responses:
 
     def _shape(self, p0: Floats, fits: Floats) -> Floats:
         """Effects up to a factor. Largest for the undecided who have not been gone for long. [users, actions]"""
-        undecided = (p0 * (1.0 - p0) ** 3 * 256 / 27) ** 3  # 1 at one quarter, its largest
+        undecided = (p0 * (1.0 - p0) ** 3 * 256 / 27) ** 2  # 1 at one quarter, its largest
         moved = (undecided * 2.0 * fits)[:, None] * self.channel_liking
         return np.asarray(moved - self.reluctance[:, None] * p0[:, None] * (self.channel_liking > 0))
 
@@ -123,8 +123,8 @@ def true_responses(
     age = _codes(shop, "age_band", AGE_BANDS)  # [users], -1 where left blank
     rate = rng.normal(0.0, 0.5, users)  # what the log does not show
     channel = np.zeros((users, 1 + len(CHANNELS)))
-    channel[:, 1] = np.array([0.4, 0.4, 0.8, 1.2, 1.4])[age]  # mail, by age band; the blank like the oldest
-    channel[:, 2] = np.array([1.4, 1.2, 0.8, 0.4, 0.2])[age]
+    channel[:, 1] = np.array([0.2, 0.3, 0.8, 1.4, 1.6])[age]  # mail, by age band; the blank like the oldest
+    channel[:, 2] = np.array([1.6, 1.4, 0.8, 0.3, 0.2])[age]
     private = _codes(shop, "gender", ("female", "male"))  # -1: undisclosed, or left blank
     reluctance = np.where(private < 0, 0.5, 0.0) + 0.04 * rng.random(users)
     spread = heterogeneity * (0.15 * (age - 2.0) + rng.normal(0.0, 0.3, users))
