@@ -34,7 +34,8 @@ class LogColumns:
     OUTCOME = "outcome"  # float: 1 where the user did what the campaign is for, or how much of it
     VALUE = "value"  # optional, float: what that was worth
     COST = "cost"  # optional, float: of the contact
-    PROPENSITY = "propensity"  # optional, float: probability of the treatment
+    PROPENSITY = "propensity"  # optional, float: probability that the user got this treatment
+    OUTCOME_TIME = "outcome_time"  # optional: when the outcome came; missing where none did
 
 
 class StateColumns:
@@ -43,8 +44,10 @@ class StateColumns:
     USER = "user_id"
     SEGMENT = "segment"
     EVENTS = "events"  # int64
+    DAYS_SINCE_FIRST = "days_since_first"  # float; missing without events
     DAYS_SINCE_LAST = "days_since_last"  # float; missing without events
     USUAL_GAP_DAYS = "usual_gap_days"  # float; missing with fewer than two days that had events
+    EXPECTED_GAP_DAYS = "expected_gap_days"  # float: the user's own with two gaps or more, else the shop's; missing where unknown
     TREND = "trend"  # float: events of the later half of the time looked at less those of the earlier half, over all
     STATE = "state"  # one of STATES
     RETURNS = "return_probability"  # float, of an event within the horizon

@@ -1,0 +1,193 @@
+"""The state of every user at a decision moment, from the events before it alone.
+
+A state compares how long a user has been away with how often that user comes: after 40 days, who came weekly is at risk and who came
+yearly is not. Who came too rarely to have a usual gap is compared with the shop's.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from longtail.contracts.campaign import STATES, StateColumns
+from longtail.contracts.columns import Columns
+from longtail.contracts.errors import UserError
+from longtail.contracts.segments import SegmentRule
+from longtail.contracts.settings_base import Settings
+
+DAY = 86_400_000_000  # microseconds
+OWN_GAPS = 2  # gaps between days with events from which on the user's own usual gap is taken, not the shop's
+DEFAULTS = {"gaps": (2.0, 4.0), "quantiles": (0.5, 0.8)}
+Numbers = NDArray[np.float64]
+
+
+class StateSettings(Settings):
+    """How users are told apart at a decision moment."""
+
+    rule: Literal["gaps", "quantiles"] = Field(
+        "gaps",
+        description="`gaps`: days since the last event in multiples of the usual gap, the user's own from two gaps on, else the "
+        "shop's; `quantiles`: rank of the days since the last event among the users with events.",
+    )
+    at_risk_after: float | None = Field(
+        None, gt=0, description="Usual gaps, or share of users, from which on a user is at risk; none: 2 gaps, or .5."
+    )
+    dormant_after: float | None = Field(
+        None, gt=0, description="Usual gaps, or share of users, from which on a user is dormant; none: 4 gaps, or .8."
+    )
+    new_within_days: float = Field(
+        30.0, ge=0, description="Whose first event is at most so many days ago is new; 0: nobody is."
+    )
+    trend_days: float = Field(
+        180.0, gt=0, description="Days before the moment whose later half is compared with the earlier one."
+    )
+    shop_gap_days: float | None = Field(
+        None, gt=0, description="The shop's usual gap in days; none: the median of the users' own."
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "StateSettings":
+        first, second = self.limits
+        if first >= second:
+            raise ValueError(f"at_risk_after ({first:g}) must be below dormant_after ({second:g})")
+        if self.rule == "quantiles" and second >= 1:
+            raise ValueError(f"dormant_after ({second:g}) is a share of users with rule: quantiles; give one below 1")
+        if self.rule == "quantiles" and self.shop_gap_days is not None:
+            raise ValueError("shop_gap_days has no effect with rule: quantiles; leave it out")
+        return self
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        at_risk, dormant = DEFAULTS[self.rule]
+        return (
+            at_risk if self.at_risk_after is None else self.at_risk_after,
+            dormant if self.dormant_after is None else self.dormant_after,
+        )
+
+
+def user_states(
+    events: pd.DataFrame,
+    users: Sequence[str],
+    at: int,
+    settings: StateSettings,
+    segments: SegmentRule | None = None,
+) -> pd.DataFrame:
+    """One row a user, sorted by user_id: the columns of ``StateColumns`` but ``RETURNS``.
+
+    Args:
+        events: user_id, timestamp (int64 microseconds), and value where there are any. What is at or after ``at`` is not read, nor are
+            events of others than ``users``.
+        users: ids of all users to describe, each once; those without events are ``never``.
+        at: the decision moment, microseconds.
+        segments: by the number of events before the moment; the project's usual rule where left out.
+
+    Raises:
+        UserError: a user is asked for twice, or the rule needs the shop's usual gap and nobody came on two days.
+    """
+    index = pd.Index(users, dtype=object).sort_values()
+    if index.has_duplicates:
+        raise UserError(f"user {index[index.duplicated()][0]!r} is asked for twice; give every user once")
+    codes, times, values = _before(events, index, at)
+    n = len(index)
+    count = np.bincount(codes, minlength=n)
+    since_last, since_first = (np.full(n, np.nan) for _ in range(2))
+    known = count > 0
+    ends = np.cumsum(count)
+    since_last[known] = (at - times[ends[known] - 1]) / DAY
+    since_first[known] = (at - times[(ends - count)[known]]) / DAY
+    gaps, n_gaps = _usual_gaps(codes, times, n)
+    expected = _expected_gaps(gaps, n_gaps, settings.shop_gap_days)
+    return pd.DataFrame(
+        {
+            StateColumns.USER: index.to_numpy(dtype=object),
+            StateColumns.SEGMENT: (segments or SegmentRule()).assign(count).astype(object),
+            StateColumns.EVENTS: count.astype(np.int64),
+            StateColumns.DAYS_SINCE_FIRST: since_first,
+            StateColumns.DAYS_SINCE_LAST: since_last,
+            StateColumns.USUAL_GAP_DAYS: gaps,
+            StateColumns.EXPECTED_GAP_DAYS: expected,
+            StateColumns.TREND: _trend(codes, times, at, settings.trend_days, n),
+            StateColumns.STATE: _states(since_first, since_last, expected, settings),
+            StateColumns.USUAL_VALUE: _mean(codes, values, n),
+        }
+    )
+
+
+def _before(events: pd.DataFrame, index: pd.Index, at: int) -> tuple[NDArray[np.int64], NDArray[np.int64], Numbers]:
+    """Row of the user, time and value (nan where none) of the events before ``at``, sorted by user and time."""
+    events = events.loc[(events[Columns.TIMESTAMP] < at).to_numpy()]
+    codes = index.get_indexer(pd.Index(events[Columns.USER]))
+    times = events[Columns.TIMESTAMP].to_numpy(np.int64)
+    has_values = Columns.VALUE in events
+    values = events[Columns.VALUE].to_numpy(np.float64) if has_values else np.full(len(codes), np.nan)
+    order = np.lexsort((times, codes))
+    order = order[np.count_nonzero(codes < 0) :]
+    return codes[order].astype(np.int64), times[order], values[order]
+
+
+def _usual_gaps(codes: NDArray[np.int64], times: NDArray[np.int64], n: int) -> tuple[Numbers, NDArray[np.int64]]:
+    """Median days between days (UTC) that had events, and how many such gaps there are. Each ``[users]``."""
+    days = times // DAY
+    first = np.ones(len(codes), dtype=bool)
+    first[1:] = (codes[1:] != codes[:-1]) | (days[1:] != days[:-1])
+    codes, days = codes[first], days[first]
+    same = codes[1:] == codes[:-1]
+    gaps, owner = np.diff(days)[same], codes[1:][same]
+    gaps = gaps[np.lexsort((gaps, owner))]
+    count = np.bincount(owner, minlength=n)
+    start, some = np.cumsum(count) - count, count > 0
+    low, high = (start + (count - 1) // 2)[some], (start + count // 2)[some]
+    median = np.full(n, np.nan)
+    median[some] = (gaps[low] + gaps[high]) / 2
+    return median, count
+
+
+def _trend(codes: NDArray[np.int64], times: NDArray[np.int64], at: int, days: float, n: int) -> Numbers:
+    """(events of the later half - of the earlier half) / events of the last ``days``; missing without any. ``[users]``"""
+    inside = times >= at - days * DAY
+    later = times >= at - days * DAY / 2
+    total = np.bincount(codes[inside], minlength=n)
+    half = np.bincount(codes[later], minlength=n)
+    return np.where(total > 0, (2 * half - total) / np.maximum(total, 1), np.nan)
+
+
+def _mean(codes: NDArray[np.int64], values: Numbers, n: int) -> Numbers:
+    given = ~np.isnan(values)
+    count = np.bincount(codes[given], minlength=n)
+    total = np.bincount(codes[given], weights=values[given], minlength=n)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _expected_gaps(gaps: Numbers, n_gaps: NDArray[np.integer], shop_gap_days: float | None) -> Numbers:
+    """Days after which each user is expected again: the own usual gap from ``OWN_GAPS`` gaps on, else the shop's. ``[users]``"""
+    shop = shop_gap_days
+    if shop is None:
+        shop = float("nan") if np.isnan(gaps).all() else float(np.nanmedian(gaps))
+    return np.where(n_gaps >= OWN_GAPS, gaps, shop)
+
+
+def _states(
+    since_first: Numbers, since_last: Numbers, expected: Numbers, settings: StateSettings
+) -> NDArray[np.object_]:
+    known = ~np.isnan(since_last)
+    at_risk, dormant = settings.limits
+    away = since_last
+    if known.any() and settings.rule == "gaps":
+        if np.isnan(expected[known]).any():
+            raise UserError(
+                "no user has events on two days before the moment, so no usual gap is known; give states.shop_gap_days, take "
+                "states.rule: quantiles, or a later moment"
+            )
+        away = since_last / expected
+    elif known.any():
+        at_risk, dormant = np.quantile(since_last[known], [at_risk, dormant])
+    never, new, active, risk, sleeps = STATES
+    chosen = np.select(
+        [~known, since_first <= settings.new_within_days, away < at_risk, away < dormant],
+        [never, new, active, risk],
+        sleeps,
+    )
+    return chosen.astype(object)
