@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from longtail.campaign.holding_out import draw_hold_out
 from longtail.campaign.planning import choose_actions
-from longtail.campaign.states import user_states
-from longtail.campaign.states_settings import StateSettings
-from longtail.campaign.uplift_settings import UpliftSettings
+from longtail.campaign.returning import ReturnSettings, return_probability
+from longtail.campaign.states import StateSettings, user_states
+from longtail.campaign.uplift import UpliftSettings
 from longtail.components.campaign.targeting import TARGETINGS, Moment, worth
 from longtail.contracts.campaign import NOBODY, LogColumns, StateColumns
 from longtail.contracts.columns import Columns
@@ -129,7 +129,9 @@ def _campaigns(simulation: Simulation, world: _World, targeting: str) -> dict[st
 
 
 def _moment(world: _World, at: int, logs: list[tuple[pd.DataFrame, pd.DataFrame]], simulation: Simulation) -> Moment:
-    states = user_states(world.events, world.users, at, StateSettings(horizon_days=simulation.horizon_days))
+    rule, horizon = StateSettings(), ReturnSettings(horizon_days=simulation.horizon_days)
+    states = user_states(world.events, world.users, at, rule)
+    states[StateColumns.RETURNS] = return_probability(world.events, states, at, horizon, rule, world.seed).probability
     attributes = world.shop.users.to_pandas().fillna("unknown")
     about = states.drop(columns=[StateColumns.STATE]).merge(attributes, on=Columns.USER, validate="1:1")
     known = [pd.concat(parts, ignore_index=True) for parts in zip(*logs)] or [pd.DataFrame(), pd.DataFrame()]

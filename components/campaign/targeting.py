@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from longtail.campaign.uplift import estimate_effects
-from longtail.campaign.uplift_settings import UpliftSettings
+from longtail.campaign.uplift import UpliftSettings, estimate_effects
 from longtail.contracts.campaign import EffectColumns, StateColumns
 
 TARGETINGS = ("random", "popularity", "rfm", "propensity", "uplift")
