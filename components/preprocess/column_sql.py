@@ -5,11 +5,11 @@ Text leaves here as null or non-empty; lists leave as one text joined by ``LIST`
 
 from collections.abc import Sequence
 
-from longtail.components.preprocess.times import microseconds
 from longtail.contracts.errors import UserError
 from longtail.tables.engine import Engine, Scan
 from longtail.tables.id_sql import id_columns
 from longtail.tables.kinds import Kind
+from longtail.tables.time_sql import microseconds
 
 LIST = "\x1f"  # the ASCII unit separator, written chr(31) in SQL
 

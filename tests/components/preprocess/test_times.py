@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from longtail.components.preprocess.times import microseconds
 from longtail.tables.engines import open_engine
 from longtail.tables.kinds import Kind
 from longtail.tables.sources import find
+from longtail.tables.time_sql import microseconds
 
 ITEMS = [{"item_id": name, "title": name} for name in "abcdefghijklmnopqrst"]
 # text -> microseconds since 1970, from `date -u -d @1600000000.123456` and by hand
