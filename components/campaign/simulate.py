@@ -99,6 +99,14 @@ def _generated(seed: int, users: int) -> Scene:
     return Scene(shop, np.tile(best, (users, 1)))
 
 
+def _priced(shop: Shop) -> pd.Series:
+    """Value of every event of the log: the price of what was bought, missing for other events. [events]"""
+    bought = shop.interactions.to_pandas().merge(
+        shop.items.select([Columns.ITEM, "price"]).to_pandas(), on=Columns.ITEM, how="left"
+    )
+    return bought["price"].where(bought[Columns.EVENT] == "purchase")
+
+
 def _new_world(simulation: Simulation, seed: int, scene: Scene) -> _World:
     shop = scene.shop
     responses = true_responses(shop, seed, simulation.heterogeneity, simulation.mean_effect)
@@ -106,6 +114,7 @@ def _new_world(simulation: Simulation, seed: int, scene: Scene) -> _World:
         {
             Columns.USER: shop.interactions[Columns.USER].to_pandas(),
             Columns.TIMESTAMP: shop.interactions[Columns.TIMESTAMP].to_numpy() * MICROSECONDS,
+            Columns.VALUE: _priced(shop),
         }
     )
     return _World(shop, responses, events, scene.items, seed)
@@ -133,7 +142,7 @@ def _moment(world: _World, at: int, logs: list[tuple[pd.DataFrame, pd.DataFrame]
     states = user_states(world.events, world.users, at, rule)
     states[StateColumns.RETURNS] = return_probability(world.events, states, at, horizon, rule, world.seed).probability
     attributes = world.shop.users.to_pandas().fillna("unknown")
-    about = states.drop(columns=[StateColumns.STATE]).merge(attributes, on=Columns.USER, validate="1:1")
+    about = states.merge(attributes, on=Columns.USER, validate="1:1")
     known = [pd.concat(parts, ignore_index=True) for parts in zip(*logs)] or [pd.DataFrame(), pd.DataFrame()]
     return Moment(states, about, *known)
 
@@ -143,7 +152,7 @@ def _drawn_by_chance(simulation: Simulation, world: _World, targeting: str, numb
     everybody = np.ones(len(world.users), dtype=bool)
     if targeting != "uplift" or number == 0:
         return everybody & (targeting == "uplift")
-    return draw_hold_out(world.users, np.zeros(len(everybody)), simulation.explored, _seed(world, number, 1))
+    return draw_hold_out(world.users, everybody, simulation.explored, _seed(world, number, 1))
 
 
 def _actions(simulation: Simulation, world: _World, targeting: str, moment: Moment, drawn: Bools, number: int) -> Codes:
@@ -160,7 +169,8 @@ def _actions(simulation: Simulation, world: _World, targeting: str, moment: Mome
         allowed = np.ones_like(worths, dtype=bool)
         allowed[drawn, 1:] = False
         chosen = choose_actions(worths, cost, allowed, float(budget), np.full(1 + len(CHANNELS), users))
-        held = draw_hold_out(world.users, np.zeros(users), simulation.held_out, _seed(world, number, 3))
+        strata = moment.states[StateColumns.STATE] + [f" {action}" for action in chosen]
+        held = draw_hold_out(world.users, strata, simulation.held_out, _seed(world, number, 3))
         actions = np.where(drawn, actions, np.where(held, 0, chosen))
     return actions
 
@@ -204,7 +214,7 @@ def _logged(
             LogColumns.VALUE: outcome[1],
         }
     )
-    return rows[drawn], moment.about[drawn]
+    return rows[drawn], moment.about[drawn].drop(columns=Columns.USER)
 
 
 def _after(world: _World, at: int, outcome: tuple[Floats, Floats], days: float, number: int) -> _World:

@@ -65,8 +65,8 @@ def table(rows: pd.DataFrame) -> str:
 
 
 def _shown(found: Estimate, sign: str = "") -> str:
-    style = f"{sign},.1f" if abs(found.mean) < 1000 else f"{sign},.0f"
-    mean, low, high = (format(number + 0.0, style) for number in found)
+    digits = 1 if abs(found.mean) < THOUSAND else 0
+    mean, low, high = (format(round(number, digits) + 0.0, f"{sign},.{digits}f") for number in found)  # no minus before a zero
     return f"{mean} ({low} to {high})"
 
 
