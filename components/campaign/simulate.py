@@ -132,7 +132,7 @@ def _campaigns(simulation: Simulation, world: _World, targeting: str) -> dict[st
         came, gains, value = _responses(world, actions, number)
         for name, gain in gains.items():
             brought[name] = brought.get(name, 0.0) + gain
-        logs.append(_logged(moment, drawn, actions, at, (came, value)))
+        logs.append(_logged(moment, drawn, actions, at, came))
         world = _after(world, at, (came, value), simulation.horizon_days, number)
     return brought
 
@@ -202,7 +202,7 @@ def _responses(world: _World, actions: Codes, number: int) -> tuple[Floats, dict
 
 
 def _logged(
-    moment: Moment, drawn: Bools, actions: Codes, at: int, outcome: tuple[Floats, Floats]
+    moment: Moment, drawn: Bools, actions: Codes, at: int, came: Floats
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The randomised log of a round, and the features of its rows."""
     rows = pd.DataFrame(
@@ -210,8 +210,7 @@ def _logged(
             LogColumns.USER: moment.about[Columns.USER],
             LogColumns.TREATMENT: np.array([NOBODY, *CHANNELS])[actions],
             LogColumns.TIME: at,
-            LogColumns.OUTCOME: outcome[0],
-            LogColumns.VALUE: outcome[1],
+            LogColumns.OUTCOME: came,
         }
     )
     return rows[drawn], moment.about[drawn].drop(columns=Columns.USER)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from longtail.campaign.uplift import UpliftSettings, estimate_effects
+from longtail.campaign.uplift import UpliftSettings, learn_effects
 from longtail.contracts.campaign import EffectColumns, StateColumns
 
 TARGETINGS = ("random", "popularity", "rfm", "propensity", "uplift")
@@ -63,6 +63,6 @@ def _propensity(states: pd.DataFrame, rng: np.random.Generator) -> Floats:
 
 
 def _effects(moment: Moment, channels: tuple[str, ...], learner: UpliftSettings, seed: int) -> Floats:
-    found = estimate_effects(moment.log, moment.features, moment.about, learner, seed).table
+    found = learn_effects(moment.log, moment.features, moment.about, learner, seed)
     wide = found.pivot(index=EffectColumns.USER, columns=EffectColumns.TREATMENT, values=EffectColumns.EFFECT)
     return wide.loc[moment.states[StateColumns.USER], list(channels)].to_numpy(np.float64)

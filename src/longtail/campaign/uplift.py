@@ -115,6 +115,15 @@ def estimate_effects(
     return Effects(_table(final, encoder, asked, experiment.arms), _quality(experiment, judged, final, settings, seed), balance)
 
 
+def learn_effects(
+    log: pd.DataFrame, features: pd.DataFrame, asked: pd.DataFrame, settings: UpliftSettings, seed: int
+) -> pd.DataFrame:
+    """The table of ``estimate_effects`` alone: neither judged nor checked, for a log that is known to be random. Takes a fraction of the time."""
+    encoder = Encoder(_checked(log, features))
+    experiment = _experiment(log, encoder.encoded(features), settings)
+    return _table(_learn(experiment, np.arange(len(log)), settings, seed), encoder, asked, experiment.arms)
+
+
 def _checked(log: pd.DataFrame, features: pd.DataFrame) -> pd.DataFrame:
     if len(log) != len(features):
         raise UserError(f"the log has {len(log)} rows and its features {len(features)}; give one row of features a row of the log")
