@@ -96,7 +96,9 @@ def _choose(
     said = {name: np.empty((len(x), treatments)) for name in LEARNERS}
     for train, test in StratifiedKFold(INNER_FOLDS, shuffle=True, random_state=seed).split(x, arm):
         for name in LEARNERS:
-            said[name][test] = fit_learner(name, x[train], result[train], arm[train], propensity_varies, seed)(x[test])
+            model = fit_learner(name, x[train], result[train], arm[train], propensity_varies, seed)
+            effects = model(x[test])
+            said[name][test] = effects - effects.mean(axis=0)  # a fold's luck is not its users'; see ``uplift.Judged``
     names, slopes = [], np.zeros(treatments)
     for treatment in range(treatments):
         pair, trial = _trial(result, arm, weight, treatment + 1)

@@ -104,7 +104,7 @@ def fit_learner(
             model_regression=_trees(seed),
             model_final=_trees(seed),
             min_propensity=LEAST_PROPENSITY,
-            cv=3,
+            cv=2,
             random_state=seed,
         ),
     }

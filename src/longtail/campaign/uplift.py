@@ -186,11 +186,16 @@ def _learn(experiment: Experiment, rows: NDArray[np.int64], settings: UpliftSett
 
 @dataclass(frozen=True)
 class Judged:
-    """Effects of users by what never saw them, [users, treatments] each, and the learners of every fold."""
+    """Effects of users by what never saw them, [users, treatments] each, and the learners of every fold.
+
+    ordered: those on the outcome, every fold's moved to the mean of all. Where a fold has good luck, models of the others have bad luck:
+    left in, that would turn the order of users round.
+    """
 
     outcome: Numbers
     value: Numbers | None
     learners: list[list[str]]
+    ordered: Numbers
 
 
 def _out_of_fold(experiment: Experiment, settings: UpliftSettings, seed: int) -> Judged:
@@ -198,16 +203,17 @@ def _out_of_fold(experiment: Experiment, settings: UpliftSettings, seed: int) ->
 
     shape = (len(experiment.arm), len(experiment.arms) - 1)
     outcome, value = np.empty(shape), None if experiment.value is None else np.empty(shape)
-    learners = []
+    ordered, learners = np.empty(shape), []
     folds = StratifiedKFold(settings.folds, shuffle=True, random_state=seed)
     for number, (train, test) in enumerate(folds.split(experiment.x, experiment.arm), 1):
         found = _learn(experiment, train, settings, seed + number)
         outcome[test], of_value = found.effects(experiment.x[test])
         if value is not None:
             value[test] = of_value
+        ordered[test] = outcome[test] - outcome[test].mean(axis=0)
         learners.append(found.outcome.names)
         log_to.info("fold %d of %d: %s", number, settings.folds, ", ".join(found.outcome.names))
-    return Judged(outcome, value, learners)
+    return Judged(outcome, value, learners, ordered + outcome.mean(axis=0))
 
 
 def _table(final: Pair, encoder: Encoder, asked: pd.DataFrame, arms: list[str]) -> pd.DataFrame:
@@ -235,7 +241,7 @@ def _quality(
     treatments = []
     for code, name in enumerate(experiment.arms[1:], 1):
         pair, trial = experiment.trial(code, experiment.outcome)
-        found = describe_treatment(judged.outcome[pair, code - 1], trial, settings.samples, settings.confidence, seed)
+        found = describe_treatment(judged.ordered[pair, code - 1], trial, settings.samples, settings.confidence, seed)
         learners = {"learner": final.outcome.names[code - 1], "learners_of_folds": [names[code - 1] for names in judged.learners]}
         if final.value is not None:
             learners["learner_of_value"] = final.value.names[code - 1]
