@@ -126,7 +126,7 @@ def _campaigns(simulation: Simulation, world: _World, targeting: str) -> dict[st
     logs: list[tuple[pd.DataFrame, pd.DataFrame]] = []  # a log, and the features of its rows
     for number in range(simulation.rounds):
         at = END + round(number * simulation.horizon_days * DAY)
-        moment = _moment(world, at, logs, simulation)
+        moment = _moment(simulation, world, targeting, at, logs)
         drawn = _drawn_by_chance(simulation, world, targeting, number)
         actions = _actions(simulation, world, targeting, moment, drawn, number)
         came, gains, value = _responses(world, actions, number)
@@ -137,10 +137,15 @@ def _campaigns(simulation: Simulation, world: _World, targeting: str) -> dict[st
     return brought
 
 
-def _moment(world: _World, at: int, logs: list[tuple[pd.DataFrame, pd.DataFrame]], simulation: Simulation) -> Moment:
-    rule, horizon = StateSettings(), ReturnSettings(horizon_days=simulation.horizon_days)
+def _moment(
+    simulation: Simulation, world: _World, targeting: str, at: int, logs: list[tuple[pd.DataFrame, pd.DataFrame]]
+) -> Moment:
+    rule = StateSettings()
     states = user_states(world.events, world.users, at, rule)
-    states[StateColumns.RETURNS] = return_probability(world.events, states, at, horizon, rule, world.seed).probability
+    if targeting == "propensity":
+        horizon = ReturnSettings(horizon_days=simulation.horizon_days)
+        returning = return_probability(world.events, states, at, horizon, rule, world.seed)
+        states[StateColumns.RETURNS] = returning.probability
     attributes = world.shop.users.to_pandas().fillna("unknown")
     about = states.merge(attributes, on=Columns.USER, validate="1:1")
     known = [pd.concat(parts, ignore_index=True) for parts in zip(*logs)] or [pd.DataFrame(), pd.DataFrame()]

@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 class Moment:
     """What is known when a campaign is planned. log: randomised contacts of earlier campaigns, features: beside its rows."""
 
-    states: pd.DataFrame  # one row a user
+    states: pd.DataFrame  # one row a user; with the probability to return for propensity alone
     about: pd.DataFrame  # one row a user: user_id, states and attributes
     log: pd.DataFrame
     features: pd.DataFrame
@@ -59,7 +59,8 @@ def _rfm(states: pd.DataFrame, rng: np.random.Generator) -> Floats:
 
 
 def _propensity(states: pd.DataFrame, rng: np.random.Generator) -> Floats:
-    return states[StateColumns.RETURNS].to_numpy(np.float64)
+    returns = states[StateColumns.RETURNS].to_numpy(np.float64)
+    return np.where(np.isnan(returns), 0.0, returns)  # unknown of users without events
 
 
 def _effects(moment: Moment, channels: tuple[str, ...], learner: UpliftSettings, seed: int) -> Floats:
