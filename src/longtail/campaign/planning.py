@@ -7,7 +7,7 @@ linear program of the users nearest to the margin, the others at their best acti
 worth meets the bound of the prices (Lagrangian dual). A vertex of it has at most one broken class a row, which is rounded down.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,10 @@ from scipy.sparse import csr_array, vstack
 
 from longtail.contracts.errors import UserError
 
-EXACT = 2_000  # variables, up to which the integer program is solved as it is
-CORE = 20_000  # classes at the margin that are solved at once
-NEAR = 1e-6  # of the bound: a plan this near to it ends the search
-ROUNDS = 30
+EXACT = 10_000  # variables, up to which the integer program is solved as it is
+SAMPLE = 20_000  # users whose prices the search begins with
+CORE = 5_000  # classes nearest to the margin that it begins with
+NEAR = 1e-6  # of the bound: where the program comes this near to it, before it is rounded, the search ends
 
 Floats = NDArray[np.float64]
 
@@ -106,7 +106,7 @@ def plan_actions(
     else:
         number, bound = _by_prices(classes)
     actions = _spread(number, of_user)
-    value = float(np.where(number > 0, classes.worth, 0.0).ravel() @ number.ravel())
+    value = _worth(classes, number)
     return Chosen(actions, value, max(bound, value))
 
 
@@ -202,25 +202,23 @@ def _exactly(classes: _Classes) -> tuple[NDArray[np.int64], float]:
 def _by_prices(classes: _Classes) -> tuple[NDArray[np.int64], float]:
     """A plan near the optimum. ``[classes, actions]``, and the bound"""
     prices = _prices_of_sample(classes)
-    best, bound, size = np.zeros(classes.worth.shape, dtype=np.int64), np.inf, CORE
-    for _ in range(ROUNDS):
-        bound = min(bound, _dual(classes, prices))
+    best, value, bound, size = np.zeros(classes.worth.shape, dtype=np.int64), 0.0, _dual(classes, prices), CORE
+    while True:
         found = _at_the_margin(classes, prices, size)
-        if found is None:  # those away from the margin already take more than there is
-            size *= 2
-            continue
-        number, prices = found
-        bound = min(bound, _dual(classes, prices))
-        best = max(best, number, key=lambda plan: _worth(classes, plan))
-        if bound - _worth(classes, best) <= NEAR * bound:
-            break
+        if found is not None:  # else those away from the margin already take more than there is
+            plan, before_rounding, inner = found
+            if (lower := _dual(classes, inner)) < bound:  # else the margin was too narrow to show better prices
+                bound, prices = lower, inner
+            if (worth := _worth(classes, plan)) > value:
+                best, value = plan, worth
+            if bound - before_rounding <= NEAR * bound:
+                return best, bound
         if size >= len(classes.count):
-            break  # that was the program of all users
+            return best, bound  # that was the program of all users
         size *= 2
-    return best, bound
 
 
-def _worth(classes: _Classes, number: NDArray[np.int64]) -> float:
+def _worth(classes: _Classes, number: Floats | NDArray[np.int64]) -> float:
     return float(np.where(number > 0, classes.worth, 0.0).ravel() @ number.ravel())
 
 
@@ -231,10 +229,12 @@ def _dual(classes: _Classes, prices: Floats) -> float:
 
 
 def _prices_of_sample(classes: _Classes) -> Floats:
-    """Prices of the linear program of evenly chosen classes, whose share of the limits is that of their users."""
-    rows = np.unique(np.linspace(0, len(classes.count) - 1, CORE).astype(np.int64))
-    sample = _rows(classes, rows)
-    return _solved(sample, classes.limit * (sample.count.sum() / classes.count.sum()))[1]
+    """Prices of the linear program of evenly chosen users, who share the limits in proportion."""
+    ends = np.cumsum(classes.count)
+    users = np.unique(np.linspace(0, ends[-1] - 1, SAMPLE).astype(np.int64))
+    rows, count = np.unique(np.searchsorted(ends, users, side="right"), return_counts=True)
+    sample = replace(_rows(classes, rows), count=count)
+    return _solved(sample, classes.limit * (len(users) / ends[-1]))[1]
 
 
 def _rows(classes: _Classes, rows: NDArray[np.int64]) -> _Classes:
@@ -261,10 +261,10 @@ def _solved(classes: _Classes, limit: Floats) -> tuple[Floats, Floats]:
     return number, prices
 
 
-def _at_the_margin(classes: _Classes, prices: Floats, size: int) -> tuple[NDArray[np.int64], Floats] | None:
+def _at_the_margin(classes: _Classes, prices: Floats, size: int) -> tuple[NDArray[np.int64], float, Floats] | None:
     """All classes at their best action at these prices but the ``size`` that hesitate most, which share the rest of the limits.
 
-    Returns the plan [classes, actions] and the prices of the rest; None where there is no rest.
+    Returns the plan [classes, actions], what it was worth before it was rounded, and the prices of the rest; None where there is none.
     """
     reduced = classes.reduced(prices)
     action = reduced.argmax(axis=1)
@@ -279,14 +279,13 @@ def _at_the_margin(classes: _Classes, prices: Floats, size: int) -> tuple[NDArra
     inner = _rows(classes, core)
     vertex, prices = _solved(inner, left)
     number[core] = _whole(inner, vertex, left)
-    return number, prices
+    return number, _worth(_rows(classes, rest), number[rest]) + _worth(inner, vertex), prices
 
 
 def _whole(classes: _Classes, vertex: Floats, left: Floats) -> NDArray[np.int64]:
     """The vertex rounded down, and the users whom that leaves over at the best action that still fits."""
     number = np.floor(vertex + 1e-7).astype(np.int64)
-    use = np.vstack([classes.cost.sum(axis=0) * 0, np.zeros((len(left) - 1, number.shape[1]))])
-    use[1:] = classes.flat
+    use = np.vstack([np.zeros(number.shape[1]), classes.flat])
     spent = np.concatenate([[(classes.cost * number).sum()], classes.flat @ number.sum(axis=0)])
     broken = np.flatnonzero((vertex - number > 1e-7).any(axis=1))
     for row in broken[np.argsort(-classes.worth[broken].max(axis=1), kind="stable")]:
