@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from longtail.contracts.artifacts import CAMPAIGN, read_artifact
 from longtail.contracts.errors import UserError
 from longtail.pipelines.local import run as local
 from longtail.pipelines.local.run import RunInputs, run_local
@@ -16,6 +17,7 @@ from longtail.pipelines.local.runner import StageFailed
 from longtail.pipelines.run_settings import load_settings
 
 STUB = "helpers_stub_pipeline:build"
+ASKED = "campaign.offers=[{name: reminder, channel: mail, cost: 0.1}]"
 RESULTS = {
     "decision.json",
     "evaluation.json",
@@ -245,3 +247,35 @@ def test_out_that_cannot_be_made(shop):
     (shop / "taken").write_text("")
     with pytest.raises(UserError, match=r"^--out .*taken/out/results: cannot be written, .*taken is a file"):
         run_local(inputs(shop, out="taken/out"), STUB)
+
+
+def test_a_campaign_is_among_the_results_and_what_came_before_it_is_cached(shop, capfd):
+    run_local(inputs(shop), STUB)
+    assert states(capfd.readouterr().out)["campaign"] == "skipped"
+    assert visible(shop / "out") == RESULTS | {"inferenceservice.yaml"}
+    run_local(inputs(shop, ASKED), STUB)
+    found = states(capfd.readouterr().out)
+    assert {stage for stage, state in found.items() if state == "done"} == {"fingerprint", "campaign", "deploy"}
+    assert (shop / "out/campaign/contacts.csv").read_text() == "good seed 0"
+    facts = read_artifact(shop / "out/campaign", CAMPAIGN).facts
+    assert facts["settings"] == load_settings(None, [ASKED]).campaign.canonical()
+    run_local(inputs(shop), STUB)  # without one, the last run's is not shown as this one's
+    assert visible(shop / "out") == RESULTS | {"inferenceservice.yaml"}
+    assert not (shop / "out/results/campaign").exists()
+
+
+def test_a_bundle_that_the_gate_refused_makes_no_campaign(shop, capfd):
+    (shop / "log.csv").write_text("worse")
+    run_local(inputs(shop, ASKED), STUB)
+    assert states(capfd.readouterr().out)["campaign"] == "skipped"
+    assert not (shop / "out/results/campaign").exists()
+
+
+@pytest.mark.parametrize("key", ["log", "consent", "do_not_contact"])
+def test_files_of_a_campaign_are_no_reason_to_train_again(tmp_path, key):
+    file = tmp_path / "users.csv"
+    names = set()
+    for text in ("user_id\none\n", "user_id\ntwo\n"):
+        file.write_text(text)
+        names.add(local._image(load_settings(None, [ASKED, f"campaign.{key}={file}"]), "code"))
+    assert len(names) == 1
