@@ -24,7 +24,8 @@ class OfferSettings(Settings):
     cost: float = Field(ge=0, allow_inf_nan=False, description="Cost of one contact, in the unit of the budget.")
     capacity: int | None = Field(None, ge=0, description="Contacts at most; none: no limit.")
     treatment: str | None = Field(
-        None, description="The treatment of the log whose effect it is expected to have; none: the one of the offer's name."
+        None,
+        description="The treatment of the log whose effect it is expected to have; none: the one of the offer's name.",
     )
     template: str = Field(
         "Hello! We thought of you: $titles.",
@@ -61,8 +62,12 @@ class QuietSettings(Settings):
 
     start: str = Field("21:00", pattern=CLOCK, description="When they begin, hours and minutes of the user's clock.")
     end: str = Field("08:00", pattern=CLOCK, description="When they end; the same as the start: there are none.")
-    time_zone: str = Field("UTC", description="The shop's time zone (Europe/Berlin), of users without one of their own.")
-    column: str | None = Field(None, description="Column of the users table that names their time zones; none: the shop's.")
+    time_zone: str = Field(
+        "UTC", description="The shop's time zone (Europe/Berlin), of users without one of their own."
+    )
+    column: str | None = Field(
+        None, description="Column of the users table that names their time zones; none: the shop's."
+    )
 
     @field_validator("time_zone")
     @classmethod
@@ -96,7 +101,8 @@ class HoldOutSettings(Settings):
     power: float = Field(0.8, gt=0.5, lt=1, description="Probability to see an effect of that size.")
     significance: float = Field(0.05, gt=0, lt=0.5, description="Of the two-sided test.")
     too_small: Literal["refuse", "say"] = Field(
-        "refuse", description="A campaign that cannot prove that effect: refuse it, or plan it and say what it can prove."
+        "refuse",
+        description="A campaign that cannot prove that effect: refuse it, or plan it and say what it can prove.",
     )
 
 
@@ -117,7 +123,9 @@ class RewriteSettings(Settings):
     )
     timeout_seconds: float = Field(20.0, gt=0, le=300, description="For one message.")
     most_characters: int = Field(600, ge=40, le=10_000, description="Of a message; a longer one falls back.")
-    stop_after: int = Field(20, ge=1, description="Failures of the endpoint in a row after which it is not asked again.")
+    stop_after: int = Field(
+        20, ge=1, description="Failures of the endpoint in a row after which it is not asked again."
+    )
 
 
 AnyPlace = Annotated[str | None, Place()]
@@ -129,7 +137,9 @@ class CampaignSettings(Settings):
     name: str = Field("campaign", min_length=1, description="Name of the campaign.")
     offers: tuple[OfferSettings, ...] = Field((), description="What may be offered; none: no campaign is planned.")
     budget: float | None = Field(None, ge=0, allow_inf_nan=False, description="Spent at most; none: no limit.")
-    channels: dict[str, Annotated[int, Field(ge=0)]] = Field({}, description="Channel -> contacts at most over its offers.")
+    channels: dict[str, Annotated[int, Field(ge=0)]] = Field(
+        {}, description="Channel -> contacts at most over its offers."
+    )
     items: int = Field(3, ge=1, le=50, description="Items of a message at most.")
     fewest_items: int = Field(1, ge=0, description="Who has fewer is not contacted; 0: offers without items.")
     horizon_days: float = Field(30.0, gt=0, description="Days after the contact in which the outcome counts.")
@@ -146,8 +156,12 @@ class CampaignSettings(Settings):
         100_000, ge=1000, description="Users at most from whom the probability to return is learnt."
     )
     uplift: UpliftSettings = Field(UpliftSettings(), description="How effects are learnt from a log.")
-    log: AnyPlace = Field(None, description="Log of randomised contacts; none: the effect is unknown, and the plan says so.")
-    consent: AnyPlace = Field(None, description="Table user_id, channel of who agreed to be contacted; needed for a plan.")
+    log: AnyPlace = Field(
+        None, description="Log of randomised contacts; none: the effect is unknown, and the plan says so."
+    )
+    consent: AnyPlace = Field(
+        None, description="Table user_id, channel of who agreed to be contacted; needed for a plan."
+    )
     do_not_contact: AnyPlace = Field(None, description="Table user_id of those who are never contacted.")
     contacts: AnyPlace = Field(None, description="Log of contacts, user_id and time, for the cap.")
     pseudonyms_key: AnyPlace = Field(

@@ -18,10 +18,11 @@ from longtail.campaign.holding_out import draw_hold_out
 from longtail.campaign.planning import choose_actions
 from longtail.campaign.returning import ReturnSettings, return_probability
 from longtail.campaign.states import StateSettings, user_states
-from longtail.campaign.uplift import UpliftSettings
+from longtail.campaign.uplift import LEAST_USERS, UpliftSettings
 from longtail.components.campaign.targeting import TARGETINGS, Moment, worth
 from longtail.contracts.campaign import NOBODY, LogColumns, StateColumns
 from longtail.contracts.columns import Columns
+from longtail.contracts.errors import UserError
 from longtail.synthetic.responses import CHANNELS, Responses, true_responses
 from longtail.synthetic.shop import YEAR_SECONDS, YEAR_START, Shop, generate_shop
 
@@ -48,7 +49,7 @@ class Simulation:
     held_out: float = 0.1  # of those who would be contacted
     explored: float = 0.2
     horizon_days: float = 30.0
-    learner: UpliftSettings = field(default_factory=UpliftSettings)
+    learner: UpliftSettings = field(default_factory=lambda: UpliftSettings(learner="t"))
 
 
 @dataclass(frozen=True)
@@ -74,18 +75,32 @@ class _World:
         return self.shop.users[Columns.USER].to_pylist()  # type: ignore[no-any-return]
 
 
-def simulate(simulation: Simulation, seeds: Sequence[int], scene: Scene | None = None) -> pd.DataFrame:
+def simulate(
+    simulation: Simulation,
+    seeds: Sequence[int],
+    scene: Scene | None = None,
+    targetings: Sequence[str] = TARGETINGS,
+) -> pd.DataFrame:
     """One row a seed and targeting: messages, and what they brought over all rounds.
 
     scene: the shop, and what its users are offered; without, another generated shop for every seed, and its best sellers.
 
     ``activated`` and ``value``: who came back because of them, the sum of p1 - p0, and their baskets; known from the truth.
     ``activated_drawn`` and ``value_drawn``: of the users who came back, less who would have without a contact, with the same luck.
+
+    Raises:
+        UserError: too few messages in the first campaign to learn effects from, or parameters of the responses out of range.
     """
+    each = round(simulation.messages * simulation.users) // len(CHANNELS)
+    if "uplift" in targetings and each < LEAST_USERS:
+        raise UserError(
+            f"{simulation.users} users and {simulation.messages:.0%} messages are {each} contacts by each of {len(CHANNELS)} channels, "
+            f"and uplift learns from {LEAST_USERS} or more; simulate more users (--users), or more messages (--messages)"
+        )
     rows = []
     for seed in seeds:
         world = _new_world(simulation, seed, scene or _generated(seed, simulation.users))
-        for targeting in TARGETINGS:
+        for targeting in targetings:
             rows.append({"seed": seed, "targeting": targeting} | _campaigns(simulation, world, targeting))
             log.info("seed %d, %s: %s", seed, targeting, rows[-1])
     return pd.DataFrame(rows)
@@ -206,9 +221,7 @@ def _responses(world: _World, actions: Codes, number: int) -> tuple[Floats, dict
     return came, gains, value
 
 
-def _logged(
-    moment: Moment, drawn: Bools, actions: Codes, at: int, came: Floats
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _logged(moment: Moment, drawn: Bools, actions: Codes, at: int, came: Floats) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The randomised log of a round, and the features of its rows."""
     rows = pd.DataFrame(
         {

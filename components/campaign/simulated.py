@@ -43,6 +43,7 @@ def figures(rows: pd.DataFrame, measure: str) -> dict[str, Figures]:
     return {
         name: Figures(_estimate(wide[name].to_numpy()), _estimate((wide[name] - wide["random"]).to_numpy()))
         for name in TARGETINGS
+        if name in wide
     }
 
 
@@ -58,7 +59,7 @@ def table(rows: pd.DataFrame) -> str:
             _shown(value[name].brought),
             "" if name == "random" else _shown(value[name].above_random, "+"),
         )
-        for name in TARGETINGS
+        for name in users
     ]
     widths = [max(len(line[place]) for line in lines) for place in range(len(head))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
@@ -66,7 +67,9 @@ def table(rows: pd.DataFrame) -> str:
 
 def _shown(found: Estimate, sign: str = "") -> str:
     digits = 1 if abs(found.mean) < THOUSAND else 0
-    mean, low, high = (format(round(number, digits) + 0.0, f"{sign},.{digits}f") for number in found)  # no minus before a zero
+    mean, low, high = (
+        format(round(number, digits) + 0.0, f"{sign},.{digits}f") for number in found
+    )  # no minus before a zero
     return f"{mean} ({low} to {high})"
 
 
