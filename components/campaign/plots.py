@@ -1,6 +1,6 @@
 """Charts of a campaign's report as inline SVG: lines with bands over two axes, which may go below zero."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
@@ -102,3 +102,35 @@ def _drawn(line: Line, place: int, at: Place) -> list[str]:
     parts.append("</g>")
     parts.append(f'<text class="{css} name" x="{WIDTH - RIGHT + 12}" y="{end[1] + 4:.1f}">{escape(line.name)}</text>')
     return parts
+
+
+def qini_plot(treatment: str, curve: Mapping[str, Sequence[float]], average: float) -> Markup:
+    """Outcomes added by targeting so many users, beside targeting them at random."""
+    shares = [100 * share for share in curve["share"]]
+    learnt = Line("by effect", shares, curve["gain"], curve["low"], curve["high"])
+    at_random = Line("at random", [0.0, 100.0], [0.0, average])
+    axes = Axes(
+        f"Qini curve of {treatment}",
+        "users contacted, those with the highest predicted effect first (%)",
+        "outcomes added, per treated user",
+    )
+    return line_plot([learnt, at_random], axes)
+
+
+def calibration_plot(treatment: str, groups: Sequence[Mapping[str, float]]) -> Markup:
+    """Observed effect with its interval of users whose predicted effects are alike, beside what was predicted."""
+    seen = sorted(
+        (group for group in groups if group["observed"] == group["observed"]), key=lambda one: one["predicted"]
+    )
+    predicted, seen_effect, low, high = (
+        [group[name] for group in seen] for name in ("predicted", "observed", "low", "high")
+    )
+    observed = Line("observed", predicted, seen_effect, low, high, dots=True)
+    axes = Axes(f"Calibration of {treatment}", "predicted effect", "observed effect")
+    return line_plot([observed, Line("predicted", predicted, predicted)], axes)
+
+
+def budget_plot(curve: Sequence[Mapping[str, float]], spent: float, unit: str) -> Markup:
+    """What the best plan of each budget is worth. spent: by the plan that is proposed."""
+    line = Line("best plan", [point["budget"] for point in curve], [point["worth"] for point in curve])
+    return line_plot([line], Axes("Worth of the best plan by budget", "budget", unit, (spent, "this plan")))

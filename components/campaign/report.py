@@ -1,135 +1,175 @@
 """The plan of a campaign as one HTML page that opens offline: what is proposed first, then what stands behind it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from markupsafe import Markup
 
-from longtail.components.campaign.plots import Axes, Line, line_plot
+from longtail.components.campaign.plots import budget_plot, calibration_plot, qini_plot
 from longtail.components.charts import page_environment
-from longtail.contracts.campaign import CONTACT, HELD_OUT, LEFT, NOBODY, STATES, PlanColumns
+from longtail.contracts.campaign import CONTACT, HELD_OUT, LEFT, STATES, PlanColumns
 from longtail.contracts.segments import SEGMENTS
 
 EXAMPLES = 5
-NOT_CHOSEN = "not worth a contact within the budget"
+NOT_CHOSEN = "others are worth more within budget and capacities"
 
 
-def write_report(folder: Path, table: pd.DataFrame, facts: Mapping[str, Any]) -> None:
-    """Write ``report.html`` into a campaign's folder. table: ``PlanColumns``; facts: of plan.json."""
-    (folder / "report.html").write_text(render_report(table, facts))
+def write_report(folder: Path, table: pd.DataFrame, facts: Mapping[str, Any], titles: Mapping[str, str]) -> None:
+    """Write ``report.html`` into a campaign's folder.
+
+    table: ``PlanColumns``, one row a user. facts: of plan.json. titles: of the items offered, by id; who has none is shown by id.
+    """
+    (folder / "report.html").write_text(render_report(table, facts, titles), encoding="utf-8")
 
 
-def render_report(table: pd.DataFrame, facts: Mapping[str, Any]) -> str:
-    """HTML of a plan."""
+def render_report(table: pd.DataFrame, facts: Mapping[str, Any], titles: Mapping[str, str]) -> str:
+    """The page of ``write_report``."""
     page = page_environment(Path(__file__).parent)
     page.filters.update(thousands=lambda count: f"{count:,}", plain=lambda name: name.replace("_", " "))
     return page.get_template("report.html").render(
+        name=facts["name"],
         proposal=proposal(table),
-        about_effect=facts["about_effect"],
+        about_effect=[_sentence(text) for text in [*facts["about_effect"], *facts["unknown"]]],
         costs=_costs(table, facts),
-        brings=_brings(table, facts),
-        proof=_proof(table, facts["hold_out"]),
+        brings=_brings(facts),
+        proof=_proof(facts),
         effects=[_effect(name, quality) for name, quality in facts["effects"].items()],
         budget=_budget(facts),
         sizes=_sizes(table),
         left_out=left_out(table),
-        examples=[_example(row) for row in examples(table)],
+        users=len(table),
+        examples=[_example(row, titles) for row in examples(table)],
         settings=json.dumps(facts["settings"], indent=2, sort_keys=True),
     )
 
 
 def proposal(table: pd.DataFrame) -> str:
     """What is proposed, in one sentence."""
-    contacted = table[table[PlanColumns.ARM] == CONTACT]
-    if contacted.empty:
-        return f"Contact none of {len(table):,} users"
-    counts = contacted[PlanColumns.ACTION].value_counts()
-    offers = ", ".join(f"{count:,} by {name}" for name, count in counts.items())
-    return f"Contact {len(contacted):,} of {len(table):,} users ({offers}) for {contacted[PlanColumns.COST].sum():,.2f}"
+    contacts = table[table[PlanColumns.ARM] == CONTACT]
+    held = int((table[PlanColumns.ARM] == HELD_OUT).sum())
+    return (
+        f"Contact {len(contacts):,} of {len(table):,} users for {contacts[PlanColumns.COST].sum():,.2f}, and hold out "
+        f"{held:,} more to measure what it brings"
+    )
 
 
 def left_out(table: pd.DataFrame) -> dict[str, int]:
-    """Why users are not contacted -> how many, the most first."""
+    """Why users are neither contacted nor held out -> how many, the most first."""
     left = table[table[PlanColumns.ARM] == LEFT]
-    why = left[PlanColumns.WHY].fillna("").replace("", NOT_CHOSEN).value_counts()
+    why = left[PlanColumns.WHY].replace("", NOT_CHOSEN).value_counts()
     return {str(reason): int(users) for reason, users in why.items()}
 
 
-def examples(table: pd.DataFrame) -> list[Mapping[str, Any]]:
-    """Users to be contacted, those with the highest expected worth of every kind (segment and state) in turn."""
-    contacted = table[table[PlanColumns.ARM] == CONTACT].sort_values(
+def examples(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Users to be contacted, of every segment and state in turn; of those the one with the highest expected worth first."""
+    contacts = table[table[PlanColumns.ARM] == CONTACT].sort_values(
         [PlanColumns.EXPECTED, PlanColumns.USER], ascending=[False, True], kind="stable"
     )
-    turn = contacted.groupby([PlanColumns.SEGMENT, PlanColumns.STATE]).cumcount()
-    rows: list[Mapping[str, Any]] = contacted.assign(turn=turn).sort_values("turn", kind="stable").to_dict("records")
-    return rows[:EXAMPLES]
+    turn = contacts.groupby([PlanColumns.SEGMENT, PlanColumns.STATE]).cumcount()
+    rows = contacts.assign(turn=turn).sort_values("turn", kind="stable").head(EXAMPLES)
+    return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 def _costs(table: pd.DataFrame, facts: Mapping[str, Any]) -> dict[str, Any]:
-    contacted = table[table[PlanColumns.ARM] == CONTACT]
-    spent = float(contacted[PlanColumns.COST].sum())
+    contacts = table[table[PlanColumns.ARM] == CONTACT]
     budget = facts["budget"]
-    sentences = [f"Of a budget of {budget:,.2f}." if budget is not None else "There is no limit on the budget."]
-    for (action, channel), rows in contacted.groupby([PlanColumns.ACTION, PlanColumns.CHANNEL]):
-        cost = rows[PlanColumns.COST].sum()
-        sentences.append(f"{action} by {channel}: {len(rows):,} contacts, {cost:,.2f}.")
-    return {"spent": f"{spent:,.2f}", "sentences": sentences}
+    sentences = ["The budget has no limit." if budget is None else f"Of a budget of {budget:,.2f}."]
+    for (action, channel), rows in contacts.groupby([PlanColumns.ACTION, PlanColumns.CHANNEL]):
+        sentences.append(f"{action} by {channel}: {len(rows):,} contacts for {rows[PlanColumns.COST].sum():,.2f}.")
+    return {"spent": f"{facts['spent']:,.2f}", "sentences": sentences}
 
 
-def _brings(table: pd.DataFrame, facts: Mapping[str, Any]) -> dict[str, Any]:
-    if not facts["effects"]:
-        return {"headline": "Unknown", "sentences": facts["about_effect"][:1]}
-    contacted = table[table[PlanColumns.ARM] == CONTACT]
-    expected = float(contacted[PlanColumns.EXPECTED].sum())
+def _brings(facts: Mapping[str, Any]) -> dict[str, Any]:
+    if facts["expected"] is None:
+        sentences = [
+            "There is no log of random contacts, so nobody knows what a contact changes. Users are ordered by what could be "
+            "recovered from them, which is not what a contact recovers.",
+            "The hold-out of this campaign will say it.",
+        ]
+        return {"headline": "unknown", "sentences": sentences}
+    sentences = [
+        f"Expected of all contacts together ({facts['unit']}), by effects learnt from random contacts. The users with the highest "
+        "estimates are chosen, so what comes of it is likely less; the hold-out will say it."
+    ]
+    return {"headline": f"{facts['expected']:+,.1f}", "sentences": sentences}
+
+
+def _proof(facts: Mapping[str, Any]) -> dict[str, Any]:
+    hold_out = facts["hold_out"]
+    detectable = hold_out["detectable"]
+    sentences = [
+        f"{hold_out['share']:.1%} of those who would be contacted are not; they are drawn at random within segment, state and offer.",
+        f"An effect of {hold_out['least_effect']:g}, where {hold_out['baseline']:.3g} come without a contact, would be seen with a "
+        f"probability of {hold_out['power']:.0%}.",
+    ]
+    if detectable is not None:
+        sentences.append(f"The least effect that would be seen as surely as asked for: {detectable:.3g}.")
+    return {"headline": f"{hold_out['held_out']:,} held out", "sentences": sentences}
+
+
+def _effect(name: str, quality: Mapping[str, Any]) -> dict[str, Any]:
+    average, qini, slope = quality["average_effect"], quality["qini"], quality["calibration"]
+    sentences = [
+        f"On average {name} changes the outcome by {_between(average)}: {quality['treated']:,} of {quality['users']:,} users of the "
+        "log had it, drawn at random.",
+        f"{_sentence(quality['said'])} Qini coefficient {_between(qini)}; learner: {quality['learner']}.",
+    ]
+    predicted = slope["slope"]
+    if predicted == predicted:
+        sentences.append(
+            f"Users whose predicted effects differ by one really differ by {predicted:.2f} (standard error {slope['error']:.2f}); 1 is right."
+        )
     return {
-        "headline": f"{expected:,.2f}",
-        "sentences": ["Expected of the contacts, as the log lets estimate it; the hold-out will say what came of it."],
+        "treatment": name,
+        "sentences": sentences,
+        "qini": qini_plot(name, quality["curve"], quality["average_effect"]["estimate"]),
+        "calibration": calibration_plot(name, quality["deciles"]),
     }
 
 
-def _proof(table: pd.DataFrame, hold_out: Mapping[str, Any]) -> dict[str, Any]:
-    held = int((table[PlanColumns.ARM] == HELD_OUT).sum())
-    return {
-        "headline": f"{held:,} held out",
-        "sentences": [
-            f"{hold_out['share']:.1%} of those who would be contacted, drawn at random, are not.",
-            f"An effect of {hold_out['least_effect']:+.1%} points would be seen with a probability of {hold_out['power']:.0%}.",
-        ],
-    }
+def _between(found: Mapping[str, float]) -> str:
+    return f"{found['estimate']:+.4f} ({found['low']:+.4f} to {found['high']:+.4f})"
 
 
 def _budget(facts: Mapping[str, Any]) -> dict[str, Any]:
-    curve = facts["budget_curve"]
-    spent = facts["spent"]
-    line = Line("expected worth", [point["budget"] for point in curve], [point["worth"] for point in curve])
-    axes = Axes("Expected worth by budget", "budget", "expected worth", (spent, "this plan"))
-    sentence = "What the best plan of every budget is expected to be worth, by the same solver."
-    return {"sentence": sentence, "plot": line_plot([line], axes)}
+    unit = facts["unit"] if facts["expected"] is not None else "recoverable, not what a contact brings"
+    return {
+        "sentence": f"What the best plan of each budget is worth, as the same solver finds it ({unit}).",
+        "plot": budget_plot(facts["budget_curve"], facts["spent"], unit) if facts["budget_curve"] else "",
+    }
 
 
 def _sizes(table: pd.DataFrame) -> dict[str, Any]:
-    """Contacted and all users of every segment and state."""
+    """Contacted and all users of every segment and state, and of the whole segment."""
     contact = table[PlanColumns.ARM] == CONTACT
-    every = pd.crosstab(table[PlanColumns.SEGMENT], table[PlanColumns.STATE])
-    some = pd.crosstab(table[PlanColumns.SEGMENT][contact], table[PlanColumns.STATE][contact])
-    states = [state for state in STATES if state in every]
-    rows = {}
-    for segment in (name for name in SEGMENTS if name in every.index):
-        cells = [
-            (int(some[state].get(segment, 0)) if state in some else 0, int(every.loc[segment, state]))
-            for state in states
+    every, some = (
+        pd.crosstab(rows[PlanColumns.SEGMENT], rows[PlanColumns.STATE])
+        .reindex(index=SEGMENTS, columns=STATES, fill_value=0)
+        .to_numpy(np.int64)
+        for rows in (table, table[contact])
+    )  # [segments, states] each
+    states = np.flatnonzero(every.sum(axis=0))
+    rows = {
+        segment: [
+            *zip(some[place, states].tolist(), every[place, states].tolist()),
+            (int(some[place].sum()), int(every[place].sum())),
         ]
-        rows[segment] = [*cells, (sum(cell[0] for cell in cells), sum(cell[1] for cell in cells))]
-    return {"states": states, "rows": rows}
+        for place, segment in enumerate(SEGMENTS)
+        if every[place].sum()
+    }
+    return {"states": [STATES[place] for place in states], "rows": rows}
 
 
-def _example(row: Mapping[str, Any]) -> dict[str, Any]:
+def _example(row: Mapping[str, Any], titles: Mapping[str, str]) -> dict[str, Any]:
     expected = row[PlanColumns.EXPECTED]
-    reasons: Sequence[str] = row[PlanColumns.REASONS]
+    names = [titles.get(item, item) for item in row[PlanColumns.ITEMS]]
     return {
         "user": row[PlanColumns.USER],
         "segment": row[PlanColumns.SEGMENT],
@@ -137,7 +177,7 @@ def _example(row: Mapping[str, Any]) -> dict[str, Any]:
         "action": row[PlanColumns.ACTION],
         "channel": row[PlanColumns.CHANNEL],
         "cost": f"{row[PlanColumns.COST]:,.2f}",
-        "expected": "" if pd.isna(expected) else f"{expected:,.2f}",
-        "items": list(zip(row[PlanColumns.ITEMS], reasons)),
-        "message": row[PlanColumns.MESSAGE] or "",
+        "expected": "" if pd.isna(expected) else f"{expected:,.3f}",
+        "items": list(zip(names, row[PlanColumns.REASONS])),
+        "message": row[PlanColumns.MESSAGE],
     }

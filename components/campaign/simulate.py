@@ -119,7 +119,8 @@ def _priced(shop: Shop) -> pd.Series:
     bought = shop.interactions.to_pandas().merge(
         shop.items.select([Columns.ITEM, "price"]).to_pandas(), on=Columns.ITEM, how="left"
     )
-    return bought["price"].where(bought[Columns.EVENT] == "purchase")
+    prices: pd.Series = bought["price"].where(bought[Columns.EVENT] == "purchase")
+    return prices
 
 
 def _new_world(simulation: Simulation, seed: int, scene: Scene) -> _World:

@@ -13,26 +13,27 @@ Numbers = NDArray[np.float64]
 
 
 def describe_treatment(effect: Numbers, trial: Trial, samples: int, confidence: float, seed: int) -> dict[str, Any]:
-    """Average effect, Qini, AUUC, curve, deciles and calibration of one treatment against control, with intervals.
+    """Average effect, Qini, AUUC, curve with its band, deciles and calibration of one treatment against control, with intervals.
 
     effect: [users of the trial], out of fold. Intervals are of the users that were drawn, given the effects that were learnt.
     """
     ranked = Ranked(effect, trial)
     average, error = trial.average()
+    shares = np.linspace(0, 1, POINTS)
 
     def curves(times: NDArray[np.integer] | None = None) -> Numbers:
         curve = ranked.qini_curve(times)
         end = float(curve.gain[-1])
-        return np.array([curve.area() - end / 2, ranked.auuc(times), end])
+        return np.array([curve.area() - end / 2, ranked.auuc(times), end, *np.interp(shares, curve.share, curve.gain)])
 
+    found = curves()
     low, high, _ = bootstrap(curves, len(effect), samples, confidence, seed)
     qini, auuc, effect_of_all = (
         {"estimate": float(value), "low": float(below), "high": float(above)}
-        for value, below, above in zip(curves(), low, high)
+        for value, below, above in zip(found[:3], low, high)
     )
     differs = bool(qini["low"] > 0)
-    curve = ranked.qini_curve()
-    shares = np.linspace(0, 1, POINTS)
+    band = {"gain": found[3:].tolist(), "low": low[3:].tolist(), "high": high[3:].tolist()}
     return {
         "users": len(effect),
         "treated": int(trial.treated.sum()),
@@ -41,7 +42,7 @@ def describe_treatment(effect: Numbers, trial: Trial, samples: int, confidence: 
         "auuc": auuc | {"at_random": average / 2},
         "better_than_random": differs,
         "said": _said(differs, confidence),
-        "curve": {"share": shares.tolist(), "gain": np.interp(shares, curve.share, curve.gain).tolist()},
+        "curve": {"share": shares.tolist(), **band},
         "deciles": [asdict(group) for group in uplift_by_group(effect, trial, confidence=confidence)],
         "calibration": asdict(calibration(effect, trial)),
     }
