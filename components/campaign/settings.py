@@ -156,8 +156,9 @@ class CampaignSettings(Settings):
         100_000, ge=1000, description="Users at most from whom the probability to return is learnt."
     )
     uplift: UpliftSettings = Field(UpliftSettings(), description="How effects are learnt from a log.")
-    log: AnyPlace = Field(
-        None, description="Log of randomised contacts; none: the effect is unknown, and the plan says so."
+    log: tuple[Annotated[str, Place()], ...] = Field(
+        (),
+        description="Logs of randomised contacts, each judged by itself; none: the effect is unknown, and the plan says so.",
     )
     consent: AnyPlace = Field(
         None, description="Table user_id, channel of who agreed to be contacted; needed for a plan."

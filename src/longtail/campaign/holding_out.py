@@ -119,7 +119,7 @@ def _check(baseline: float, least_effect: float, power: float, significance: flo
         raise UserError(f"power {power} and significance {significance} must be between 0 and 1, power the greater")
     if not least_effect > 0:
         raise UserError(f"least_effect {least_effect}: must be above 0, the least increase that is worth the campaign")
-    if deviation is None and not (0 <= baseline and baseline + least_effect <= 1):
+    if deviation is None and not (baseline >= 0 and baseline + least_effect <= 1):
         raise UserError(
             f"baseline {baseline} and least_effect {least_effect}: a rate and its increase must stay between 0 and 1"
         )

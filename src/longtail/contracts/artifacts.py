@@ -33,6 +33,7 @@ EVALUATION = Format("longtail/evaluation", 2)
 DEPLOYMENT = Format("longtail/deployment", 1)
 LISTS = Format("longtail/lists", 1)
 CAMPAIGN = Format("longtail/campaign", 1)
+MEASUREMENT = Format("longtail/measurement", 1)
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,7 @@ class PlanColumns:
     ITEMS = "items"  # list[str]
     REASONS = "reasons"  # list[str]
     MESSAGE = "message"
+    PRE_VALUE = "pre_value"  # float, events in the horizon before the plan, which makes the measured effect more precise
 
 
 CONTACT, HELD_OUT, LEFT = "contact", "hold-out", "left"
