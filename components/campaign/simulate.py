@@ -14,11 +14,12 @@ import pandas as pd
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from longtail.campaign.experiment import LEAST_USERS
 from longtail.campaign.holding_out import draw_hold_out
 from longtail.campaign.planning import choose_actions
 from longtail.campaign.returning import ReturnSettings, return_probability
 from longtail.campaign.states import StateSettings, user_states
-from longtail.campaign.uplift import LEAST_USERS, UpliftSettings
+from longtail.campaign.uplift import UpliftSettings
 from longtail.components.campaign.targeting import TARGETINGS, Moment, worth
 from longtail.contracts.campaign import NOBODY, LogColumns, StateColumns
 from longtail.contracts.columns import Columns

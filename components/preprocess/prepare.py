@@ -27,6 +27,7 @@ from longtail.contracts.prepared import Split
 from longtail.contracts.segments import SegmentRule
 from longtail.tables.engine import Engine, Frame
 from longtail.tables.engines import open_engine
+from longtail.tables.time_sql import SECOND
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ def _no_events(folder: Path, settings: PreprocessSettings) -> str:
 def _prepare(
     engine: Engine, interactions: str, items: str, users: str | None, target: Path, settings: PreprocessSettings
 ) -> None:
-    latest = int((time.time() if settings.latest_timestamp is None else settings.latest_timestamp) * times.SECOND)
+    latest = int((time.time() if settings.latest_timestamp is None else settings.latest_timestamp) * SECOND)
     seed = settings.tie_seed
     rejection = Rejection(engine, settings)
 

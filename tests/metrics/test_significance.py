@@ -93,7 +93,7 @@ def test_one_user_says_nothing():
 def test_coverage_of_zero_inflated_means_and_differences(users):
     """The truth lies outside at most as often as it may: 5 %, and 1 % for the noise of 2,000 repetitions.
 
-    One resampling serves all repetitions as columns. Percentiles of the bootstrap miss 7 to 9 % of those with 20 users (benchmarks/coverage.py).
+    One resampling serves all repetitions as columns. Percentiles of the bootstrap miss 7 to 9 % of those with 20 users (benchmarks/interval_coverage.py).
     """
     rng = np.random.default_rng(users)
     hit, other = rng.random((2, users, 2000)) < 0.3

@@ -11,7 +11,9 @@ from longtail.metrics.uplift import Ranked, Trial, calibration
 CONSTANT = "none"
 FOLLOWS = "outcome"  # an effect on value that is the one on the outcome times the value that an added outcome brought
 INNER_FOLDS = 3
-PROOF = 1.645  # standard errors of the calibration's slope above 0 (one-sided 95 %) from which effects are taken to differ
+PROOF = (
+    1.645  # standard errors of the calibration's slope above 0 (one-sided 95 %) from which effects are taken to differ
+)
 KNOWN = 1.96  # standard errors of the average effect from which its ratio to another is taken
 Numbers = NDArray[np.float64]
 
@@ -76,7 +78,9 @@ def learn(
     names, slope = [learner] * treatments, np.ones(treatments)
     if learner == "auto":
         names, slope = _choose(result, x, arm, weight, propensity_varies, seed)
-    models = {name: fit_learner(name, x, result, arm, propensity_varies, seed) for name in sorted({*names} - {CONSTANT})}
+    models = {
+        name: fit_learner(name, x, result, arm, propensity_varies, seed) for name in sorted({*names} - {CONSTANT})
+    }
     average, centre = np.array([mean for mean, _ in averages]), np.zeros(treatments)
     for treatment, name in enumerate(names):
         if name in models:
@@ -97,8 +101,7 @@ def _choose(
     for train, test in StratifiedKFold(INNER_FOLDS, shuffle=True, random_state=seed).split(x, arm):
         for name in LEARNERS:
             model = fit_learner(name, x[train], result[train], arm[train], propensity_varies, seed)
-            effects = model(x[test])
-            said[name][test] = effects - effects.mean(axis=0)  # a fold's luck is not its users'; see ``uplift.Judged``
+            said[name][test] = levelled(model(x[test]))
     names, slopes = [], np.zeros(treatments)
     for treatment in range(treatments):
         pair, trial = _trial(result, arm, weight, treatment + 1)
@@ -109,6 +112,14 @@ def _choose(
         names.append(best if proven else CONSTANT)
         slopes[treatment] = min(line.slope, 1.0) if proven else 0.0
     return names, slopes
+
+
+def levelled(effects: Numbers) -> Numbers:
+    """A fold's effects less their mean, [users, treatments]; exactly 0 where they are all alike.
+
+    Where a fold has good luck, the models of the others have bad luck: left in, that turns the order of users of several folds round.
+    """
+    return np.where(np.ptp(effects, axis=0) == 0, 0.0, effects - effects.mean(axis=0))
 
 
 def _trial(result: Numbers, arm: NDArray[np.int64], weight: Numbers, code: int) -> tuple[NDArray[np.bool_], Trial]:

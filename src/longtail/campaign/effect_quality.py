@@ -1,7 +1,7 @@
 """What is said of predicted effects, from users whom their models had not seen: JSON documents for reports."""
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +12,22 @@ POINTS = 101  # of a curve that a report draws
 Numbers = NDArray[np.float64]
 
 
-def describe_treatment(effect: Numbers, trial: Trial, samples: int, confidence: float, seed: int) -> dict[str, Any]:
+class Resampling(NamedTuple):
+    """Of users, for intervals."""
+
+    samples: int
+    confidence: float
+    seed: int
+
+
+def describe_treatment(effect: Numbers, trial: Trial, resampling: Resampling) -> dict[str, Any]:
     """Average effect, Qini, AUUC, curve with its band, deciles and calibration of one treatment against control, with intervals.
 
     effect: [users of the trial], out of fold. Intervals are of the users that were drawn, given the effects that were learnt.
     """
     ranked = Ranked(effect, trial)
     average, error = trial.average()
+
     shares = np.linspace(0, 1, POINTS)
 
     def curves(times: NDArray[np.integer] | None = None) -> Numbers:
@@ -27,7 +36,7 @@ def describe_treatment(effect: Numbers, trial: Trial, samples: int, confidence: 
         return np.array([curve.area() - end / 2, ranked.auuc(times), end, *np.interp(shares, curve.share, curve.gain)])
 
     found = curves()
-    low, high, _ = bootstrap(curves, len(effect), samples, confidence, seed)
+    low, high, _ = bootstrap(curves, len(effect), *resampling)
     qini, auuc, effect_of_all = (
         {"estimate": float(value), "low": float(below), "high": float(above)}
         for value, below, above in zip(found[:3], low, high)
@@ -41,9 +50,9 @@ def describe_treatment(effect: Numbers, trial: Trial, samples: int, confidence: 
         "qini": qini,
         "auuc": auuc | {"at_random": average / 2},
         "better_than_random": differs,
-        "said": _said(differs, confidence),
+        "said": _said(differs, resampling.confidence),
         "curve": {"share": shares.tolist(), **band},
-        "deciles": [asdict(group) for group in uplift_by_group(effect, trial, confidence=confidence)],
+        "deciles": [asdict(group) for group in uplift_by_group(effect, trial, confidence=resampling.confidence)],
         "calibration": asdict(calibration(effect, trial)),
     }
 
@@ -63,9 +72,7 @@ def describe_policies(
     reward: Numbers,
     propensity: Numbers,
     arms: list[str],
-    samples: int,
-    confidence: float,
-    seed: int,
+    resampling: Resampling,
 ) -> dict[str, Any]:
     """Value for each user, less costs, of giving everybody the action with the greatest predicted gain, beside one action for all.
 
@@ -80,7 +87,7 @@ def describe_policies(
         found = [policy_value(policy, given, reward, propensity, times) for policy in chosen]
         return np.array([*found, *(found[0] - value for value in found[1:])])
 
-    low, high, _ = bootstrap(values, len(given), samples, confidence, seed)
+    low, high, _ = bootstrap(values, len(given), *resampling)
     rows = [
         {"value": float(value), "low": float(below), "high": float(above)}
         for value, below, above in zip(values(), low, high)

@@ -37,12 +37,18 @@ class Encoder:
         from sklearn.preprocessing import OneHotEncoder
 
         if not len(features.columns):
-            raise UserError("there are no features, so no effect can differ between users; give columns known before the contact")
+            raise UserError(
+                "there are no features, so no effect can differ between users; give columns known before the contact"
+            )
         self.numbers = [name for name in features if _is_number(features[name])]
         self.texts = [name for name in features if name not in self.numbers]
         self._transform = ColumnTransformer(
             [
-                ("number", SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True), self.numbers),
+                (
+                    "number",
+                    SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
+                    self.numbers,
+                ),
                 (
                     "text",
                     OneHotEncoder(
@@ -64,10 +70,14 @@ class Encoder:
         """
         missing = [name for name in (*self.numbers, *self.texts) if name not in features]
         if missing:
-            raise UserError(f"the users asked about have no column {', '.join(map(str, missing))}, which the log's features have; add it")
+            raise UserError(
+                f"the users asked about have no column {', '.join(map(str, missing))}, which the log's features have; add it"
+            )
         wrong = [name for name in self.numbers if not _is_number(features[name])]
         if wrong:
-            raise UserError(f"feature {wrong[0]!r} holds numbers in the log and text for the users asked about; give numbers")
+            raise UserError(
+                f"feature {wrong[0]!r} holds numbers in the log and text for the users asked about; give numbers"
+            )
         return np.asarray(self._transform.transform(self._prepared(features)), dtype=np.float64)
 
     def _prepared(self, features: pd.DataFrame) -> pd.DataFrame:

@@ -70,7 +70,13 @@ def _balance(
 
 
 def _refusal(
-    balance: Balance, control: str, x: Numbers, columns: list[str], treated: NDArray[np.bool_], weight: Numbers, seed: int
+    balance: Balance,
+    control: str,
+    x: Numbers,
+    columns: list[str],
+    treated: NDArray[np.bool_],
+    weight: Numbers,
+    seed: int,
 ) -> str:
     feature, by = balance.feature, f"its means differ by {abs(balance.difference):.2f} standard deviations"
     if balance.difference_p_value > balance.p_value:  # means may be alike where spreads are not

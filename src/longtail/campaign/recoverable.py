@@ -12,7 +12,7 @@ UNKNOWN_EFFECT = (
 )
 
 
-def recoverable_value(states: pd.DataFrame, horizon_days: float) -> pd.Series:
+def recoverable_value(states: pd.DataFrame, horizon_days: float) -> "pd.Series[float]":
     """What was usual within the horizon and is now expected to be missing, a number a row of ``states``.
 
     usual = 1 - exp(-horizon / expected gap), the probability to come at least once at the usual rate; recoverable =
@@ -31,4 +31,5 @@ def recoverable_value(states: pd.DataFrame, horizon_days: float) -> pd.Series:
     value = states[StateColumns.USUAL_VALUE]
     worth = value.fillna(value.median()) if value.notna().any() else 1.0
     missing = (usual - states[StateColumns.RETURNS]).clip(lower=0)
-    return (missing * worth).rename("recoverable")
+    found: pd.Series[float] = (missing * worth).rename("recoverable")
+    return found

@@ -39,7 +39,9 @@ class ReturnSettings(Settings):
 
     horizon_days: float = Field(30.0, gt=0, description="Days within which an event counts as a return.")
     most_users: int = Field(
-        100_000, ge=1000, description="Users to learn from, drawn at random where there are more: bounds time and memory."
+        100_000,
+        ge=1000,
+        description="Users to learn from, drawn at random where there are more: bounds time and memory.",
     )
 
 
@@ -87,9 +89,11 @@ def return_probability(
     if fewer < LEAST_OUTCOMES:
         what = "returned" if returned.sum() == fewer else "did not return"
         return Returning(nothing, _too_few(f"{fewer} of {len(users)} users {what}", LEAST_OUTCOMES, settings), None)
-    model, quality = _fit(_matrix(before), returned, seed)
+    x = _matrix(before)
+    given = ~np.isnan(x).all(axis=0)  # as of values, which not every shop has
+    model, quality = _fit(x[:, given], returned, seed)
     known = (states[StateColumns.EVENTS] > 0).to_numpy()
-    x = _matrix(states.loc[known])
+    x = _matrix(states.loc[known])[:, given]
     parts = [model.predict_proba(x[begin : begin + AT_ONCE])[:, 1] for begin in range(0, len(x), AT_ONCE)]
     nothing[known] = np.concatenate([np.zeros(0), *parts])
     return Returning(nothing, None, quality)
@@ -104,8 +108,8 @@ def _too_few(found: str, needed: int, settings: ReturnSettings) -> str:
 
 def _drawn(past: pd.DataFrame, states: pd.DataFrame, most: int, seed: int) -> NDArray[np.object_]:
     """Users of ``states`` with events in the past, sorted; at most so many, at random."""
-    users = states[StateColumns.USER]
-    users = users[users.isin(past[Columns.USER].unique())].to_numpy(dtype=object)
+    came = states[StateColumns.USER].isin(past[Columns.USER].unique())
+    users = states[StateColumns.USER].to_numpy(dtype=object)[came.to_numpy()]
     if len(users) > most:
         users = users[np.sort(np.random.default_rng(seed).choice(len(users), most, replace=False))]
     return users

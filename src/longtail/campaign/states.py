@@ -70,7 +70,7 @@ class StateSettings(Settings):
 
 def user_states(
     events: pd.DataFrame,
-    users: Sequence[str],
+    users: Sequence[str] | NDArray[np.object_],
     at: int,
     settings: StateSettings,
     segments: SegmentRule | None = None,
@@ -87,7 +87,7 @@ def user_states(
     Raises:
         UserError: a user is asked for twice, or the rule needs the shop's usual gap and nobody came on two days.
     """
-    index = pd.Index(users, dtype=object).sort_values()
+    index = pd.Index(np.asarray(users, dtype=object)).sort_values()
     if index.has_duplicates:
         raise UserError(f"user {index[index.duplicated()][0]!r} is asked for twice; give every user once")
     codes, times, values = _before(events, index, at)

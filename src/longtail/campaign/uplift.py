@@ -12,19 +12,17 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
 
-from longtail.campaign.choosing_learner import Learned, learn
-from longtail.campaign.effect_quality import describe_policies, describe_treatment
+from longtail.campaign.choosing_learner import Learned, learn, levelled
+from longtail.campaign.effect_quality import Resampling, describe_policies, describe_treatment
+from longtail.campaign.experiment import Experiment, checked, experiment_of
 from longtail.campaign.learners import AT_ONCE, Encoder
 from longtail.campaign.randomisation import check_randomised, check_shares
 from longtail.contracts.campaign import NOBODY, EffectColumns, LogColumns
-from longtail.contracts.errors import UserError
 from longtail.contracts.settings_base import Settings
-from longtail.metrics.uplift import Trial
 
-LEAST_USERS = 100  # of an arm
 Numbers = NDArray[np.float64]
 
-log_to = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class UpliftSettings(Settings):
@@ -47,7 +45,10 @@ class UpliftSettings(Settings):
     samples: int = Field(1000, ge=100, description="Resamplings of users for intervals.")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="Of all intervals.")
     imbalance_alpha: float = Field(
-        0.001, gt=0, lt=0.1, description="How rarely a treatment that was drawn at random is refused as one that was not."
+        0.001,
+        gt=0,
+        lt=0.1,
+        description="How rarely a treatment that was drawn at random is refused as one that was not.",
     )
 
 
@@ -64,25 +65,6 @@ class Effects:
     randomisation: dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Experiment:
-    """A log as arrays. x [users, columns]; outcome, weight, propensity [users]; value [users] or None; arm [users] codes of ``arms``."""
-
-    x: Numbers
-    arm: NDArray[np.int64]
-    outcome: Numbers
-    value: Numbers | None
-    propensity: Numbers
-    propensity_varies: bool
-    arms: list[str]
-    costs: Numbers  # [arms]
-
-    def trial(self, code: int, result: Numbers) -> tuple[NDArray[np.bool_], Trial]:
-        """Users of an arm and of control, and their trial."""
-        pair = (self.arm == 0) | (self.arm == code)
-        return pair, Trial.of(result[pair], self.arm[pair] == code, 1 / self.propensity[pair])
-
-
 def estimate_effects(
     log: pd.DataFrame, features: pd.DataFrame, asked: pd.DataFrame, settings: UpliftSettings, seed: int
 ) -> Effects:
@@ -97,8 +79,8 @@ def estimate_effects(
         UserError: the treatment was not random, naming the feature that tells; too few users in an arm; outcomes all alike;
             propensities that are not the arms' shares; features that differ.
     """
-    encoder = Encoder(_checked(log, features))
-    experiment = _experiment(log, encoder.encoded(features), settings)
+    encoder = Encoder(checked(log, features))
+    experiment = experiment_of(log, encoder.encoded(features), settings.control, settings.costs)
     if LogColumns.PROPENSITY in log:
         check_shares(experiment.arm, experiment.propensity, experiment.arms, settings.imbalance_alpha)
     balance = check_randomised(
@@ -112,54 +94,18 @@ def estimate_effects(
     )
     judged = _out_of_fold(experiment, settings, seed)
     final = _learn(experiment, np.arange(len(log)), settings, seed)
-    return Effects(_table(final, encoder, asked, experiment.arms), _quality(experiment, judged, final, settings, seed), balance)
+    return Effects(
+        _table(final, encoder, asked, experiment.arms), _quality(experiment, judged, final, settings, seed), balance
+    )
 
 
 def learn_effects(
     log: pd.DataFrame, features: pd.DataFrame, asked: pd.DataFrame, settings: UpliftSettings, seed: int
 ) -> pd.DataFrame:
-    """The table of ``estimate_effects`` alone: neither judged nor checked, for a log that is known to be random. Takes a fraction of the time."""
-    encoder = Encoder(_checked(log, features))
-    experiment = _experiment(log, encoder.encoded(features), settings)
+    """The table of ``estimate_effects`` alone, neither judged nor checked: quick, for a log that is known to be random."""
+    encoder = Encoder(checked(log, features))
+    experiment = experiment_of(log, encoder.encoded(features), settings.control, settings.costs)
     return _table(_learn(experiment, np.arange(len(log)), settings, seed), encoder, asked, experiment.arms)
-
-
-def _checked(log: pd.DataFrame, features: pd.DataFrame) -> pd.DataFrame:
-    if len(log) != len(features):
-        raise UserError(f"the log has {len(log)} rows and its features {len(features)}; give one row of features a row of the log")
-    known_after = [name for name in (LogColumns.OUTCOME, LogColumns.VALUE, LogColumns.COST, LogColumns.TREATMENT) if name in features]
-    if known_after:
-        raise UserError(f"the features hold the log's column {known_after[0]!r}, which is not known before the contact; leave it out")
-    return features
-
-
-def _experiment(log: pd.DataFrame, x: Numbers, settings: UpliftSettings) -> Experiment:
-    counts = log[LogColumns.TREATMENT].value_counts()
-    arms = [settings.control, *sorted(set(counts.index) - {settings.control})]
-    for name in arms:
-        if counts.get(name, 0) < LEAST_USERS:
-            raise UserError(
-                f"treatment {name!r} was drawn for {counts.get(name, 0)} users of the log; {LEAST_USERS} are needed to learn what it "
-                "changes. Give a log with more, or leave its rows out"
-            )
-    if len(arms) == 1:
-        raise UserError(f"everybody in the log has the treatment {arms[0]!r}; keep rows of users who were contacted")
-    unknown = sorted(set(settings.costs) - set(arms[1:]))
-    if unknown:
-        raise UserError(f"costs: there is no treatment {unknown[0]!r} in the log; known are {', '.join(arms[1:])}")
-    outcome = log[LogColumns.OUTCOME].to_numpy(np.float64)
-    if np.ptp(outcome) == 0:
-        raise UserError(f"the outcome is {outcome[0]:g} in every row of the log, so nothing can be learnt; give those after the contact")
-    arm = pd.Index(arms).get_indexer(log[LogColumns.TREATMENT]).astype(np.int64)
-    shares = np.bincount(arm) / len(arm)
-    propensity, varies = shares[arm], False
-    if LogColumns.PROPENSITY in log:
-        propensity = log[LogColumns.PROPENSITY].to_numpy(np.float64)
-        varies = any(np.ptp(propensity[arm == code]) > 1e-9 for code in range(len(arms)))
-    value = log[LogColumns.VALUE].to_numpy(np.float64) if LogColumns.VALUE in log else None
-    paid = log.groupby(LogColumns.TREATMENT)[LogColumns.COST].mean() if LogColumns.COST in log else {}
-    costs = [0.0, *(settings.costs.get(name, float(paid.get(name, 0.0))) for name in arms[1:])]
-    return Experiment(x, arm, outcome, value, propensity, varies, arms, np.array(costs))
 
 
 @dataclass(frozen=True)
@@ -188,8 +134,7 @@ def _learn(experiment: Experiment, rows: NDArray[np.int64], settings: UpliftSett
 class Judged:
     """Effects of users by what never saw them, [users, treatments] each, and the learners of every fold.
 
-    ordered: those on the outcome, every fold's moved to the mean of all. Where a fold has good luck, models of the others have bad luck:
-    left in, that would turn the order of users round.
+    ordered: those on the outcome, every fold's moved to the mean of all.
     """
 
     outcome: Numbers
@@ -210,9 +155,9 @@ def _out_of_fold(experiment: Experiment, settings: UpliftSettings, seed: int) ->
         outcome[test], of_value = found.effects(experiment.x[test])
         if value is not None:
             value[test] = of_value
-        ordered[test] = outcome[test] - outcome[test].mean(axis=0)
+        ordered[test] = levelled(outcome[test])
         learners.append(found.outcome.names)
-        log_to.info("fold %d of %d: %s", number, settings.folds, ", ".join(found.outcome.names))
+        _log.info("fold %d of %d: %s", number, settings.folds, ", ".join(found.outcome.names))
     return Judged(outcome, value, learners, ordered + outcome.mean(axis=0))
 
 
@@ -238,11 +183,15 @@ def _table(final: Pair, encoder: Encoder, asked: pd.DataFrame, arms: list[str]) 
 def _quality(
     experiment: Experiment, judged: Judged, final: Pair, settings: UpliftSettings, seed: int
 ) -> dict[str, Any]:
+    resampling = Resampling(settings.samples, settings.confidence, seed)
     treatments = []
     for code, name in enumerate(experiment.arms[1:], 1):
         pair, trial = experiment.trial(code, experiment.outcome)
-        found = describe_treatment(judged.ordered[pair, code - 1], trial, settings.samples, settings.confidence, seed)
-        learners = {"learner": final.outcome.names[code - 1], "learners_of_folds": [names[code - 1] for names in judged.learners]}
+        found = describe_treatment(judged.ordered[pair, code - 1], trial, resampling)
+        learners = {
+            "learner": final.outcome.names[code - 1],
+            "learners_of_folds": [names[code - 1] for names in judged.learners],
+        }
         if final.value is not None:
             learners["learner_of_value"] = final.value.names[code - 1]
         treatments.append({"treatment": name, "cost": float(experiment.costs[code]), **learners, **found})
@@ -254,8 +203,6 @@ def _quality(
         reward - experiment.costs[experiment.arm],
         experiment.propensity,
         experiment.arms,
-        settings.samples,
-        settings.confidence,
-        seed,
+        resampling,
     )
     return {"folds": settings.folds, "confidence": settings.confidence, "treatments": treatments, "policies": policies}

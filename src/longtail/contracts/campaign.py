@@ -47,7 +47,9 @@ class StateColumns:
     DAYS_SINCE_FIRST = "days_since_first"  # float; missing without events
     DAYS_SINCE_LAST = "days_since_last"  # float; missing without events
     USUAL_GAP_DAYS = "usual_gap_days"  # float; missing with fewer than two days that had events
-    EXPECTED_GAP_DAYS = "expected_gap_days"  # float: the user's own with two gaps or more, else the shop's; missing where unknown
+    EXPECTED_GAP_DAYS = (
+        "expected_gap_days"  # float: the user's own with two gaps or more, else the shop's; missing where unknown
+    )
     TREND = "trend"  # float: events of the later half of the time looked at less those of the earlier half, over all
     STATE = "state"  # one of STATES
     RETURNS = "return_probability"  # float, of an event within the horizon

@@ -3,7 +3,7 @@
 The half-width is the standard error times the quantile of ``|mean* - mean| / error*`` over resamplings of the users (Hall 1988,
 "On symmetric bootstrap confidence intervals"). A percentile bootstrap misses the truth too often where most users have
 zero, as few hits are few grounds; BCa and equal-tailed quantiles do for means, but follow the chance skewness of a
-difference of two systems that are equally good. ``benchmarks/coverage.py`` measures all of them.
+difference of two systems that are equally good. ``benchmarks/interval_coverage.py`` measures all of them.
 
 Values and differences lie between -1 and 1, so the share of users with a value above (below) zero bounds the mean from above (below):
 the interval never reaches beyond the exact limits of those shares (Clopper and Pearson 1934). That decides where hits, or misses, are so

@@ -74,8 +74,10 @@ class Ranked:
         self._order = np.argsort(-effect, kind="stable")
         ranked = effect[self._order]
         self._ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))  # last of those that tie
-        treated, weight, outcome = (array[self._order] for array in (trial.treated, trial.weight, trial.outcome))
-        arms = np.stack([weight * treated, weight * ~treated])  # [2, users]
+        treated, weight, outcome = (
+            array[self._order] for array in (trial.treated.astype(np.float64), trial.weight, trial.outcome)
+        )
+        arms = np.stack([weight * treated, weight * (1 - treated)])  # [2, users]
         self._columns = np.concatenate([np.ones((1, len(effect))), arms, arms * outcome])  # [5, users]
 
     def _sums(self, times: NDArray[np.integer] | None) -> Numbers:
@@ -136,9 +138,7 @@ def uplift_by_group(
     for number in np.unique(group)[::-1]:
         chosen = group == number
         mean, error = _difference(trial, chosen)
-        found.append(
-            Group(int(chosen.sum()), float(effect[chosen].mean()), mean, mean - z * error, mean + z * error)
-        )
+        found.append(Group(int(chosen.sum()), float(effect[chosen].mean()), mean, mean - z * error, mean + z * error))
     return found
 
 
@@ -205,9 +205,7 @@ def bootstrap(
     is nan for a sample is left out of that sample.
     """
     rng = np.random.default_rng(seed)
-    drawn = np.array(
-        [statistic(np.bincount(rng.integers(users, size=users), minlength=users)) for _ in range(samples)]
-    )
+    drawn = np.array([statistic(np.bincount(rng.integers(users, size=users), minlength=users)) for _ in range(samples)])
     tail = (1 - confidence) / 2
     low, high = np.nanquantile(drawn, [tail, 1 - tail], axis=0)
     return low, high, np.nanstd(drawn, axis=0, ddof=1)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from longtail.campaign.uplift import LEAST_USERS
+from longtail.campaign.experiment import LEAST_USERS
 from longtail.components.campaign import simulate as simulation
 from longtail.components.campaign.simulate import Scene, Simulation, simulate
 from longtail.components.campaign.simulated import figures

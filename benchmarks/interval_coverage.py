@@ -3,7 +3,7 @@
 Users' values are drawn from known laws: NDCG@10 of one target that is found with a chance and then stands anywhere in the list, and the
 paired difference of two such systems. ``used`` is what the evaluation prints (metrics/significance.py).
 
-    python benchmarks/coverage.py [--repetitions 4000] [--json coverage-benchmark.json]
+    python benchmarks/interval_coverage.py [--repetitions 4000] [--json coverage-benchmark.json]
 """
 
 import argparse
