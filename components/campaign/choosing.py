@@ -98,9 +98,9 @@ def drawn(market: Market, states: pd.DataFrame, kinds: Sequence[str], returns: F
     scale = 1 / (1 - share)
     for _ in range(ATTEMPTS):
         found = market.best(scale)
-        rows = np.flatnonzero(found.actions > 0)
+        rows = np.flatnonzero(found.actions > 0).tolist()
         strata = np.array(
-            [f"{kinds[row]} / {market.settings.offers[found.actions[row] - 1].name}" for row in rows], dtype=object
+            [f"{kinds[row]} / {market.settings.offers[found.actions[row] - 1].name}" for row in rows], dtype=np.object_
         )
         held = draw_hold_out(users[rows].tolist(), strata, share, seed)
         if market.within(np.where(held, 0, found.actions[rows])):

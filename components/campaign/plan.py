@@ -1,6 +1,6 @@
 """Plan a campaign: whom to contact with what, who is held out, and what that can prove."""
 
-import logging
+import html
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from longtail.campaign.messages import Item, filled
+from longtail.campaign.messages import Item, filled, is_markup
 from longtail.campaign.rewriting import rewritten
 from longtail.campaign.rights import contacted_often, send_times, who_may
 from longtail.components.campaign.choosing import Drawn, Market, drawn, proof
@@ -28,8 +28,6 @@ DAY = 86_400_000_000  # microseconds
 FEW_ITEMS = "too few items to offer"
 UNRANKED = "nothing is known of what a contact would bring"
 NO_OFFER = "no offer is expected to be worth its cost"
-
-log = logging.getLogger(__name__)
 
 
 def plan(
@@ -245,19 +243,22 @@ def _put_messages(
     of_items: list[list[str]] = [[] for _ in range(len(table))]
     reasons: list[list[str]] = [[] for _ in range(len(table))]
     messages: list[str] = [""] * len(table)
-    rows = np.flatnonzero(table[PlanColumns.ARM] == CONTACT)
+    rows = np.flatnonzero(table[PlanColumns.ARM] == CONTACT).tolist()
     actions = table[PlanColumns.ACTION].to_numpy(dtype=object)
     for row in rows:
-        offer, its = offers[actions[row]], items[int(row)]
+        offer, its = offers[actions[row]], items[row]
         of_items[row], reasons[row] = [one.item_id for one in its], [one.reason for one in its]
         messages[row] = filled(offer.template, names[row], offer.name, offer.channel, its)
     said = None
     if settings.rewrite is not None:
-        texts = [messages[row] for row in rows]
-        channels = [offers[actions[row]].channel for row in rows]
-        better, said = rewritten(texts, [items[int(row)] for row in rows], channels, settings.rewrite)
-        for row, text in zip(rows, better):
-            messages[row] = text
+        of_row = [(offers[actions[row]], names[row], items[row]) for row in rows]
+        texts = [
+            filled(offer.template, user, offer.name, offer.channel, its, as_text=True) for offer, user, its in of_row
+        ]
+        better, said = rewritten(texts, [its for *_, its in of_row], settings.rewrite)
+        for row, (offer, *_), text in zip(rows, of_row, better):
+            if text is not None:
+                messages[row] = html.escape(text) if is_markup(offer.channel) else text
     table[PlanColumns.ITEMS], table[PlanColumns.REASONS], table[PlanColumns.MESSAGE] = of_items, reasons, messages
     return said
 

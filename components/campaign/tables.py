@@ -107,7 +107,7 @@ def read_table(
             asked |= {name: f"cast({engine.quote(name)} as string)" for name in scan.kinds if name not in kinds}
         if scan.faults is not None and (faulty := engine.collect(scan.faults).num_rows):
             raise UserError(f"{uri}: {faulty} rows have another number of columns, or are no JSON objects; mend them")
-        found = engine.collect(scan.select(asked)).to_pandas()
+        found: pd.DataFrame = engine.collect(scan.select(asked)).to_pandas()
     for name in needed:
         if (bad := found[name].isna()).any():
             row = int(np.flatnonzero(bad)[0])

@@ -147,7 +147,7 @@ def _features_of_log(
         parts.append(states.set_index(rows.index[np.argsort(rows[LogColumns.USER].to_numpy(), kind="stable")]))
     states = pd.concat(parts).loc[log.index].reset_index(drop=True)
     found = _features(states, everybody.users)
-    own = [name for name in log if name not in vars(LogColumns).values()]
+    own = [str(name) for name in log if name not in vars(LogColumns).values()]
     for name in own:
         if name in everybody.users:
             found[f"user {name}"] = log[name].map(_text).to_numpy()

@@ -13,11 +13,11 @@ from typer.core import TyperGroup
 
 from longtail import __version__
 from longtail.contracts.errors import EXIT_CODE, UserError
-from longtail.pipelines.cli import cluster, recommending, serving, start, train
+from longtail.pipelines.cli import campaigning, cluster, recommending, serving, start, train
 from longtail.pipelines.kubeflow.follow import RunFailed
 from longtail.pipelines.local.runner import StageFailed
 
-GROUPS: dict[str, dict[str, Callable[..., None]]] = {
+GROUPS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
     "Start here": {
         "demo": start.demo,
         "run": start.run,
@@ -42,6 +42,9 @@ GROUPS: dict[str, dict[str, Callable[..., None]]] = {
         "status": serving.status,
         "promote": serving.promote,
         "rollback": serving.rollback,
+    },
+    "Campaigns": {
+        "campaign": campaigning.app,
     },
     "Cluster": {
         "compile": cluster.compile_,
@@ -77,7 +80,10 @@ app = typer.Typer(
 )
 for _commands in GROUPS.values():
     for _name, _command in _commands.items():
-        app.command(_name)(_command)
+        if isinstance(_command, typer.Typer):
+            app.add_typer(_command, name=_name)
+        else:
+            app.command(_name)(_command)
 
 
 def _show_version(wanted: bool) -> None:

@@ -39,8 +39,8 @@ def is_markup(channel: str) -> bool:
     return channel.lower() in MARKUP
 
 
-def filled(template: str, user: str, offer: str, channel: str, items: Sequence[Item]) -> str:
-    """A user's message. Titles, reasons and ids are one line each, escaped where the channel's messages are HTML."""
+def filled(template: str, user: str, offer: str, channel: str, items: Sequence[Item], as_text: bool = False) -> str:
+    """A user's message. Titles, reasons and ids are one line each, escaped where the channel's messages are HTML, but not ``as_text``."""
     first = items[0] if items else Item("", "", "")
     values = {
         "title": first.title,
@@ -52,5 +52,5 @@ def filled(template: str, user: str, offer: str, channel: str, items: Sequence[I
         "channel": channel,
         "user": user,
     }
-    escape = html.escape if is_markup(channel) else str
+    escape = html.escape if is_markup(channel) and not as_text else str
     return Template(template).substitute({name: escape(" ".join(value.split())) for name, value in values.items()})

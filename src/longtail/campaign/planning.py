@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import LinearConstraint, linprog, milp
+from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 from scipy.sparse import csr_array, vstack
 
 from longtail.contracts.errors import UserError
 
+NODES = 20_000  # of its search tree, after which the best plan is taken, with its gap
 EXACT = 10_000  # variables, up to which the integer program is solved as it is
 SAMPLE = 20_000  # users whose prices the search begins with
 CORE = 5_000  # classes nearest to the margin that it begins with
@@ -64,7 +65,7 @@ class _Classes:
 
     def reduced(self, prices: Floats) -> Floats:
         """Worth less what the action uses at these prices. ``[classes, actions]``"""
-        return self.worth - prices[0] * self.cost - prices[1:] @ self.flat
+        return np.asarray(self.worth - prices[0] * self.cost - prices[1:] @ self.flat)
 
 
 def choose_actions(
@@ -190,10 +191,12 @@ def _exactly(classes: _Classes) -> tuple[NDArray[np.int64], float]:
     found = milp(
         -program.worth,
         constraints=LinearConstraint(program.matrix, ub=program.limit),
-        integrality=np.ones(len(program.worth)),
-        bounds=(0, program.most),
-        options={"mip_rel_gap": 0.0, "node_limit": 20_000},
+        integrality=np.ones(len(program.worth), dtype=np.int64),
+        bounds=Bounds(0, program.most),
+        options={"mip_rel_gap": 0.0, "node_limit": NODES},
     )
+    if found.x is None or found.mip_dual_bound is None:
+        raise RuntimeError(f"HiGHS found no plan: {found.message}")  # no contact is always one
     number = np.zeros(classes.worth.shape, dtype=np.int64)
     number[program.row, program.action] = np.rint(found.x).astype(np.int64)
     return number, -float(found.mip_dual_bound)
@@ -248,7 +251,7 @@ def _solved(classes: _Classes, limit: Floats) -> tuple[Floats, Floats]:
         -program.worth,
         A_ub=program.matrix,
         b_ub=program.limit,
-        bounds=np.stack([np.zeros_like(program.most), program.most], axis=1),
+        bounds=[(0.0, most) for most in program.most.tolist()],
         method="highs-ds",
     )
     if found.x is None:

@@ -14,76 +14,34 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from longtail.campaign.messages import Item, is_markup
+from longtail.campaign.messages import Item
 from longtail.contracts.errors import UserError
+from longtail.contracts.settings_base import read_yaml
 
 MOST_BYTES = 200_000  # of an answer
 NUMBER = re.compile(r"\d[\d.,'\u00a0\u202f ]*")
 ADDRESS = re.compile(
     r"https?:|www\.|://|\b[\w-]+\.(com|net|org|io|shop|de|co|info|biz|ru|cn|app|me)\b|@", re.IGNORECASE
 )
+MARKUP_OF_TEMPLATE = re.compile(r"</?[a-z]", re.IGNORECASE)
 MARKUP = re.compile(r"[<>\[\]{}`\\|#*_]|&[a-z#0-9]+;", re.IGNORECASE)
 MONEY = re.compile(
     r"[$€£¥₹%‰]|\b(usd|eur|gbp|chf|dollars?|euros?|pounds?|bucks|cents?|per\s*cent|percent)\b", re.IGNORECASE
 )
-NUMERALS = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-    "twenty",
-    "thirty",
-    "forty",
-    "fifty",
-    "sixty",
-    "seventy",
-    "eighty",
-    "ninety",
-    "hundred",
-    "thousand",
-    "half",
-    "halves",
-    "third",
-    "quarter",
-    "double",
-    "twice",
-    "triple",
-    "dozen",
-]
-CLAIMS = (  # beginnings of words that promise something
-    "free gratis complimentary discount reduc save saving off sale deal bargain cheap price cost rebate coupon voucher code promo offer bonus "
-    "gift win prize guarant warrant refund return exchange money cashback best top leading award certif approv proven clinical cure heal "
-    "treat safe organic eco sustainab original authentic exclusive limited last only hurry soon today tonight tomorrow now expire ends urgent "
-    "immediate instant stock left remaining deliver ship new latest bestsell popular everyone rated star review recommended doctor expert "
-    "official verif secure password account login click link visit pay bank card never always lowest highest unbeatable half"
-).split()
+WORDS = {name: text.split() for name, text in read_yaml(Path(__file__).with_name("rewriting_words.yaml")).items()}
+NUMERALS, CLAIMS, PLAIN = frozenset(WORDS["numerals"]), tuple(WORDS["claims"]), frozenset(WORDS["plain"])
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 
 
 def rewritten(
-    messages: Sequence[str], items: Sequence[Sequence[Item]], channels: Sequence[str], settings: Any
-) -> tuple[list[str], dict[str, Any]]:
-    """The messages, rewritten where that may be kept; and what is said of it: rewritten, and why others fell back.
+    messages: Sequence[str], items: Sequence[Sequence[Item]], settings: Any
+) -> tuple[list[str | None], dict[str, Any]]:
+    """Each message rewritten, or None where the template's stays; and what is said of it: how many, and why others fell back.
 
-    items: of each message; settings: ``RewriteSettings`` of the stage. Channels whose messages are HTML keep their templates: what a model writes is not put into markup.
+    messages: plain text; items: of each message; settings: ``RewriteSettings`` of the stage.
 
     Raises:
         UserError: the environment variable of the token is not set.
@@ -95,22 +53,25 @@ def rewritten(
                 f"rewrite.token_variable: {settings.token_variable} is not set; set it, or leave the key out"
             )
         headers["Authorization"] = f"Bearer {token}"
-    found, why, failures = [], Counter[str](), 0
-    for message, its, channel in zip(messages, items, channels):
-        if is_markup(channel):
-            fault: str | None = "the channel's messages are HTML"
+    found: list[str | None] = []
+    why, failures = Counter[str](), 0
+    text: str | None
+    fault: str | None
+    for message, its in zip(messages, items):
+        if MARKUP_OF_TEMPLATE.search(message):
+            text, fault = None, "the template holds markup"
         elif failures >= settings.stop_after:
-            fault = "the endpoint failed too often in a row and was not asked again"
+            text, fault = None, "the endpoint failed too often in a row and was not asked again"
         else:
             text, fault = _asked(message, its, settings, headers)
             failures = failures + 1 if text is None else 0
             if text is not None:
+                text = text.strip()
                 fault = refused(text, message, its, settings.allowed_claims, settings.most_characters)
-                if fault is None:
-                    message = text
         if fault is not None:
+            text = None
             why[fault] += 1
-        found.append(message)
+        found.append(text)
     return found, {"rewritten": len(found) - sum(why.values()), "kept_template": dict(sorted(why.items()))}
 
 
@@ -163,7 +124,7 @@ def _claims(rest: str, message: str) -> str | None:
             return "it holds words in another script or language"
         if lower in NUMERALS:
             return "it holds a number that is no price of its items"
-        if any(lower.startswith(claim) for claim in CLAIMS):
+        if lower.startswith(CLAIMS):
             return "it claims what is not allowed"
         if word[0].isupper() and not _begins_sentence(rest, word):
             return "it holds a name that is no item of the list"
@@ -174,284 +135,6 @@ def _claims(rest: str, message: str) -> str | None:
 
 def _begins_sentence(text: str, word: str) -> bool:
     return word == "I" or re.search(rf"(^|[.!?:\n]\s*|^\s+){re.escape(word)}\b", text.strip()) is not None
-
-
-PLAIN = frozenset(
-    [
-        "a",
-        "about",
-        "after",
-        "again",
-        "all",
-        "also",
-        "am",
-        "an",
-        "and",
-        "another",
-        "any",
-        "are",
-        "as",
-        "at",
-        "back",
-        "be",
-        "because",
-        "been",
-        "before",
-        "being",
-        "but",
-        "by",
-        "came",
-        "can",
-        "choose",
-        "chose",
-        "come",
-        "could",
-        "curious",
-        "day",
-        "dear",
-        "did",
-        "do",
-        "does",
-        "enjoy",
-        "enjoyed",
-        "enjoying",
-        "even",
-        "everyday",
-        "explore",
-        "fancy",
-        "favourite",
-        "favorite",
-        "few",
-        "find",
-        "for",
-        "found",
-        "friend",
-        "friendly",
-        "from",
-        "fun",
-        "get",
-        "glad",
-        "go",
-        "good",
-        "great",
-        "had",
-        "happy",
-        "has",
-        "have",
-        "hello",
-        "here",
-        "hey",
-        "hi",
-        "hope",
-        "how",
-        "i",
-        "idea",
-        "ideas",
-        "if",
-        "in",
-        "inspiration",
-        "inspired",
-        "into",
-        "is",
-        "it",
-        "its",
-        "just",
-        "keep",
-        "know",
-        "let",
-        "like",
-        "liked",
-        "look",
-        "looking",
-        "lot",
-        "love",
-        "loved",
-        "lovely",
-        "made",
-        "make",
-        "many",
-        "match",
-        "matches",
-        "may",
-        "maybe",
-        "me",
-        "might",
-        "mind",
-        "miss",
-        "missed",
-        "more",
-        "much",
-        "my",
-        "nice",
-        "of",
-        "on",
-        "once",
-        "one",
-        "or",
-        "our",
-        "out",
-        "over",
-        "own",
-        "perfect",
-        "perhaps",
-        "pick",
-        "picked",
-        "picks",
-        "please",
-        "quick",
-        "reading",
-        "really",
-        "right",
-        "see",
-        "seen",
-        "selection",
-        "share",
-        "she",
-        "so",
-        "some",
-        "something",
-        "special",
-        "suggestion",
-        "suggestions",
-        "sure",
-        "take",
-        "taste",
-        "thank",
-        "thanks",
-        "that",
-        "the",
-        "their",
-        "them",
-        "then",
-        "there",
-        "these",
-        "they",
-        "thing",
-        "things",
-        "think",
-        "this",
-        "those",
-        "thought",
-        "thoughts",
-        "time",
-        "to",
-        "together",
-        "too",
-        "touch",
-        "try",
-        "up",
-        "us",
-        "use",
-        "very",
-        "wanted",
-        "warm",
-        "was",
-        "we",
-        "welcome",
-        "well",
-        "were",
-        "what",
-        "when",
-        "where",
-        "which",
-        "while",
-        "who",
-        "why",
-        "will",
-        "wish",
-        "with",
-        "wonderful",
-        "would",
-        "you",
-        "your",
-        "yours",
-        "yourself",
-        "we've",
-        "you've",
-        "you're",
-        "you'll",
-        "we're",
-        "we'd",
-        "i'm",
-        "it's",
-        "that's",
-        "let's",
-        "here's",
-        "don't",
-        "couldn't",
-        "haven't",
-        "feel",
-        "feels",
-        "worth",
-        "peek",
-        "discover",
-        "discovering",
-        "browse",
-        "cosy",
-        "cozy",
-        "chosen",
-        "hand",
-        "handpicked",
-        "interest",
-        "interested",
-        "next",
-        "note",
-        "along",
-        "alongside",
-        "both",
-        "each",
-        "either",
-        "enough",
-        "ever",
-        "every",
-        "however",
-        "indeed",
-        "instead",
-        "less",
-        "little",
-        "long",
-        "mean",
-        "means",
-        "meet",
-        "need",
-        "needs",
-        "often",
-        "other",
-        "others",
-        "part",
-        "pair",
-        "place",
-        "plan",
-        "ready",
-        "remember",
-        "said",
-        "same",
-        "say",
-        "second",
-        "since",
-        "still",
-        "such",
-        "tell",
-        "than",
-        "though",
-        "through",
-        "try",
-        "want",
-        "way",
-        "week",
-        "weekend",
-        "whenever",
-        "whether",
-        "whatever",
-        "within",
-        "without",
-        "won't",
-        "work",
-        "year",
-        "yes",
-        "yet",
-    ]
-)
 
 
 def _asked(
