@@ -106,8 +106,8 @@ def _proof(facts: Mapping[str, Any]) -> dict[str, Any]:
     detectable = hold_out["detectable"]
     sentences = [
         f"{hold_out['share']:.1%} of those who would be contacted are not; they are drawn at random within segment, state and offer.",
-        f"An effect of {hold_out['least_effect']:g}, where {hold_out['baseline']:.3g} come without a contact, would be seen with a "
-        f"probability of {hold_out['power']:.0%}.",
+        f"An effect of {hold_out['least_effect']:+g} on a baseline of {hold_out['baseline']:.3g} would be seen with a probability of "
+        f"{hold_out['power']:.0%}.",
     ]
     if detectable is not None:
         sentences.append(f"The least effect that would be seen as surely as asked for: {detectable:.3g}.")
