@@ -37,3 +37,14 @@ def round_values(highest: float, at_most: int = 6) -> list[float]:
     steps = (digit * 10.0**power for power in range(-6, 12) for digit in (1, 2, 5))
     step = next(step for step in steps if highest / step < at_most)
     return [step * i for i in range(int(highest / step) + 1)]
+
+
+def apart(places: dict[str, float], distance: float, lowest: float) -> dict[str, float]:
+    """Moves labels apart: each at least ``distance`` below the one above it, none below ``lowest``."""
+    names = sorted(places, key=places.__getitem__)
+    moved = [places[name] for name in names]
+    for i in range(1, len(moved)):
+        moved[i] = max(moved[i], moved[i - 1] + distance)
+    for i in reversed(range(len(moved))):
+        moved[i] = min(moved[i], lowest - distance * (len(moved) - 1 - i))
+    return dict(zip(names, moved))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from longtail.components.charts import WIDTH, label_at, point_list, round_values, short, svg
+from longtail.components.charts import WIDTH, apart, label_at, point_list, round_values, short, svg
 
 Place = Callable[[float, float], tuple[float, float]]  # x and y of an axis -> those of the drawing
 HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 320, 84, 170, 16, 46
@@ -48,6 +48,10 @@ def line_plot(lines: Sequence[Line], axes: Axes) -> Markup:
     parts = _grid(at, (left, right), (bottom, top), axes)
     for place in reversed(range(len(lines))):
         parts += _drawn(lines[place], place, at)
+    ends = {line.name: at(*max(zip(line.x, line.y)))[1] for line in lines}
+    for name, y in apart(ends, 17, HEIGHT - BOTTOM).items():
+        css = _css([line.name for line in lines].index(name))
+        parts.append(f'<text class="{css} name" x="{WIDTH - RIGHT + 12}" y="{y + 4:.1f}">{escape(name)}</text>')
     if axes.mark:
         x, name = axes.mark
         across, upper = at(min(x, right), top)
@@ -81,10 +85,13 @@ def _both_ways(low: float, high: float) -> list[float]:
     return [step * number for number in range(-int(-low / step), int(high / step) + 1)]
 
 
+def _css(place: int) -> str:
+    return f"s{place}" + (" student" if place == 0 else "")
+
+
 def _drawn(line: Line, place: int, at: Place) -> list[str]:
-    css = f"s{place}" + (" student" if place == 0 else "")
     points = [at(x, y) for x, y in zip(line.x, line.y)]
-    parts = [f'<g class="{css}"><title>{escape(line.name)}</title>']
+    parts = [f'<g class="{_css(place)}"><title>{escape(line.name)}</title>']
     bounds = list(zip(line.x, line.low, line.high))
     if line.dots:
         for x, low, high in bounds:
@@ -98,9 +105,7 @@ def _drawn(line: Line, place: int, at: Place) -> list[str]:
             band = [at(x, low) for x, low, _ in bounds] + [at(x, high) for x, _, high in reversed(bounds)]
             parts.append(f'<polygon class="band" points="{point_list(band)}"/>')
         parts.append(f'<polyline class="line" points="{point_list(points)}"/>')
-    end = max(points)
     parts.append("</g>")
-    parts.append(f'<text class="{css} name" x="{WIDTH - RIGHT + 12}" y="{end[1] + 4:.1f}">{escape(line.name)}</text>')
     return parts
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from markupsafe import Markup, escape
 
-from longtail.components.charts import WIDTH, label_at, point_list, round_values, short, svg
+from longtail.components.charts import WIDTH, apart, label_at, point_list, round_values, short, svg
 from longtail.components.evaluate.reading import (
     Columns,
     interval,
@@ -54,7 +54,7 @@ def revealed_plot(columns: Columns) -> Markup:
         parts += [f'<circle class="dot" cx="{at:.1f}" cy="{score:.1f}" r="3.5"/>' for at, score, _ in seen]
         parts.append("</g>")
         ends[system] = seen[-1][1]
-    for system, place in _apart(ends, 17, height - bottom).items():
+    for system, place in apart(ends, 17, height - bottom).items():
         end = f'<text class="{_css(system, systems)} name" x="{WIDTH - right + 12}" y="{place + 4:.1f}">'
         parts.append(f"{end}{escape(label(system))}</text>")
     return svg(height, "NDCG@10 of every system by the number of revealed items", parts)
@@ -108,14 +108,3 @@ def _highest(columns: Columns) -> float:
     entries = [entry for column in columns.values() for entry in column.values()]
     tops = [(interval(entry) or (0.0, value(entry) or 0.0))[1] for entry in entries]
     return max(tops, default=0.0) * 1.05 or 1.0
-
-
-def _apart(places: dict[str, float], distance: float, lowest: float) -> dict[str, float]:
-    """Moves labels apart: each at least ``distance`` below the one above it, none below ``lowest``."""
-    names = sorted(places, key=places.__getitem__)
-    moved = [places[name] for name in names]
-    for i in range(1, len(moved)):
-        moved[i] = max(moved[i], moved[i - 1] + distance)
-    for i in reversed(range(len(moved))):
-        moved[i] = min(moved[i], lowest - distance * (len(moved) - 1 - i))
-    return dict(zip(names, moved))
