@@ -82,7 +82,7 @@ def _costs(table: pd.DataFrame, facts: Mapping[str, Any]) -> dict[str, Any]:
     budget = facts["budget"]
     sentences = ["The budget has no limit." if budget is None else f"Of a budget of {budget:,.2f}."]
     for (action, channel), rows in contacts.groupby([PlanColumns.ACTION, PlanColumns.CHANNEL]):
-        sentences.append(f"{action} by {channel}: {len(rows):,} contacts for {rows[PlanColumns.COST].sum():,.2f}.")
+        sentences.append(f"{action} ({channel}): {len(rows):,} contacts for {rows[PlanColumns.COST].sum():,.2f}.")
     return {"spent": f"{facts['spent']:,.2f}", "sentences": sentences}
 
 

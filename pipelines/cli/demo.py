@@ -1,6 +1,5 @@
 """`longtail demo`: the whole way on a generated shop, told to a newcomer."""
 
-import json
 import logging
 from collections.abc import Sequence
 from importlib.resources import as_file, files
@@ -13,7 +12,7 @@ from longtail.contracts.artifacts import results_of
 from longtail.contracts.attributes import is_missing
 from longtail.contracts.decision import load_decision
 from longtail.contracts.errors import about
-from longtail.pipelines.cli.demo_campaign import show_campaign, write_consent
+from longtail.pipelines.cli.demo_campaign import campaign_asked, show_campaign, write_consent
 from longtail.pipelines.cli.options import read_settings
 from longtail.pipelines.cli.results import read_evaluation, table, whole_history
 from longtail.pipelines.local.run import RunInputs, run_local
@@ -32,7 +31,7 @@ def run_demo(out: Path, overrides: Sequence[str] | None = None, seed: int | None
     """Write the demo shop, run the pipeline on it, ask the real server for three users and show a campaign; whether the gate passed."""
     consent = out / "data" / "consent.csv"
     with as_file(files(__package__) / "demo.yaml") as path:
-        settings = read_settings(path, [f"campaign.consent={json.dumps(str(consent))}", *(overrides or ())], seed=seed)
+        settings = read_settings(path, [*campaign_asked(consent), *(overrides or ())], seed=seed)
     with about("--out"):
         check_results(out)
     check_machine(out, disk_gb=1.0, memory_gb=1.5)

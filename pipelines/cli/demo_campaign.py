@@ -14,9 +14,19 @@ from longtail.pipelines.local.run_folder import CAMPAIGN_FOLDER
 if TYPE_CHECKING:
     from longtail.contracts.prepared import PreparedDataset
 
-SHOPS, ROUNDS = 4, 4  # of the simulation
+SHOPS, USERS, ROUNDS = 4, 2000, 4  # of the simulation
 COMPARED = ("random", "uplift")
 WIDTH = 150  # of a line
+
+
+def campaign_asked(consent: Path) -> list[str]:
+    """Settings of the demo's campaign, as of --set."""
+    return [
+        "campaign.offers=[{name: greeting, channel: mail, cost: 0.05}]",
+        "campaign.budget=20",
+        "campaign.hold_out.least_effect=0.1",
+        f"campaign.consent={json.dumps(str(consent))}",
+    ]
 
 
 def write_consent(users: Path, file: Path) -> None:
@@ -42,7 +52,7 @@ def show_campaign(out: Path, prepared: "PreparedDataset") -> None:
     typer.echo(
         f"Is choosing worth it? {ROUNDS} campaigns in a row in {SHOPS} generated shops whose users' true responses are known;\n"
         f"per 1,000 messages, 95 % intervals over the shops:\n{_simulated()}\n"
-        f"Every way of choosing: longtail campaign simulate --shops {SHOPS} --rounds {ROUNDS}"
+        f"Every way of choosing: longtail campaign simulate --shops {SHOPS} --users {USERS} --rounds {ROUNDS}"
     )
 
 
@@ -65,4 +75,4 @@ def _simulated() -> str:
     from longtail.components.campaign.simulate import Simulation, simulate
     from longtail.components.campaign.simulated import table
 
-    return table(simulate(Simulation(rounds=ROUNDS), range(SHOPS), targetings=COMPARED))
+    return table(simulate(Simulation(users=USERS, rounds=ROUNDS), range(SHOPS), targetings=COMPARED))
