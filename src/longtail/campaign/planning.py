@@ -7,7 +7,10 @@ linear program of the users nearest to the margin, the others at their best acti
 worth meets the bound of the prices (Lagrangian dual). A vertex of it has at most one broken class a row, which is rounded down.
 """
 
+import os
+import sys
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +19,10 @@ from scipy.sparse import csr_array, vstack
 
 from longtail.contracts.errors import UserError
 
-NODES = 20_000  # of its search tree, after which the best plan is taken, with its gap
-EXACT = 10_000  # variables, up to which the integer program is solved as it is
+NODES = 1_000  # of its search tree, after which the best plan is taken, with its gap
+EXACT = 300  # variables, up to which the integer program is solved as it is
 SAMPLE = 20_000  # users whose prices the search begins with
+FINE = 50  # classes nearest to the margin whose integer program improves the rounded plan
 CORE = 5_000  # classes nearest to the margin that it begins with
 NEAR = 1e-6  # of the bound: where the program comes this near to it, before it is rounded, the search ends
 
@@ -185,10 +189,23 @@ def _program(classes: _Classes, limit: Floats) -> _Program:
     )
 
 
+def _milp(*arguments: Any, **options: Any) -> Any:
+    """``milp`` without the lines of its own that HiGHS (of scipy 1.17) writes to this process' standard output whatever it is told."""
+    sys.stdout.flush()
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        return milp(*arguments, **options)
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
+
+
 def _exactly(classes: _Classes) -> tuple[NDArray[np.int64], float]:
     """The optimum of the integer program. ``[classes, actions]``, and the bound"""
     program = _program(classes, classes.limit)
-    found = milp(
+    found = _milp(
         -program.worth,
         constraints=LinearConstraint(program.matrix, ub=program.limit),
         integrality=np.ones(len(program.worth), dtype=np.int64),
@@ -215,10 +232,12 @@ def _by_prices(classes: _Classes) -> tuple[NDArray[np.int64], float]:
             if (worth := _worth(classes, plan)) > value:
                 best, value = plan, worth
             if bound - before_rounding <= NEAR * bound:
-                return best, bound
+                break
         if size >= len(classes.count):
-            return best, bound  # that was the program of all users
+            break  # that was the program of all users
         size *= 2
+    finer = _at_the_margin(classes, prices, FINE, exactly=True)
+    return (finer[0] if finer is not None and _worth(classes, finer[0]) > value else best), bound
 
 
 def _worth(classes: _Classes, number: Floats | NDArray[np.int64]) -> float:
@@ -247,11 +266,10 @@ def _rows(classes: _Classes, rows: NDArray[np.int64]) -> _Classes:
 def _solved(classes: _Classes, limit: Floats) -> tuple[Floats, Floats]:
     """A vertex of the linear program: users at each action [classes, actions], and the price of every limit [rows]."""
     program = _program(classes, limit)
-    found = linprog(
+    found = linprog(  # type: ignore[call-overload]  # its stubs know no csr_array
         -program.worth,
         A_ub=program.matrix,
         b_ub=program.limit,
-        bounds=[(0.0, most) for most in program.most.tolist()],
         method="highs-ds",
     )
     if found.x is None:
@@ -264,7 +282,9 @@ def _solved(classes: _Classes, limit: Floats) -> tuple[Floats, Floats]:
     return number, prices
 
 
-def _at_the_margin(classes: _Classes, prices: Floats, size: int) -> tuple[NDArray[np.int64], float, Floats] | None:
+def _at_the_margin(
+    classes: _Classes, prices: Floats, size: int, exactly: bool = False
+) -> tuple[NDArray[np.int64], float, Floats] | None:
     """All classes at their best action at these prices but the ``size`` that hesitate most, which share the rest of the limits.
 
     Returns the plan [classes, actions], what it was worth before it was rounded, and the prices of the rest; None where there is none.
@@ -279,7 +299,10 @@ def _at_the_margin(classes: _Classes, prices: Floats, size: int) -> tuple[NDArra
         return None
     number = np.zeros(classes.worth.shape, dtype=np.int64)
     number[rest, action[rest]] = classes.count[rest]
-    inner = _rows(classes, core)
+    inner = replace(_rows(classes, core), limit=left)
+    if exactly:
+        number[core] = _exactly(inner)[0]
+        return number, 0.0, prices
     vertex, prices = _solved(inner, left)
     number[core] = _whole(inner, vertex, left)
     return number, _worth(_rows(classes, rest), number[rest]) + _worth(inner, vertex), prices
