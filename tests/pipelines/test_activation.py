@@ -22,7 +22,9 @@ def pipeline(tmp_path_factory):
 def tasks_of(pipeline, dag=None):
     """All tasks, those under conditions included."""
     tasks = dict((dag or pipeline["root"])["dag"]["tasks"])
-    inner = [pipeline["components"][task["componentRef"]["name"]] for name, task in tasks.items() if "condition" in name]
+    inner = [
+        pipeline["components"][task["componentRef"]["name"]] for name, task in tasks.items() if "condition" in name
+    ]
     for dag in inner:
         tasks |= tasks_of(pipeline, dag)
     return tasks
@@ -129,5 +131,7 @@ def test_resources_file(tmp_path):
     with pytest.raises(UserError, match="accelerator and accelerator_count go together"):
         load_resources(path)
     path.write_text("train: {cpu: 4}")
-    with pytest.raises(UserError, match="there is no setting 'train'; known here: campaign, claims, deploy, distill, evaluate"):
+    with pytest.raises(
+        UserError, match="there is no setting 'train'; known here: campaign, claims, deploy, distill, evaluate"
+    ):
         load_resources(path)
