@@ -5,7 +5,6 @@ of real campaigns. Uplift knows only what it has seen: its first round is random
 drawn at random, whose contacts are drawn too, so that it goes on learning from a randomised log.
 """
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -13,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from longtail.campaign.experiment import LEAST_USERS
 from longtail.campaign.holding_out import draw_hold_out
@@ -27,7 +27,6 @@ from longtail.contracts.errors import UserError
 from longtail.synthetic.responses import CHANNELS, Responses, true_responses
 from longtail.synthetic.shop import YEAR_SECONDS, YEAR_START, Shop, generate_shop
 
-log = logging.getLogger(__name__)
 MICROSECONDS = 1_000_000
 DAY = 86_400 * MICROSECONDS
 END = (YEAR_START + YEAR_SECONDS) * MICROSECONDS  # of the shop's year, when the first campaign starts
@@ -99,11 +98,12 @@ def simulate(
             f"and uplift learns from {LEAST_USERS} or more; simulate more users (--users), or more messages (--messages)"
         )
     rows = []
-    for seed in seeds:
-        world = _new_world(simulation, seed, scene or _generated(seed, simulation.users))
-        for targeting in targetings:
-            rows.append({"seed": seed, "targeting": targeting} | _campaigns(simulation, world, targeting))
-            log.info("seed %d, %s: %s", seed, targeting, rows[-1])
+    with tqdm(total=len(seeds) * len(targetings), desc="campaigns", unit="row", disable=None) as bar:
+        for seed in seeds:
+            world = _new_world(simulation, seed, scene or _generated(seed, simulation.users))
+            for targeting in targetings:
+                rows.append({"seed": seed, "targeting": targeting} | _campaigns(simulation, world, targeting))
+                bar.update()
     return pd.DataFrame(rows)
 
 
