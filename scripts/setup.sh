@@ -84,8 +84,8 @@ pip_install() {
 takes() {
     local cuda=$1 spark=0
     case $EXTRAS in *spark*) spark=1 ;; esac
-    DOWNLOAD=$((600 + 450 * spark + 2550 * cuda))
-    DISK=$((4 + 2 * spark + 9 * cuda))
+    DOWNLOAD=$((690 + 450 * spark + 2550 * cuda))
+    DISK=$((5 + 2 * spark + 9 * cuda))
     TEMPORARY=$((spark || cuda ? 3 : 1))
 }
 

@@ -27,9 +27,9 @@ def tables(folder, users=2000, seed=0, values=True):
         events["value"] = np.round(rng.gamma(2.0, 10.0, len(who)), 2)
     events[kept].to_parquet(folder / "interactions.parquet", index=False)
     zones = np.array(["Europe/Berlin", "America/New_York", ""])[rng.integers(3, size=users)]
-    pd.DataFrame({"user_id": ids, "zone": zones, "band": np.array(["young", "old"])[rng.integers(2, size=users)]}).to_csv(
-        folder / "users.csv", index=False
-    )
+    pd.DataFrame(
+        {"user_id": ids, "zone": zones, "band": np.array(["young", "old"])[rng.integers(2, size=users)]}
+    ).to_csv(folder / "users.csv", index=False)
     agreed = [(user, channel) for user in ids[: users * 19 // 20] for channel in ("mail", "app")]
     pd.DataFrame(agreed, columns=["user_id", "channel"]).to_csv(folder / "consent.csv", index=False)
     return ids.tolist()

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import hmac
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -59,7 +60,16 @@ def write_plan(folder: Path, table: pd.DataFrame, facts: Mapping[str, Any]) -> N
         writer.writerow(["user_id", "channel", "offer", "send_at", "items", "message"])
         for user, channel, offer, at, items, message in contacts[columns].itertuples(index=False):
             writer.writerow(map(safe_cell, (user, channel, offer, iso(at), " ".join(items), message)))
-    (folder / FACTS).write_text(json.dumps(facts, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    (folder / FACTS).write_text(json.dumps(finite(facts), indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def finite(document: Any) -> Any:
+    """A JSON document with null for what is no number."""
+    if isinstance(document, dict):
+        return {name: finite(value) for name, value in document.items()}
+    if isinstance(document, list | tuple):
+        return [finite(value) for value in document]
+    return None if isinstance(document, float) and not math.isfinite(document) else document
 
 
 def safe_cell(text: str) -> str:

@@ -52,6 +52,7 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {  # of every key of every object
         "epsilon": "Probability with which a place is filled by a draw.",
         "temperature": "Instead: places are drawn by the scores; the greater, the more even.",
         "new_items": "Draws are among items that nobody had chosen in training; with epsilon.",
+        "thompson": "True: places are drawn by what a policy learnt from a log believes (longtail policy learn); models without one refuse it.",
     },
     "Answers": {"predictions": "An answer to each question, in their order."},
     "Answer": {
@@ -175,7 +176,7 @@ ABOUT = {
     "ItemFilters": "What items must say of themselves.",
     "HistoryEvent": "That the user chose an item.",
     "Bounds": "Of a number of items, both allowed; at least one is given.",
-    "Exploration": "epsilon or temperature, one of the two.",
+    "Exploration": "epsilon, temperature or thompson, one of the three.",
     "Answers": "What is answered.",
     "Answer": "What is answered for one user.",
     "Recommendation": "One item.",

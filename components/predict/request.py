@@ -92,11 +92,12 @@ class Exploration(_Part):
     epsilon: float | None = Field(None, ge=0, le=1)
     temperature: float | None = Field(None, ge=0.01, le=100)
     new_items: bool = False
+    thompson: bool = False
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> "Exploration":
-        if (self.epsilon is None) == (self.temperature is None):
-            raise ValueError("give epsilon or temperature, one of the two")
+    def _one_of_three(self) -> "Exploration":
+        if (self.epsilon is not None) + (self.temperature is not None) + self.thompson != 1:
+            raise ValueError("give epsilon, temperature or thompson, one of the three")
         if self.new_items and self.epsilon is None:
             raise ValueError("new_items acts with epsilon")
         return self

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from longtail.components.preprocess import catalogue, contexts, events, images, matching, profiles, ties, times
 from longtail.components.preprocess.column_sql import LIST
+from longtail.components.preprocess.exposures import write_exposures
 from longtail.components.preprocess.layouts import Reading, check_effects, check_mapping, check_settings, open_table
 from longtail.components.preprocess.rejection import Rejection
 from longtail.components.preprocess.settings import PreprocessSettings, Table
@@ -64,11 +65,11 @@ def prepare(
         tempfile.TemporaryDirectory(prefix=f".{target.name}.work-", dir=target.parent) as scratch,
         open_engine(settings.engine, settings.memory_limit_gb, settings.spark_remote, Path(scratch)) as engine,
     ):
-        events_uri = _no_events(Path(scratch), settings) if interactions is None else interactions
+        events_uri = no_events(Path(scratch), settings) if interactions is None else interactions
         _prepare(engine, events_uri, items, users, target, settings)
 
 
-def _no_events(folder: Path, settings: PreprocessSettings) -> str:
+def no_events(folder: Path, settings: PreprocessSettings) -> str:
     """A table of interactions without rows. ``folder`` holds nothing else of that name."""
     path = folder / "no-interactions.parquet"
     ids = {settings.columns.get(name, name): pa.array([], pa.string()) for name in (Columns.USER, Columns.ITEM)}
@@ -86,10 +87,9 @@ def _prepare(
     rejection = Rejection(engine, settings)
 
     readings = _readings(engine, {"items": items, "users": users, "interactions": interactions}, settings)
-
     item_rows, numeric = catalogue.read_items(engine, readings["items"])
     item_rows = rejection.of_ids(readings["items"], item_rows, "items", Columns.ITEM)
-    item_codes = _codes(engine, item_rows.select(Columns.ITEM), Columns.ITEM_CODE, ties.ITEM_SALT, seed)
+    item_codes = with_codes(engine, item_rows.select(Columns.ITEM), Columns.ITEM_CODE, ties.ITEM_SALT, seed)
     pictures = images.read_images(engine, readings["items"], item_rows, item_codes)
 
     raw = readings["interactions"].scan.select(readings["interactions"].columns, rows=settings.ties == "file")
@@ -98,7 +98,7 @@ def _prepare(
     user_rows = None if people is None else people.rows
     if user_rows is not None:
         user_ids = nw.concat([user_ids, user_rows.select(Columns.USER)]).unique()
-    user_codes = _codes(engine, user_ids, Columns.USER_CODE, ties.USER_SALT, seed)
+    user_codes = with_codes(engine, user_ids, Columns.USER_CODE, ties.USER_SALT, seed)
     check = partial(events.check, item_codes=item_codes, settings=settings, latest=latest)
     coded = engine.keep(events.code(check(raw), user_codes, settings))
     rows = rejection.of_events(readings["interactions"], coded, check)
@@ -138,6 +138,7 @@ def _prepare(
         engine.write(events.table(placed), folder / "events.parquet", [Columns.USER_CODE, Columns.POSITION])
         rejection.write(folder / "rejected.parquet")
         pictures.put_into(folder)
+        facts["exposures"] = write_exposures(engine, folder, item_codes, train_counts, settings)
 
 
 def _readings(engine: Engine, tables: dict[Table, str | None], settings: PreprocessSettings) -> dict[Table, Reading]:
@@ -212,7 +213,7 @@ def _order(
     return {"times": time_facts, "ties": tie_facts}
 
 
-def _codes(engine: Engine, ids: Frame, code: str, salt: str, seed: int) -> Frame:
+def with_codes(engine: Engine, ids: Frame, code: str, salt: str, seed: int) -> Frame:
     """``code``, an int32 rank in sorted order, and ``salt``, a hash, beside every id."""
     (name,) = ids.collect_schema().names()
     ranked = ids.with_row_index(code, order_by=name).select(nw.col(code).cast(nw.Int32()), name)

@@ -62,6 +62,25 @@ def read_users(engine: Engine, reading: Reading) -> Profiles:
     return Profiles(engine.keep(rows), [f"{name}=" for name in missing], left_out)
 
 
+def as_said(engine: Engine, reading: Reading) -> Frame:
+    """Kept frame ``user_id, attributes`` (joined by ``LIST``, null where there is none) with values as clients of a server give them:
+    numbers as they are, every value of a text. Which bands and values a bundle knows, its recommender finds."""
+    numbers, written = all_alike(engine, reading)
+    table = _table(engine, reading, [*reading.numbers, *numbers], written)
+    texts = [name for name in reading.maybe if name not in (*numbers, *written)]
+    said = {name: _text(name, None) for name in texts}
+    said |= {name: _list(name) for name in (*reading.lists, *written)}
+    said |= {
+        name: nw.concat_str(nw.lit(f"{name}="), nw.col(name).cast(nw.String())) for name in (*reading.numbers, *numbers)
+    }
+    if not said:
+        return engine.keep(table.select(Columns.USER, attributes=nw.lit(None, dtype=nw.String())))
+    labelled = table.select(Columns.USER, *[said[name].alias(f"attribute {name}") for name in sorted(said)])
+    columns = [nw.col(f"attribute {name}") for name in sorted(said)]
+    joined = nw.concat_str(*columns, separator=LIST, ignore_nulls=True)
+    return engine.keep(labelled.select(Columns.USER, nw.when(joined != "").then(joined).alias(Columns.ATTRIBUTES)))
+
+
 def bands(edges: Sequence[float], lowest: float, highest: float, whole: bool) -> list[tuple[float, str]]:
     """Upper bound (inclusive) and name of each band between the edges, which are actual values."""
     uppers = sorted({edge for edge in edges if lowest <= edge < highest})

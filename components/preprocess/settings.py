@@ -1,10 +1,10 @@
 """Settings of the first stage: how raw tables become the Prepared data set."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from longtail.contracts.settings_base import Settings
+from longtail.contracts.settings_base import Place, Settings
 
 Table = Literal["interactions", "items", "users"]
 _READ_WHERE = {  # setting of preprocess -> the other setting, and its value, without which it would do nothing
@@ -84,6 +84,17 @@ class PreprocessSettings(Settings):
         "history",
         description="`history`: cold 0, tail 1-4, torso 5-9, head 10+; `quantile`: tail up to the median, torso to 80 %.",
     )
+    exposures: Annotated[str, Place()] | None = Field(
+        None,
+        description="Table of what users were shown (user_id, item_id, and `shown`, 0 where it was not): an event then counts the "
+        "more, the fewer users its item was shown to. None: it is not known, so all events count alike.",
+    )
+    least_exposure: float = Field(
+        0.01,
+        gt=0,
+        le=1,
+        description="Items shown to a lesser share of the users count as if to this one; a greater one is steadier, and more biased.",
+    )
     max_rejected_share: float = Field(0.1, ge=0, le=1, description="The stage fails above this share of unusable rows.")
     latest_timestamp: int | None = Field(
         None,
@@ -103,6 +114,10 @@ class PreprocessSettings(Settings):
                 raise ValueError(
                     f"{name} is read only with {other}: {value}, and {other} is {getattr(self, other)}; take one of them out"
                 )
+        if self.exposures is None and self.least_exposure != fields["least_exposure"].default:
+            raise ValueError(
+                "least_exposure is read only with exposures, and no table of what was shown is given; give one, or take it out"
+            )
         if self.ties == "file" and self.engine == "spark":
             raise ValueError("ties: file needs the numbers of rows, which spark does not know; take engine: duckdb")
         return self

@@ -14,7 +14,7 @@ from longtail.contracts.decision import load_decision
 from longtail.contracts.errors import about
 from longtail.pipelines.cli.demo_campaign import campaign_asked, show_campaign, write_consent
 from longtail.pipelines.cli.options import read_settings
-from longtail.pipelines.cli.results import read_evaluation, table, whole_history
+from longtail.pipelines.cli.results import read_evaluation, table
 from longtail.pipelines.local.run import RunInputs, run_local
 from longtail.pipelines.local.run_folder import check_results
 from longtail.system.preflight import check_machine, set_threads
@@ -101,7 +101,7 @@ def _ask_server(out: Path, prepared: "PreparedDataset", tail: int, cold: int) ->
     from longtail.components.deploy.local_server import running_server
     from longtail.components.predict.client import ask
 
-    history = whole_history(prepared, tail)
+    history = prepared.whole_history(tail)
     titles = "; ".join(prepared.titles[item] or prepared.item_ids[item] for item in history)
     known = prepared.user_attributes[cold]
     logging.getLogger("longtail.components.deploy").setLevel(logging.WARNING)

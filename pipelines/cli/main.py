@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from longtail import __version__
 from longtail.contracts.errors import EXIT_CODE, UserError
-from longtail.pipelines.cli import campaigning, cluster, recommending, serving, start, train
+from longtail.pipelines.cli import campaigning, cluster, everybody, policies, recommending, serving, start, train
 from longtail.pipelines.kubeflow.follow import RunFailed
 from longtail.pipelines.local.runner import StageFailed
 
@@ -23,6 +23,11 @@ GROUPS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
         "run": start.run,
         "report": start.report,
         "recommend": recommending.recommend,
+    },
+    "Lists for everybody": {
+        "recommend-all": everybody.recommend_all,
+        "similar-items": everybody.similar_items,
+        "reach": everybody.reach,
     },
     "Data and training": {
         "demo-data": train.demo_data,
@@ -43,8 +48,9 @@ GROUPS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
         "promote": serving.promote,
         "rollback": serving.rollback,
     },
-    "Campaigns": {
+    "Campaigns and policies": {
         "campaign": campaigning.app,
+        "policy": policies.app,
     },
     "Cluster": {
         "compile": cluster.compile_,
@@ -80,7 +86,7 @@ app = typer.Typer(
 )
 for _commands in GROUPS.values():
     for _name, _command in _commands.items():
-        if isinstance(_command, typer.Typer):
+        if isinstance(_command, typer.Typer):  # with commands of its own
             app.add_typer(_command, name=_name)
         else:
             app.command(_name)(_command)

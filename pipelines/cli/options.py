@@ -1,10 +1,11 @@
 """Options that several commands share, and what these do first."""
 
+import json
 import logging
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +13,10 @@ from longtail.contracts.errors import UserError
 from longtail.pipelines.outputs import check_output
 from longtail.pipelines.run_settings import RunSettings, load_settings
 from longtail.system.preflight import set_threads
+
+if TYPE_CHECKING:
+    from longtail.components.preprocess.settings import PreprocessSettings
+    from longtail.scoring.bundle import Bundle as StudentBundle
 
 
 def at_hand(context: typer.Context, given: str | None) -> Path | None:
@@ -104,6 +109,22 @@ def read_settings(
     return load_settings(
         config, [*(overrides or []), *(f"{key}={value}" for key, value in above.items() if value is not None)]
     )
+
+
+def as_in_training(
+    bundle: "StudentBundle", config: Path | None, overrides: Sequence[str] | None, layout: str | None
+) -> "PreprocessSettings":
+    """How tables are read for a bundle: as in its training, which the bundle keeps, or as ``config`` says, under --set and --format."""
+    given = list(overrides or [])
+    if config is None:
+        known = bundle.facts.get("preprocess", {})
+        if "event_weights" in known:
+            raise UserError(
+                f"{bundle.path}: is of an earlier version, whose settings of preprocess had event_weights; train it again with "
+                "this version (longtail run), or give --config with preprocess.events"
+            )
+        given.insert(0, f"preprocess={json.dumps(known)}")
+    return read_settings(config, given, layout).preprocess
 
 
 def begin_stage(output: Path) -> None:

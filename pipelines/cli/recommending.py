@@ -12,7 +12,7 @@ import typer
 from longtail.contracts.artifacts import results_of
 from longtail.contracts.errors import UserError
 from longtail.contracts.ids import canonical_id
-from longtail.pipelines.cli.results import table, whole_history
+from longtail.pipelines.cli.results import table
 from longtail.scoring.asked import Likeness, Way
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def recommend(
 
     recommender = Recommender.load(folder)
     loaded = recommender.bundle
-    ids, alike, excluded = (_ids(text) for text in (history, similar_to, exclude))
+    ids, alike, excluded = (id_list(text) for text in (history, similar_to, exclude))
     attributes, moment = list(attribute or []), list(context or [])
     of_users = len(loaded.tensors.attribute_matrix)  # attributes of users, in front of context
     _check_known("--attribute", attributes, recommender, loaded.attributes[:of_users])
@@ -115,8 +115,8 @@ def recommend(
         attributes = attributes or known
     for option, given in (("--history", ids), ("--similar-to", alike), ("--exclude", excluded)):
         _check_items(option, given, loaded)
-    ranges = _by_name("--between", map(_range, between or ()))
-    filters, limits = Filters(only or (), (), without or (), ranges), _by_name("--max-per", map(_limit, max_per or ()))
+    ranges = by_name("--between", map(number_range, between or ()))
+    filters, limits = Filters(only or (), (), without or (), ranges), by_name("--max-per", map(limit, max_per or ()))
     shape = {"exclude": excluded, "filters": filters, "diversity": diversity, "max_per": limits}
     shape |= {"explain": explain, "fold": fold, "diversity_by": diversity_by, "diversity_on": diversity_on}
     (answer,) = recommender.answers([Asked(ids, attributes, interests or None, k, moment, alike, **shape)])  # type: ignore[arg-type]
@@ -137,11 +137,11 @@ def _tell(answer: "Answer", history: Sequence[str], interests: str | None, k: in
         typer.echo(f"Fewer than {k}: {answer.fewer_than_k}.")
 
 
-def _ids(text: str | None) -> list[str]:
+def id_list(text: str | None) -> list[str]:
     return [item for part in (text or "").split(",") if (item := canonical_id(part))]
 
 
-def _by_name(option: str, given: Iterable[tuple[str, Value]]) -> dict[str, Value]:
+def by_name(option: str, given: Iterable[tuple[str, Value]]) -> dict[str, Value]:
     found: dict[str, Value] = {}
     for name, value in given:
         if name in found:
@@ -150,7 +150,7 @@ def _by_name(option: str, given: Iterable[tuple[str, Value]]) -> dict[str, Value
     return found
 
 
-def _range(text: str) -> tuple[str, tuple[float | None, float | None]]:
+def number_range(text: str) -> tuple[str, tuple[float | None, float | None]]:
     """``price=5..20``; a bound may be left out."""
     found = re.fullmatch(r"(.+)=([^=]*)\.\.([^=]*)", text)
     try:
@@ -164,7 +164,7 @@ def _range(text: str) -> tuple[str, tuple[float | None, float | None]]:
     return found[1], (low, high)
 
 
-def _limit(text: str) -> tuple[str, int]:
+def limit(text: str) -> tuple[str, int]:
     name, _, count = text.rpartition("=")
     if not name or not count.isdecimal() or int(count) < 1:
         raise UserError(f"--max-per {text}: give an attribute, or its name, and a count, such as brand=2")
@@ -180,7 +180,7 @@ def _of_user(prepared: "PreparedDataset", user: str, run: Path) -> tuple[list[st
             f"({', '.join(prepared.user_ids[:SHOWN])}, …); for a new user give --history, --interests or --attribute"
         )
     code = prepared.user_ids.index(user)
-    return [prepared.item_ids[item] for item in whole_history(prepared, code)], prepared.user_attributes[code]
+    return [prepared.item_ids[item] for item in prepared.whole_history(code)], prepared.user_attributes[code]
 
 
 def _check_items(option: str, given: Sequence[str], bundle: "Bundle") -> None:

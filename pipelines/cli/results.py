@@ -4,13 +4,10 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import shorten
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from longtail.contracts.artifacts import results_of
 from longtail.contracts.errors import UserError
-
-if TYPE_CHECKING:
-    from longtail.contracts.prepared import PreparedDataset
 
 
 def read_evaluation(run: Path) -> dict[str, Any]:
@@ -27,11 +24,6 @@ def read_evaluation(run: Path) -> dict[str, Any]:
     except ValueError as error:
         raise UserError(f"{path}: is damaged ({error}); run the pipeline again") from None
     return evaluation
-
-
-def whole_history(prepared: "PreparedDataset", user_code: int) -> list[int]:
-    """Item codes of all the user's events, oldest first: today's user knows them all."""
-    return [int(item) for item in prepared.item_codes[prepared.user_codes == user_code]]
 
 
 def table(items: Sequence[Mapping[str, object]]) -> str:

@@ -22,6 +22,7 @@ from longtail.pipelines.cli.options import (
     Output,
     Override,
     Set,
+    as_in_training,
     begin_stage,
     read_settings,
 )
@@ -148,7 +149,7 @@ def refresh(
     overrides: Set = None,
     format: Format = None,
 ) -> None:
-    """Let a bundle count all interactions up to now, without training.
+    """Let a bundle count all events up to now, without training.
 
     The table has grown since the training: it holds the earlier interactions too. It is read with the settings of the training,
     which the bundle keeps, or with those that are given.
@@ -163,15 +164,7 @@ def refresh(
 
     loaded = load_bundle(bundle)
     mixture_of(loaded)  # before any table is read
-    given = list(overrides or [])
-    if config is None:
-        if "event_weights" in loaded.facts["preprocess"]:
-            raise UserError(
-                f"{loaded.path}: is of an earlier version, whose settings of preprocess had event_weights; train it again with "
-                "this version (longtail run), or give --config with preprocess.events"
-            )
-        given.insert(0, f"preprocess={json.dumps(loaded.facts['preprocess'])}")
-    settings = read_settings(config, given, format).preprocess
+    settings = as_in_training(loaded, config, overrides, format)
     with tempfile.TemporaryDirectory(prefix="longtail-refresh-") as folder:
         work, taken_in = Path(folder), 0
         ids, source = loaded.item_ids, bundle

@@ -97,7 +97,7 @@ def distill(
     checkpoints: Checkpoints = None,
     seed: Seed = None,
 ) -> None:
-    """Stage 3: train the student on labels and the teacher's scores."""
+    """Stage 3: train the student on labels and a teacher's scores."""
     settings = read_settings(config, overrides, seed=seed)
     begin_stage(output)
     from longtail.components.distill.distill import distill as stage

@@ -48,8 +48,8 @@ def estimated(log, features, seed=0, **settings):
 
 @pytest.fixture(scope="module")
 def found_by_auto():
-    log, features, true = experiment(3000, varied, value=True)
-    return estimated(log, features, folds=3, costs={"mail": 1.0}), log, features, true
+    log, features, true = experiment(2400, varied, value=True)
+    return estimated(log, features, folds=2, costs={"mail": 1.0}), log, features, true
 
 
 def test_auto_recovers_the_order_of_different_effects(found_by_auto):
@@ -98,12 +98,11 @@ def test_documents_are_json(found_by_auto):
 
 
 def test_auto_claims_no_difference_where_there_is_none():
-    for seed in (1, 2):
-        log, features, _ = experiment(1500, alike, seed)
-        quality = estimated(log, features, folds=2).quality["treatments"][0]
-        assert quality["qini"]["low"] <= 0 <= quality["qini"]["high"]
-        assert not quality["better_than_random"]
-        assert "average effect is all that is known" in quality["said"]
+    log, features, _ = experiment(1500, alike, 1)
+    quality = estimated(log, features, folds=2).quality["treatments"][0]
+    assert quality["qini"]["low"] <= 0 <= quality["qini"]["high"]
+    assert not quality["better_than_random"]
+    assert "average effect is all that is known" in quality["said"]
 
 
 def test_the_average_for_everybody():

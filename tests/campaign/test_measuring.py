@@ -19,7 +19,9 @@ def test_strata_are_weighted_by_their_users():
     error = np.sqrt(
         (40 / 60) ** 2 * ((1 / 3 * 2 / 3 * 30 / 29) / 30 + 0.09 * 10 / 9 / 10) + (20 / 60) ** 2 * (0.25 * 10 / 9 / 10)
     )
-    assert (found.high - found.low) / 2 / error == pytest.approx(2.03, abs=0.05)  # Student's t with some 35 degrees of freedom
+    assert (found.high - found.low) / 2 / error == pytest.approx(
+        2.03, abs=0.05
+    )  # Student's t with some 35 degrees of freedom
 
 
 def test_small_strata_are_joined():
@@ -34,7 +36,9 @@ def drawn(rng, users, share, effect, zero_inflated):
     past = rng.poisson(1 + strata)
     held = draw_hold_out([str(n) for n in range(users)], strata, share, int(rng.integers(2**31)))
     if zero_inflated:
-        outcome = np.where(rng.random(users) < 0.1, rng.gamma(2.0, 10.0, users), 0.0) + 0.5 * past + np.where(held, 0, effect)
+        outcome = (
+            np.where(rng.random(users) < 0.1, rng.gamma(2.0, 10.0, users), 0.0) + 0.5 * past + np.where(held, 0, effect)
+        )
     else:
         outcome = (rng.random(users) < 0.03 + 0.02 * past / 4 + np.where(held, 0, effect)).astype(float)
     return outcome, ~held, strata, past.astype(float)

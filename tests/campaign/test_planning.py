@@ -62,7 +62,10 @@ def optimum(worth, cost, allowed, budget, capacity):
     matrix = np.vstack([one, cost.ravel(), each])
     bounds = (np.zeros(worth.size), allowed.ravel().astype(float))
     found = milp(
-        -worth.ravel(), constraints=LinearConstraint(matrix, ub=upper), integrality=np.ones(worth.size, int), bounds=bounds
+        -worth.ravel(),
+        constraints=LinearConstraint(matrix, ub=upper),
+        integrality=np.ones(worth.size, int),
+        bounds=bounds,
     )
     return -found.fun
 
@@ -102,7 +105,9 @@ def test_every_plan_keeps_to_its_limits_and_below_its_bound(seed, users, actions
 def test_without_limits_everybody_gets_the_best_action():
     worth, cost, allowed, *_ = problem(1000, 4, 1)
     found = plan_actions(worth, cost, allowed, np.inf, np.full(4, np.inf))
-    assert worth_of(found.actions, worth) == pytest.approx(np.where(allowed, worth, -np.inf).max(axis=1).clip(min=0).sum())
+    assert worth_of(found.actions, worth) == pytest.approx(
+        np.where(allowed, worth, -np.inf).max(axis=1).clip(min=0).sum()
+    )
     assert found.gap == pytest.approx(0)
 
 

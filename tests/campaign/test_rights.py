@@ -24,10 +24,16 @@ def test_consent_is_by_channel_and_lists_of_refusals_stand_above_it():
 
 def test_contacts_of_the_last_days_count():
     users = pd.Index(["a", "b", "c"])
-    contacts = pd.DataFrame({"user_id": ["a", "a", "b", "b", "x"], "time": [10 * DAY, 8 * DAY, 10 * DAY, 3 * DAY, 10 * DAY]})
+    contacts = pd.DataFrame(
+        {"user_id": ["a", "a", "b", "b", "x"], "time": [10 * DAY, 8 * DAY, 10 * DAY, 3 * DAY, 10 * DAY]}
+    )
     assert contacted_often(users, contacts, 10 * DAY, 2, 7.0).tolist() == [True, False, False]
     assert contacted_often(users, contacts, 10 * DAY, 1, 7.0).tolist() == [True, True, False]
-    assert contacted_often(users, contacts, 17 * DAY, 1, 7.0).tolist() == [False, False, False]  # seven days ago is past
+    assert contacted_often(users, contacts, 17 * DAY, 1, 7.0).tolist() == [
+        False,
+        False,
+        False,
+    ]  # seven days ago is past
 
 
 def moment(*parts):
@@ -52,7 +58,9 @@ def test_what_falls_into_quiet_hours_is_sent_when_they_end(at, zone, expected):
 
 
 def test_quiet_hours_within_a_day_and_none_at_all():
-    assert send_times(moment(2026, 1, 1, 13), pd.Series([None]), (12 * 60, 14 * 60), "UTC").tolist() == [moment(2026, 1, 1, 14)]
+    assert send_times(moment(2026, 1, 1, 13), pd.Series([None]), (12 * 60, 14 * 60), "UTC").tolist() == [
+        moment(2026, 1, 1, 14)
+    ]
     assert send_times(moment(2026, 1, 1, 13), pd.Series([None]), (480, 480), "UTC").tolist() == [moment(2026, 1, 1, 13)]
     with pytest.raises(UserError, match="'Mars' is no time zone"):
         send_times(0, pd.Series(["Mars"]), (0, 1), "UTC")

@@ -130,3 +130,27 @@ def test_without_pictures_no_chance_is_spent() -> None:
     before = torch.random.get_rng_state()
     objective(make_batch())
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_places_count_as_their_items_do() -> None:
+    """An item that was shown to few counts more, wherever it is to be told; after the start alone, too."""
+    of_items = np.linspace(0.5, 2.0, 8).astype(np.float32)
+    objective = Objective(make_model(), TrainingSettings(), None, None, of_items).eval()
+    found = float(objective(make_batch())[0].detach())
+    total, first = 0.0, 0.0
+    start = log_probabilities(HISTORIES[0][:0])[0]
+    for history in HISTORIES:
+        logs = log_probabilities(history)
+        for place, item in enumerate(history.tolist()):
+            total += float(of_items[item] * -logs[place, item])
+            first += float(of_items[item] * -start[item]) / len(history)
+    assert found == pytest.approx(total / 6 + START_WEIGHT * first / 3, abs=1e-5)
+    weighed = np.array([1.0, 3.0, 0.5], np.float32)
+    both = float(objective(make_batch(weighed))[0].detach())
+    by_user = sum(
+        float(weight * of_items[item] * -log_probabilities(history)[place, item])
+        for weight, history in zip(weighed, HISTORIES)
+        for place, item in enumerate(history.tolist())
+    )
+    assert both == pytest.approx(by_user / 6 + START_WEIGHT * first / 3, abs=1e-5)
+    assert "item_weights" not in objective.state_dict()

@@ -175,3 +175,16 @@ def test_it_stands_where_it_would_had_training_known_it(trained):
         assert scores[0] == pytest.approx(scores[1], abs=0.02)
         then_at, now_at = ((row > row[last]).sum() for row in (scores[0], scores[2]))
         assert now_at <= then_at + 2, history  # training learns to give what nobody chose to nobody; its text does not
+
+
+def test_what_a_policy_learnt_of_items_stays_and_of_new_ones_it_learnt_nothing(bundle, tmp_path):
+    offset = np.array([0.5, 0, -0.25, 1], dtype=np.float32)
+    learnt = replace(bundle, tensors=replace(bundle.tensors, item_offset=offset))
+    found = grown(learnt)
+    assert found.tensors.item_offset.tolist() == [0.5, 0, -0.25, 1, 0]
+    for asked in (Asked(), Asked(history=["a"])):
+        plain = {item.item_id: item.score for item in Recommender(grown(bundle), threads=1).answers([asked])[0].items}
+        lifted = {item.item_id: item.score for item in Recommender(found, threads=1).answers([asked])[0].items}
+        for code, item in enumerate("abcde"):
+            if item in plain:
+                assert lifted[item] - plain[item] == pytest.approx(found.tensors.item_offset[code], abs=1e-6)

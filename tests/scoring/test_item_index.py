@@ -163,3 +163,15 @@ def test_what_rules_and_explorers_ask_for_is_as_without(bundle, few):
         (found,), (expected,) = indexed.answers([asked]), plain.answers([asked])
         assert [item.item_id for item in found.items] == [item.item_id for item in expected.items]
         assert [item.source for item in found.items] == [item.source for item in expected.items]
+
+
+def test_what_a_policy_lifted_is_found_and_scored_alike(bundle, few):
+    """Items far down by all else, which an offset brings to the front."""
+    offset = np.zeros(ITEMS, dtype=np.float32)
+    offset[[7, 1500, 2999]] = 30, 20, -5
+    learnt = replace(bundle, tensors=replace(bundle.tensors, item_offset=offset))
+    asked = [Asked(history=[bundle.item_ids[item] for item in (3, 9)], k=5), Asked(k=5)]
+    for found, exact in zip(with_index(learnt).answers(asked), without_index(learnt).answers(asked)):
+        assert [item.item_id for item in found.items] == [item.item_id for item in exact.items]
+        assert [item.item_id for item in exact.items[:2]] == ["i007", "i1500"]
+        np.testing.assert_allclose([one.score for one in found.items], [one.score for one in exact.items], rtol=1e-4)

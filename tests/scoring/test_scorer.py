@@ -7,7 +7,7 @@ import pytest
 from helpers_hand_bundle import ITEMS, POPULARITY, START, A, B, C, D, write_hand_bundle
 
 from longtail.contracts.errors import UserError
-from longtail.scoring.bundle import LENGTH_BUCKETS, load_bundle
+from longtail.scoring.bundle import LENGTH_BUCKETS, PARTS, load_bundle
 from longtail.scoring.query import Query
 from longtail.scoring.scorer import Scorer
 
@@ -138,3 +138,26 @@ def test_interests_without_a_text_encoder_are_refused(tmp_path):
     scorer = Scorer(load_bundle(write_hand_bundle(tmp_path / "bundle", text=False)))
     with pytest.raises(UserError, match="holds no text encoder"):
         scorer.score([query(interests="red")])
+
+
+def test_parts_and_their_weights_are_the_scores(scorer):
+    # q = (1.1, 1.2) as above; b: .8 a step back, c: .2 a step back and .5; the party adds to b and d and takes from a
+    parts = scorer.parts(query(A, B, context=["occasion=party"]))
+    expected = {
+        "dense": [1.1, 1.2, 1.62, -1.1],
+        "neighbour": [0, 0.4, 0.6, 0],
+        "popularity": POPULARITY,
+        "trait": [-2, 1, 0, 3],
+    }
+    np.testing.assert_allclose(parts, np.column_stack([expected[part] for part in PARTS]), atol=1e-6)
+    for asked in (query(), query(A), query(A, B, C, attributes=["gender=F"]), query(D, context=["occasion=party"])):
+        weighed = scorer.parts(asked) @ scorer.bundle.part_weights[len(asked.history)]
+        np.testing.assert_allclose(weighed, scorer.score([asked])[0], atol=1e-6)
+
+
+def test_an_items_offset_is_added_to_its_score(scorer):
+    offset = np.array([0, 0.25, 0, -1], dtype=np.float32)
+    bundle = scorer.bundle
+    lifted = Scorer(replace(bundle, tensors=replace(bundle.tensors, item_offset=offset)), threads=1)
+    for asked in (query(), query(A, B)):
+        np.testing.assert_allclose(lifted.score([asked]) - scorer.score([asked]), [offset], atol=1e-6)

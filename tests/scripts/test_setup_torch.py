@@ -16,8 +16,8 @@ STANDARD_WHEEL = CPU_WHEEL.replace("%2Bcpu", "").replace(
     "+cpu", ""
 )  # of a file that is not there: its size is not known
 STANDARD = "pip install -qq --no-deps torch==2.13.0"
-CPU_FIGURES = (600, 4, 1)
-CUDA_FIGURES = (3150, 13, 3)
+CPU_FIGURES = (690, 5, 1)
+CUDA_FIGURES = (3240, 14, 3)
 Figures = tuple[int, int, int]
 
 
@@ -128,11 +128,11 @@ def test_a_named_index_wins_over_everything_and_gives_torch_alone(
 
 def test_spark_takes_more(checkout: Checkout) -> None:
     checkout.add_stub("java", "#!/bin/sh\necho 'openjdk version \"17.0.2\" 2024-01-01' >&2\n")
-    assert taken(checkout)[2] == (1050, 6, 3)
+    assert taken(checkout)[2] == (1140, 7, 3)
 
 
 def test_too_little_disk_for_the_standard_build_is_said_before_it_comes(checkout: Checkout) -> None:
-    environment = {"DISK_GB": "", "FAKE_PREFLIGHT": "13", "FAKE_INDEX": STANDARD_WHEEL}
+    environment = {"DISK_GB": "", "FAKE_PREFLIGHT": "14", "FAKE_INDEX": STANDARD_WHEEL}
     refused = checkout.setup(**environment)
     assert refused.returncode == 2
     assert "NO CPU BUILD" in refused.stdout

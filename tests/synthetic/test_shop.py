@@ -192,3 +192,8 @@ def test_no_item_is_seen_before_it_was_launched(shop: Shop) -> None:
 def test_a_shop_too_small_is_refused() -> None:
     with pytest.raises(UserError, match="10 users and 600 items are too few"):
         generate_shop(users=10)
+
+
+def test_affinity_is_the_tastes_and_popularity(shop: Shop) -> None:
+    truth = shop.truth
+    np.testing.assert_allclose(truth.tastes().sum(axis=2) + truth.item_tastes[:, -1], truth.affinity(), atol=1e-4)

@@ -27,13 +27,11 @@ def describe_treatment(effect: Numbers, trial: Trial, resampling: Resampling) ->
     """
     ranked = Ranked(effect, trial)
     average, error = trial.average()
-
     shares = np.linspace(0, 1, POINTS)
 
     def curves(times: NDArray[np.integer] | None = None) -> Numbers:
         curve = ranked.qini_curve(times)
-        end = float(curve.gain[-1])
-        return np.array([curve.area() - end / 2, ranked.auuc(times), end, *np.interp(shares, curve.share, curve.gain)])
+        return np.array([*ranked.areas(times), *np.interp(shares, curve.share, curve.gain)])
 
     found = curves()
     low, high, _ = bootstrap(curves, len(effect), *resampling)

@@ -133,7 +133,7 @@ def _trees(seed: int) -> Any:
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     return HistGradientBoostingRegressor(
-        max_iter=60, learning_rate=0.05, max_leaf_nodes=8, min_samples_leaf=50, l2_regularization=1.0, random_state=seed
+        max_iter=40, learning_rate=0.08, max_leaf_nodes=8, min_samples_leaf=50, l2_regularization=1.0, random_state=seed
     )
 
 

@@ -23,6 +23,9 @@ class ListColumns:
     GIVEN = "given"  # int32, items of the list
     FEWER = "fewer_than_k"  # why, where there are fewer than asked for
     DEGRADED = "degraded"
+    # one row an item and an item like it, and one row an item and a user whom it would reach
+    LIKE = "similar_to"  # the item whose page it is
+    PLACE = "place"  # int32, from 1: of the item in the user's list
 
 
 class LogColumns:
@@ -86,7 +89,9 @@ class PlanColumns:
     ITEMS = "items"  # list[str]
     REASONS = "reasons"  # list[str]
     MESSAGE = "message"
-    PRE_VALUE = "pre_value"  # float, events in the horizon before the plan, which makes the measured effect more precise
+    PRE_VALUE = (
+        "pre_value"  # float, events in the horizon before the plan, which makes the measured effect more precise
+    )
 
 
 CONTACT, HELD_OUT, LEFT = "contact", "hold-out", "left"

@@ -8,9 +8,12 @@ Files:
     rejected.parquet table, row, reason, content
     images.parquet   item_code, image; sorted by item_code. Only of items that have one, and only where there are some: an address
                      (text), or a vector (list of float32, all of one length)
+    exposures.parquet item_code, propensity, weight (of an event of the item; mean 1 over the training events); sorted by item_code.
+                     Only where a table of what was shown was given
 
 Facts in the manifest: ``protocol``, ``split`` (rule and cut-offs), ``segment_rule``, ``counts``, ``rejected`` (reason ->
 count), ``numeric_names``, ``user_attributes`` and ``context`` (sorted ``name=value`` vocabularies), ``repeats``, ``settings``, and
+    exposures  None, or what was shown to whom in numbers (components/preprocess/exposures.py)
     images  None, or ``kind`` (addresses, vectors), ``items`` (how many have one) and ``width`` (of the vectors, else None)
     times   ``first``, ``last`` (microseconds; None where there are no events), ``resolution`` (day, second, microsecond), ``warnings``
             (sentences)
@@ -38,6 +41,7 @@ from longtail.contracts.errors import UserError
 from longtail.contracts.segments import SegmentRule
 
 IMAGES = "images.parquet"
+EXPOSURES = "exposures.parquet"
 
 
 class Split(IntEnum):
@@ -153,10 +157,21 @@ class PreparedDataset:
             return Images(codes, given.to_pylist(), None)
         return Images(codes, None, given.flatten().to_numpy().reshape(len(codes), self.facts["images"]["width"]))
 
+    def exposure_weights(self) -> NDArray[np.float32] | None:
+        """What an event of each item counts where it is known what was shown; None where it is not. Read from the file. ``[items]``"""
+        if self.facts.get("exposures") is None:  # a data set of before there were any has no such fact
+            return None
+        weights = pq.read_table(self.artifact.file(EXPOSURES)).column("weight")
+        return np.asarray(weights.to_numpy(), dtype=np.float32)
+
     def history(self, user_code: int, before: Split) -> NDArray[np.int32]:
         """Item codes of the user's events of lower splits, oldest first."""
         rows = slice(self._starts[user_code], self._starts[user_code + 1])
         return self.item_codes[rows][self.splits[rows] < before]
+
+    def whole_history(self, user_code: int) -> NDArray[np.int32]:
+        """Item codes of all the user's events, oldest first: today's user knows them all."""
+        return self.item_codes[self._starts[user_code] : self._starts[user_code + 1]]
 
     def train_sequences(self) -> list[NDArray[np.int32]]:
         """Training events of every user (empty for a user without any), oldest first. ``[users]``"""

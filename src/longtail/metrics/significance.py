@@ -48,8 +48,7 @@ def mean_intervals(
     spread = np.square(centred).sum(axis=0)
     alike = np.ptp(values, axis=0) == 0
     half = np.zeros(len(mean))
-    ratios = _studentised(centred[:, ~alike], samples, seed)
-    half[~alike] = np.sqrt(spread[~alike]) / users * _quantile(ratios, confidence)
+    half[~alike] = np.sqrt(spread[~alike]) / users * studentised_quantile(centred[:, ~alike], samples, confidence, seed)
 
     def most(chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
         return share_limit(np.count_nonzero(chosen, axis=0), users, confidence)
@@ -69,6 +68,16 @@ def share_limit(count: NDArray[np.integer], users: int, confidence: float) -> ND
     tail = (1 - confidence) / 2
     limit = betaincinv(count + 1.0, np.maximum(users - count, 1.0), 1 - tail)
     return np.where(count < users, limit, 1.0)
+
+
+def studentised_quantile(
+    centred: NDArray[np.float64], samples: int, confidence: float, seed: int
+) -> NDArray[np.float64]:
+    """By how many standard errors a mean may be off: the quantile of ``|mean*| / error*`` over resamplings. ``[columns]``
+
+    centred: deviations from the mean ``[users, columns]``, not all alike in any column.
+    """
+    return _quantile(_studentised(centred, samples, seed), confidence)
 
 
 def _studentised(centred: NDArray[np.float64], samples: int, seed: int) -> NDArray[np.float64]:

@@ -91,13 +91,21 @@ class Ranked:
         With t treated and c control users among those targeted: (Y_t - Y_c * N_t / N_c) / N_t(all). Its end is the average effect.
         times: how often each user counts, for a bootstrap.
         """
-        users, treated, control, gained, usual = self._sums(times)
+        return self._qini_curve(self._sums(times))
+
+    @staticmethod
+    def _qini_curve(sums: Numbers) -> Curve:
+        users, treated, control, gained, usual = sums
         ratio = np.divide(treated, control, out=np.zeros_like(treated), where=control > 0)
         return Curve(users / users[-1], (gained - usual * ratio) / treated[-1])
 
     def uplift_curve(self, times: NDArray[np.integer] | None = None) -> Curve:
         """Share of users targeted x difference of the arms' means among them: outcomes added for each user of all."""
-        users, treated, control, gained, usual = self._sums(times)
+        return self._uplift_curve(self._sums(times))
+
+    @staticmethod
+    def _uplift_curve(sums: Numbers) -> Curve:
+        users, treated, control, gained, usual = sums
         of_treated = np.divide(gained, treated, out=np.zeros_like(gained), where=treated > 0)
         of_control = np.divide(usual, control, out=np.zeros_like(usual), where=control > 0)
         share = users / users[-1]
@@ -105,12 +113,18 @@ class Ranked:
 
     def qini(self, times: NDArray[np.integer] | None = None) -> float:
         """Qini coefficient: area between the Qini curve and the straight line to its end; 0 for an order at random."""
-        curve = self.qini_curve(times)
-        return curve.area() - float(curve.gain[-1]) / 2
+        return self.areas(times)[0]
 
     def auuc(self, times: NDArray[np.integer] | None = None) -> float:
         """Area under the uplift curve; half the average effect for an order at random."""
-        return self.uplift_curve(times).area()
+        return self.areas(times)[1]
+
+    def areas(self, times: NDArray[np.integer] | None = None) -> tuple[float, float, float]:
+        """Qini coefficient, area under the uplift curve, and average effect."""
+        sums = self._sums(times)
+        curve = self._qini_curve(sums)
+        average = float(curve.gain[-1])
+        return curve.area() - average / 2, self._uplift_curve(sums).area(), average
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from longtail.modeling.training_data import attribute_codes
 from longtail.neighbours.counting import log_popularity
 from longtail.neighbours.fitting import Encode, Fit, Terms, fit_terms, newcomers
 from longtail.neighbours.item_to_item import ItemToItem
-from longtail.neighbours.recency import choose_half_life, recent_counts
+from longtail.neighbours.recency import choose_half_life, likely_counts
 from longtail.neighbours.traits import fit_traits, no_traits, vocabulary
 from longtail.neighbours.usual import USUAL, Usual
 from longtail.neighbours.validation_cases import ValidationCases
@@ -59,7 +59,7 @@ class Fitted:
         encode, items = _dense(model, prepared) if knows else _no_dense(prepared)
         cases = ValidationCases.of(prepared)
         half_life = choose_half_life(prepared, cases)
-        popularity = log_popularity(recent_counts(prepared, half_life))
+        popularity = log_popularity(likely_counts(prepared, half_life))
         traits = no_traits(len(items))
         if vocabulary(prepared):
             traits = fit_traits(prepared, newcomers(cases, items, popularity, encode, seed))

@@ -1,6 +1,8 @@
 """The training loss of a batch: labels at every place of a history, and what teachers add to them."""
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from longtail.modeling.distillation import Answers, Lesson
@@ -16,7 +18,10 @@ START_WEIGHT = 0.5  # of the loss of any item after the start alone
 
 
 class Objective(nn.Module):
-    """Full-softmax cross-entropy of the next item at every place, of any item after the start alone, and a lesson."""
+    """Full-softmax cross-entropy of the next item at every place, of any item after the start alone, and a lesson.
+
+    item_weights [items]: what a place counts by the item that is to be told there; None: all alike.
+    """
 
     def __init__(
         self,
@@ -24,8 +29,12 @@ class Objective(nn.Module):
         settings: TrainingSettings,
         lesson: Lesson | None = None,
         neighbours: NeighbourTerm | None = None,
+        item_weights: NDArray[np.float32] | None = None,
     ) -> None:
         super().__init__()
+        known = None if item_weights is None else torch.from_numpy(item_weights).to(model.start.device)
+        self.register_buffer("item_weights", known, persistent=False)
+        self.item_weights: Tensor | None
         self.model, self.settings, self.lesson, self.neighbours = model, settings, lesson, neighbours
 
     def forward(
@@ -57,13 +66,17 @@ class Objective(nn.Module):
         weights = None
         if batch.weights is not None:
             weights = batch.weights.to(device)[:, None].expand_as(valid)[valid]  # [positions]
+        if self.item_weights is not None:
+            of_labels = self.item_weights[histories[valid]]
+            weights = of_labels if weights is None else weights * of_labels
         loss = weighted_mean(self._label_rows(logits, histories, valid), weights)
         if self.lesson is not None:
             answers = Answers(valid, places, of_items(vectors, histories[valid]), logits, term, weights)
             loss = self.lesson(loss, batch, answers)
-        # What any newcomer with these attributes goes on to choose: p is uniform over the user's items.
+        # What any newcomer with these attributes goes on to choose: p is uniform over the user's items, or as these count.
+        mass = valid.float() if self.item_weights is None else valid * self.item_weights[histories]
         chosen = torch.zeros(len(histories), len(vectors), device=device)
-        chosen.scatter_add_(1, histories, valid.float() / valid.sum(dim=1, keepdim=True).clamp(min=1))
+        chosen.scatter_add_(1, histories, mass / valid.sum(dim=1, keepdim=True).clamp(min=1))
         first = cross_entropy(chosen, queries[:, 0] @ vectors.T)
         return shares[0] * loss + shares[1] * START_WEIGHT * first, inputs
 

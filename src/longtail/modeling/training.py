@@ -140,7 +140,7 @@ class _Trainer:
         self.model, self.data, self.run = model, data, run
         # averaged or sharded weights are validated in a model beside the one that learns
         self.learner = copy.deepcopy(model) if settings.average_decay or run.team.shard else model
-        self.objective = Objective(self.learner, settings, lesson, data.neighbours)
+        self.objective = Objective(self.learner, settings, lesson, data.neighbours, data.item_weights)
         run.team.spread(self.objective, self.learner.encoder.blocks)
         self.optimizer = make_optimizer(
             self.objective.parameters(), settings.optimizer, settings.learning_rate, settings.weight_decay

@@ -18,13 +18,15 @@ from longtail.neighbours.traits import trait_codes
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Training sequences, the validation users that decide when to stop, and the sparse term beside the dense scores."""
+    """Training sequences, the validation users that decide when to stop, the sparse term beside the dense scores, and what a position
+    counts by its item [items] where it is known what was shown."""
 
     train: Sequences
     validation: Sequences
     validation_items: list[NDArray[np.int32]]
     exclude_history: bool
     neighbours: NeighbourTerm | None = None
+    item_weights: NDArray[np.float32] | None = None
 
     @classmethod
     def of(cls, prepared: PreparedDataset, max_history: int, neighbours: NeighbourTerm | None = None) -> "TrainingData":
@@ -36,6 +38,7 @@ class TrainingData:
             targets.items,
             prepared.exclude_history,
             neighbours,
+            prepared.exposure_weights(),
         )
 
 

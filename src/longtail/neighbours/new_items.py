@@ -27,6 +27,7 @@ from longtail.neighbours.tfidf import tfidf_vectors
 from longtail.scoring.bundle import (
     ENCODERS,
     LIKENESS,
+    POSTERIOR,
     TEXT_VECTORS,
     Bundle,
     OfTexts,
@@ -114,7 +115,7 @@ def _write(folder: Path, bundle: Bundle, items: pa.Table, codes: NDArray[np.int6
     popularity = float(np.median(bundle.tensors.log_popularity))
     tensors, known = with_texts(bundle, Scorer(bundle), texts, codes, popularity)
     write_tables(folder, tensors, items, bundle.attributes)
-    copy_files(bundle.path, folder, ENCODERS)
+    copy_files(bundle.path, folder, (*ENCODERS, POSTERIOR))
     known.likeness.save(folder / LIKENESS)
     save_text_vectors(folder / TEXT_VECTORS, known.frozen)
 
@@ -148,6 +149,7 @@ def with_texts(
         neighbours=neighbours,
         traits=_without(old.traits, codes, len(texts)),
         trait_base=put(old.trait_base, codes, 0.0),
+        item_offset=None if old.item_offset is None else put(old.item_offset, codes, 0.0),
     )
     frozen = put(before.frozen, codes, unit_vectors(text_vectors[:, : before.frozen.shape[1]]))
     return tensors, OfTexts(texts, frozen, likeness)

@@ -25,6 +25,12 @@ def recent_counts(prepared: PreparedDataset, half_life: float | None) -> NDArray
     return counts.astype(np.float64)
 
 
+def likely_counts(prepared: PreparedDataset, half_life: float | None) -> NDArray[np.float64]:
+    """``recent_counts``, as they would be had all items been shown alike, where it is known what was shown. ``[items]``"""
+    counts, weights = recent_counts(prepared, half_life), prepared.exposure_weights()
+    return counts if weights is None else counts * weights
+
+
 def choose_half_life(prepared: PreparedDataset, cases: ValidationCases) -> float | None:
     """The half-life in days whose counts rank best what the validation users chose first; None where age says nothing, or
     they are too few to tell.

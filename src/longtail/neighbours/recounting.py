@@ -24,9 +24,9 @@ from longtail.contracts.prepared import PreparedDataset, Split
 from longtail.neighbours.ageing import NEWEST, popularity_factors
 from longtail.neighbours.counting import log_popularity
 from longtail.neighbours.item_to_item import ItemToItem, Mixture, counted
-from longtail.neighbours.recency import recent_counts
+from longtail.neighbours.recency import likely_counts
 from longtail.neighbours.traits import TraitTerm, columns_of, vocabulary
-from longtail.scoring.bundle import ENCODERS, LIKENESS, Bundle, copy_files, items_table, load_bundle
+from longtail.scoring.bundle import ENCODERS, LIKENESS, POSTERIOR, Bundle, copy_files, items_table, load_bundle
 from longtail.scoring.bundle_writing import write_tables
 from longtail.scoring.likeness import Likeness
 from longtail.scoring.rows import keep_top
@@ -78,7 +78,7 @@ def recount(bundle: Bundle, data: PreparedDataset) -> Recounted:
     term = counted(sequences, texts, Likeness.load(bundle.path / LIKENESS).text_vectors, mixture)
     counts = np.bincount(np.concatenate([*sequences, np.zeros(0, np.int32)]), minlength=len(texts)).astype(np.int64)
     popularity = np.zeros(len(texts))
-    popularity[here[here >= 0]] = recent_counts(data, bundle.facts["popularity_half_life"])[here >= 0]
+    popularity[here[here >= 0]] = likely_counts(data, bundle.facts["popularity_half_life"])[here >= 0]
     kept = int(bundle.facts.get("keep_neighbours", mixture.neighbours))
     tensors = replace(
         bundle.tensors,
@@ -146,7 +146,7 @@ def write_recounted(bundle: AnyPath, data: PreparedDataset, output: AnyPath, mea
     facts = loaded.facts | refreshed_facts(measured or measured_digest(loaded), everything, mode, made.factors.tolist())
     with write_artifact(output, BUNDLE, facts) as folder:
         write_tables(folder, made.bundle.tensors, _with_counts(loaded, made.bundle.train_counts), loaded.attributes)
-        copy_files(loaded.path, folder, ENCODERS)
+        copy_files(loaded.path, folder, (*ENCODERS, POSTERIOR))
         made.term.likeness.save(folder / LIKENESS)
     events = int(made.bundle.train_counts.sum())
     log.info("%s: counted again from %d events", output, events)

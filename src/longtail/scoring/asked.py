@@ -26,12 +26,14 @@ class Filters:
 
 @dataclass(frozen=True)
 class Explore:
-    """One of both. epsilon: the share of places that a draw fills, all items (of ``new_items``: those that nobody had chosen in
-    training) alike; temperature: of the softmax of scores, in deviations of those that may be given."""
+    """One of the three. epsilon: the share of places that a draw fills, all items (of ``new_items``: those that nobody had chosen in
+    training) alike; temperature: of the softmax of scores, in deviations of those that may be given; thompson: by draws of
+    what a learned policy believes (``exploring.thompson``)."""
 
     epsilon: float | None = None
     temperature: float | None = None
     new_items: bool = False
+    thompson: bool = False
 
 
 @dataclass(frozen=True)

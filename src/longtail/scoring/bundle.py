@@ -12,6 +12,7 @@ The teacher's ``scorer`` folder and the Student bundle have this one format. Fil
     text_vectors.safetensors  the items' pretrained text vectors (scoring.relevance)                  (optional)
     item_index.faiss       finds the best of many items (scoring.item_index)                           (of large catalogues)
     likeness.safetensors   how alike items' texts are (scoring.likeness), for texts that come later    (optional)
+    posterior.safetensors  how sure a policy that was learnt from a log is (scoring.posterior)          (optional)
 Facts in the manifest: ``segment_rule``, ``exclude_history``, ``max_history``, ``max_tokens``, ``train_digest``, ...
 """
 
@@ -42,6 +43,7 @@ from longtail.scoring.rows import SparseRows
 TEXT_VECTORS = "text_vectors.safetensors"
 TEXT_ENCODER = ("text_encoder.onnx", "tokenizer.json", TEXT_VECTORS)  # with what it makes of the items
 ENCODERS = ("sequence_encoder.onnx", *TEXT_ENCODER)
+POSTERIOR = "posterior.safetensors"
 LIKENESS = "likeness.safetensors"
 ITEM_COLUMNS = [
     Columns.ITEM,
@@ -52,6 +54,12 @@ ITEM_COLUMNS = [
 ]  # what scoring reads
 LENGTH_EDGES = np.array([1, 2, 3, 4, 5, 10])  # histories of 0, 1, 2, 3, 4, 5-9, 10+ items have weights of their own
 LENGTH_BUCKETS = len(LENGTH_EDGES) + 1
+PARTS = (
+    "dense",
+    "neighbour",
+    "popularity",
+    "trait",
+)  # of a score; each has a weight for each bucket: ``dense_weight``, ...
 
 
 def length_bucket(lengths: NDArray[np.integer]) -> NDArray[np.intp]:
@@ -63,8 +71,8 @@ def length_bucket(lengths: NDArray[np.integer]) -> NDArray[np.intp]:
 class Tensors:
     """score(user, i) = dense_weight[b] * query . item_matrix[i] + popularity_weight[b] * log_popularity[i]
     + neighbour_weight[b] * sum over the history of decay ** age * neighbours[item, i]
-    + trait_weight[b] * sum over attributes and context of (traits[trait, i] - trait_scale[trait] * trait_base[i]);
-    b: bucket of the history's length."""
+    + trait_weight[b] * sum over attributes and context of (traits[trait, i] - trait_scale[trait] * trait_base[i])
+    + item_offset[i]; b: bucket of the history's length."""
 
     item_matrix: Matrix  # [items, dim], unit rows; also the sequence encoder's inputs
     log_popularity: NDArray[np.float32]  # [items], standardised
@@ -80,6 +88,9 @@ class Tensors:
     popularity_weight: NDArray[np.float32]  # [LENGTH_BUCKETS]
     trait_weight: NDArray[np.float32]  # [LENGTH_BUCKETS]
     decay: float
+    item_offset: NDArray[np.float32] | None = (
+        None  # [items], what a policy learnt of each beyond its parts (policies.learn)
+    )
 
 
 @dataclass(frozen=True)
@@ -131,6 +142,11 @@ class Bundle:
     @property
     def segment_rule(self) -> SegmentRule:
         return SegmentRule(**self.facts["segment_rule"])
+
+    @property
+    def part_weights(self) -> NDArray[np.float32]:
+        """What each part of a score counts for, for each bucket of the history's length. ``[LENGTH_BUCKETS, PARTS]``"""
+        return np.stack([getattr(self.tensors, f"{part}_weight") for part in PARTS], axis=1)
 
 
 def sparse_arrays(matrix: sparse.csr_array, name: str = "neighbours") -> dict[str, NDArray[Any]]:

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from longtail.scoring.asked import Asked
 from longtail.scoring.bundle import Bundle
 from longtail.scoring.eligibility import Eligibility, LeftOut, Mask
-from longtail.scoring.exploring import Explored, explored
+from longtail.scoring.exploring import Deviations, Explored, explored, thompson
 from longtail.scoring.in_force import InForce, Placed, Share, with_placed
 from longtail.scoring.near_duplicates import NearDuplicates
+from longtail.scoring.query import Query
 from longtail.scoring.scores import Scores
 from longtail.scoring.shaping import (
     POOL,
@@ -54,7 +55,7 @@ class Chosen:
 @dataclass(frozen=True)
 class Wanted:
     """What a list is made from. asked: with ``k``; nothing_known: of the user; allowed [items]: what may be
-    given, where that is known already."""
+    given, where that is known already; deviations: draws of what a learned policy believes, where the question wants them."""
 
     asked: Asked
     scores: Scores
@@ -62,6 +63,7 @@ class Wanted:
     rules: InForce
     nothing_known: bool = False
     allowed: Mask | None = None
+    deviations: Deviations | None = None
 
     @property
     def k(self) -> int:
@@ -98,7 +100,11 @@ class Choosing:
         asked, rules, k = wanted.asked, wanted.rules, wanted.k
         if asked.explore and wanted.explores:
             allowed, is_new = self._eligibility.allowed(asked, wanted.left_out), self._bundle.train_counts == 0
-            drawn = explored(asked.explore, wanted.scores.values, allowed, is_new, k, np.random.default_rng())
+            rng = np.random.default_rng()
+            if wanted.deviations is not None:
+                drawn = thompson(wanted.scores.values, allowed, k, wanted.deviations, rng)
+            else:
+                drawn = explored(asked.explore, wanted.scores.values, allowed, is_new, k, rng)
             return Chosen(drawn.codes, drawn=drawn)
         by_rules = not rules.leave_order or rules.fallback
         mask = wanted.allowed
@@ -195,6 +201,18 @@ class Choosing:
         """What these items count for."""
         counts = Counter(limit.group for item in codes for limit in self.limits(item, max_per))
         return Before(counts, frozenset(self.group(item) for item in codes if fold) - {None})
+
+
+def degraded(wanted: Wanted, query: Query, looked_at: NDArray[np.int32]) -> str | None:
+    """What could not be answered as it was asked, in words."""
+    asked = wanted.asked
+    if asked.explore and not wanted.explores:
+        return "nothing is explored, as a rule places or limits items"
+    if asked.similar_to and not len(looked_at):
+        return "no item of similar_to is known; it was left aside"
+    if asked.history and not len(query.history):
+        return "no item of the history is known; answered as a newcomer"
+    return None
 
 
 class _List:

@@ -9,7 +9,7 @@ from pathlib import Path
 import onnxruntime
 
 from longtail.contracts.errors import UserError
-from longtail.scoring.bundle import ENCODERS, LIKENESS, Bundle, copy_files, items_table
+from longtail.scoring.bundle import ENCODERS, LIKENESS, POSTERIOR, Bundle, copy_files, items_table
 from longtail.scoring.bundle_writing import write_tables
 from longtail.scoring.compression_settings import CompressionSettings
 from longtail.scoring.int8 import Int8Rows
@@ -28,7 +28,7 @@ def write_compressed(folder: Path, bundle: Bundle, settings: CompressionSettings
     if settings.keep_neighbours:
         tensors = replace(tensors, neighbours=keep_top(tensors.neighbours, settings.keep_neighbours))
     write_tables(folder, tensors, items_table(bundle), bundle.attributes)
-    copy_files(bundle.path, folder, (*ENCODERS, LIKENESS))
+    copy_files(bundle.path, folder, (*ENCODERS, LIKENESS, POSTERIOR))
     if settings.int8_text_encoder and not bundle.has_text_encoder:
         raise UserError(f"int8_text_encoder: {bundle.path} holds no text encoder; leave the setting out")
     for wanted, name in (

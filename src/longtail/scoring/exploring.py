@@ -1,9 +1,11 @@
 """Shows, now and then, what is not ranked first, with the probability that it had: logs can then be judged and learnt from.
 
-Two ways, each place by place: epsilon-greedy, and Plackett-Luce (Plackett 1975) by Gumbel top-k (Kool, van Hoof & Welling 2019).
+Three ways, each place by place: epsilon-greedy, Plackett-Luce (Plackett 1975) by Gumbel top-k (Kool, van Hoof & Welling 2019), and Thompson
+sampling (Thompson 1933; Chapelle & Li 2011) where a policy was learnt that knows how sure it is.
 A propensity is that of the item at its place, given the items before it; that of a whole list is their product.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +13,12 @@ from numpy.typing import NDArray
 
 from longtail.scoring.asked import Explore
 from longtail.scoring.top import top_items
+
+THOMPSON_DRAWS = 256  # from the posterior, for a question
+THOMPSON_POOL = 2000  # items with the best scores, among which they decide
+Deviations = Callable[
+    [NDArray[np.intp], int, np.random.Generator], NDArray[np.float64]
+]  # items [n], draws, rng -> [draws, n]
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,35 @@ def explored(
         return _plackett_luce(codes, scores, k, explore.temperature, rng)
     drawn_from = codes[is_new[codes]] if explore.new_items else codes
     return _epsilon_greedy(codes, scores, drawn_from, k, float(explore.epsilon or 0), rng)
+
+
+def thompson(
+    scores: NDArray[np.float32], allowed: NDArray[np.bool_], k: int, deviations: Deviations, rng: np.random.Generator
+) -> Explored:
+    """Draws a list: each place goes to the item that is best, of those left, in one of ``THOMPSON_DRAWS`` beliefs, chosen anew for each place.
+
+    A propensity is the share of these beliefs in which the item is best of those left, so it is exactly that with which the list was
+    drawn from them; of the posterior itself it is an unbiased estimate.
+    """
+    codes = np.flatnonzero(allowed)
+    codes = codes[top_items(scores[codes], THOMPSON_POOL, np.zeros(0, np.int32))]
+    beliefs = scores[codes].astype(np.float64) + deviations(codes, THOMPSON_DRAWS, rng)
+    found = []
+    for _ in range(min(k, len(codes))):
+        best = beliefs.argmax(axis=1)  # [draws]
+        place = int(rng.choice(best))
+        found.append((int(codes[place]), float(np.mean(best == place)), not np.isfinite(beliefs[0, :place]).any()))
+        beliefs[:, place] = -np.inf
+    return _result(found)
+
+
+def shares_of_beliefs(beliefs: NDArray[np.float64], shown: NDArray[np.integer]) -> NDArray[np.float64]:
+    """With which propensities ``thompson`` shows the items of places ``shown`` [k], given beliefs [draws, n]. ``[k]``"""
+    left, found = beliefs.copy(), []
+    for place in shown.tolist():
+        found.append(float(np.mean(left.argmax(axis=1) == place)))
+        left[:, place] = -np.inf
+    return np.array(found)
 
 
 def _epsilon_greedy(

@@ -12,7 +12,7 @@ The one place where ids become codes, where limits are checked, and where it is 
 
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,9 +26,10 @@ from longtail.contracts.segments import SEGMENTS
 from longtail.registry.champion import champion_folder
 from longtail.scoring.asked import Asked, Attributes, Event, History, in_order
 from longtail.scoring.availability import Availability, Closed
+from longtail.scoring.beliefs import Beliefs
 from longtail.scoring.bundle import Bundle, load_bundle
-from longtail.scoring.choosing import Choosing, Chosen, Wanted
-from longtail.scoring.eligibility import Eligibility, LeftOut
+from longtail.scoring.choosing import Choosing, Chosen, Wanted, degraded
+from longtail.scoring.eligibility import Eligibility, LeftOut, Mask
 from longtail.scoring.in_force import InForce
 from longtail.scoring.known_attributes import KnownAttributes
 from longtail.scoring.query import Query
@@ -37,7 +38,7 @@ from longtail.scoring.reasons import Reason, Reasons, Source, greatest
 from longtail.scoring.rows import standardised
 from longtail.scoring.rules import Rules
 from longtail.scoring.scorer import Scorer
-from longtail.scoring.scores import Scores
+from longtail.scoring.scores import NOBODY, Scores
 from longtail.scoring.similar import ALIKE
 
 DEFAULT_K = 10
@@ -111,6 +112,7 @@ class Recommender:
         self._eligibility = Eligibility(bundle)
         self._choosing = Choosing(bundle, self._eligibility, self._scorer.has_dense_part)
         self.attributes = KnownAttributes(bundle.attributes)
+        self._beliefs = Beliefs(self._scorer)
         self._closed = Closed(Availability(), {})
         self.obey(Rules())
 
@@ -132,6 +134,16 @@ class Recommender:
     def scorer(self) -> Scorer:
         """What it ranks with."""
         return self._scorer
+
+    @property
+    def eligibility(self) -> Eligibility:
+        """Which items may be given, and their codes."""
+        return self._eligibility
+
+    @property
+    def reasons(self) -> Reasons:
+        """What explains its lists."""
+        return self._reasons
 
     def close(self, availability: Availability) -> list[str]:
         """From the next answer on leave out what is not available; returns the ids that the catalogue does not hold."""
@@ -178,16 +190,16 @@ class Recommender:
         Raises:
             UserError: as there.
         """
+        return [self._answer(question, scores) for question, scores in self.scored(asked)]
+
+    def scored(self, asked: Sequence[Asked]) -> Iterator[tuple[Question, Scores]]:
+        """What answers are made from: each question in codes, and its scores. Raises what ``check`` does."""
         for one in asked:
             self.check(one)
         questions = [self._question(one) for one in asked]
-        size = max(PIECE_SCORES // len(self.bundle.item_ids), 1)
-        if self._scorer.item_index is not None:
-            size = INDEXED_TOGETHER
+        size = self._together if self._scorer.item_index is None else INDEXED_TOGETHER
         pieces = [questions[begin : begin + size] for begin in range(0, len(questions), size)]
-        return [
-            self._answer(question, scores) for piece in pieces for question, scores in zip(piece, self._scores(piece))
-        ]
+        return ((question, scores) for piece in pieces for question, scores in zip(piece, self._scores(piece)))
 
     def check(self, asked: Asked) -> None:
         """Refuse what cannot be answered.
@@ -215,6 +227,8 @@ class Recommender:
             raise UserError(
                 "explore acts with none of diversity, max_per and fold: propensities would not be known; leave one out"
             )
+        if asked.explore and asked.explore.thompson:
+            self._beliefs.check(asked)
         self._check_events(asked)
         self._eligibility.check(asked)
 
@@ -248,12 +262,18 @@ class Recommender:
             context=moment,
         )
 
+    def may_be_given(self, asked: Asked, query: Query) -> Mask:
+        """Items that the question allows, whatever rules and availability say now. query: of ``asked``. ``[items]``"""
+        return self._eligibility.allowed(asked, LeftOut(self._not_again(query), NOBODY, NOBODY))
+
+    def _not_again(self, query: Query) -> NDArray[np.int32]:
+        return query.history if self.bundle.facts["exclude_history"] else query.history[:0]
+
     def _question(self, asked: Asked) -> Question:
         query = self.query(asked)
         segment = str(self.bundle.segment_rule.assign(np.array([len(query.history)], dtype=np.int64))[0])
         rules = self._rules[segment]
-        history = query.history if self.bundle.facts["exclude_history"] else query.history[:0]
-        left_out = LeftOut(history, self._closed.at(time.time()), rules.hidden)
+        left_out = LeftOut(self._not_again(query), self._closed.at(time.time()), rules.hidden)
         allowed = self._eligibility.allowed(asked, left_out) if asked.narrows and self._scorer.item_index else None
         wanted = replace(asked, k=asked.k or min(DEFAULT_K, len(self.bundle.item_ids)))
         return Question(wanted, query, segment, rules, left_out, allowed)
@@ -265,10 +285,17 @@ class Recommender:
         by_index = [one for one in questions if not one.needs_all]
         found = self._scorer.found([one.query for one in by_index], [one.few for one in by_index])
         scored = {id(one): scores for one, scores in zip(by_index, found) if one.suffices(scores)}
-        return (scored.get(id(one)) or self._all_scores(one) for one in questions)
+        others = self._all_scores([one.query for one in questions if id(one) not in scored])
+        return (scored.get(id(one)) or next(others) for one in questions)
 
-    def _all_scores(self, question: Question) -> Scores:
-        return Scores(self._scorer.score([question.query])[0])
+    def _all_scores(self, queries: Sequence[Query]) -> Iterator[Scores]:
+        for begin in range(0, len(queries), self._together):
+            yield from map(Scores, self._scorer.score(queries[begin : begin + self._together]))
+
+    @property
+    def _together(self) -> int:
+        """Users of whom all items are scored at one time."""
+        return max(PIECE_SCORES // len(self.bundle.item_ids), 1)
 
     def _answer(self, question: Question, scores: Scores) -> Answer:
         asked, query, segment, rules, left_out, allowed = question
@@ -281,10 +308,11 @@ class Recommender:
         plain = scores
         if rules.boost is not None:
             scores = replace(scores, values=plain.values + plain.values.std() * rules.boost)
-        wanted = Wanted(asked, scores, left_out, rules, self._is_unknown(query, looked_at), allowed)
+        beliefs = self._beliefs.about(query) if asked.explore and asked.explore.thompson else None
+        wanted = Wanted(asked, scores, left_out, rules, self._is_unknown(query, looked_at), allowed, beliefs)
         chosen = self._choosing.choose(wanted)
         if len(chosen.codes) < k and not scores.complete:
-            return self._answer(question, self._all_scores(question))
+            return self._answer(question, next(self._all_scores([query])))
         acted, changed = self._choosing.acted(wanted, plain, chosen)
         unknown = [*latest(asked.history), *asked.similar_to, *(asked.candidates or ()), *asked.exclude]
         return Answer(
@@ -296,7 +324,7 @@ class Recommender:
             ],
             nothing_fits=self._reasons.nothing_fits(query),
             fewer_than_k=self._why_fewer(wanted, chosen) if len(chosen.codes) < k else None,
-            degraded=_degraded(wanted, query, looked_at),
+            degraded=degraded(wanted, query, looked_at),
             rules=acted,
             unmet=list(chosen.missed),
             changed_by_shop=changed or bool((chosen.codes >= len(self.bundle.item_ids) - self.bundle.added).any()),
@@ -356,18 +384,6 @@ class Recommender:
         if given == left:
             return said
         return f"{said}, {given} {'are left within limits, near-duplicates folded' if chosen.folded else 'keep within limits'}"
-
-
-def _degraded(wanted: Wanted, query: Query, looked_at: NDArray[np.int32]) -> str | None:
-    """What could not be answered as it was asked, in words."""
-    asked = wanted.asked
-    if asked.explore and not wanted.explores:
-        return "nothing is explored, as a rule places or limits items"
-    if asked.similar_to and not len(looked_at):
-        return "no item of similar_to is known; it was left aside"
-    if asked.history and not len(query.history):
-        return "no item of the history is known; answered as a newcomer"
-    return None
 
 
 def _names(given: Attributes) -> list[str]:

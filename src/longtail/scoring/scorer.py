@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from longtail.contracts.errors import UserError
-from longtail.scoring.bundle import Bundle, length_bucket
+from longtail.scoring.bundle import PARTS, Bundle, length_bucket
 from longtail.scoring.int8 import Matrix
 from longtail.scoring.item_index import INDEX, ItemIndex, linear_query, linear_scores
 from longtail.scoring.products import ItemProducts
@@ -137,6 +137,20 @@ class Scorer:
                 np.add.at(scores[row], columns, values)
         return scores
 
+    def parts(self, query: Query) -> NDArray[np.float32]:
+        """What the bundle's weights weigh, in the order of ``bundle.PARTS``; no words are read. ``[items, PARTS]``"""
+        tensors, known = self.bundle.tensors, self.traits_of(query)
+        found = np.zeros((len(PARTS), len(self.bundle.item_ids)), dtype=np.float32)
+        if self.has_dense_part:
+            found[0] = self._products(self.encode([query]))[0]
+        if len(query.history):
+            _, columns, contributions = self._neighbour_terms(query.history)
+            np.add.at(found[1], columns, contributions)
+        found[2] = tensors.log_popularity
+        if len(known):
+            found[3] = tensors.traits[known].sum(axis=0) - tensors.trait_scale[known].sum() * tensors.trait_base
+        return found.T
+
     def found(self, queries: Sequence[Query], among: Sequence[Codes | None]) -> Iterator[Scores]:
         """Scores of items that are worth a look, by the index; of all of ``among``, ascending, where a query has them. No query has interests."""
         assert self.item_index is not None
@@ -163,6 +177,9 @@ class Scorer:
     def _sparse_terms(self, query: Query) -> Iterator[Terms]:
         """Codes of items, with repeats, and what is added to their scores."""
         tensors, bucket = self.bundle.tensors, buckets_of([query])[0]
+        if tensors.item_offset is not None:
+            lifted_items = np.flatnonzero(tensors.item_offset)
+            yield lifted_items, tensors.item_offset[lifted_items]
         known = self.traits_of(query)
         if len(known) and (weight := tensors.trait_weight[bucket]):
             lifted = tensors.traits[known]
@@ -174,6 +191,11 @@ class Scorer:
             alike, values = self._neighbours_of_text(query.interests)
             decay = tensors.decay ** len(self.recent(query.history))
             yield alike, np.float32(tensors.neighbour_weight[bucket] * decay) * values
+
+    def always_score(self, items: Codes) -> None:
+        """From now on give the scores of these items, too, whatever an index finds."""
+        if self.item_index is not None:
+            self.item_index.always = np.union1d(self.item_index.always, items)
 
     @property
     def has_dense_part(self) -> bool:

@@ -5,6 +5,7 @@ popularity too. The next item is drawn from a softmax over their product; an acc
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -31,15 +32,25 @@ GENDERS = ("female", "male", "undisclosed")
 
 @dataclass(frozen=True)
 class Truth:
-    """What the shop was generated from. The last dimension is popularity: 1 for users, the log weight for items."""
+    """What the shop was generated from. The last dimension is popularity: 1 for users, the log weight for items. kinds: how many of
+    the others are categories, families and styles."""
 
     user_tastes: NDArray[np.float32]  # [users, dims]
     item_tastes: NDArray[np.float32]  # [items, dims]
     accessories: list[list[str]]  # item -> ids of the accessories that may follow it
+    kinds: tuple[int, int, int]
 
     def affinity(self) -> NDArray[np.float32]:
         """Logits of the choice among items. ``[users, items]``"""
         return self.user_tastes @ self.item_tastes.T
+
+    def tastes(self) -> NDArray[np.float32]:
+        """Each user's taste for the category, the family and the style of each item: affinity without popularity. ``[users, items, 3]``"""
+        ends = np.cumsum((0, *self.kinds))
+        return np.stack(
+            [self.user_tastes[:, begin:end] @ self.item_tastes[:, begin:end].T for begin, end in pairwise(ends)],
+            axis=2,
+        )
 
 
 @dataclass(frozen=True)
@@ -67,7 +78,8 @@ def generate_shop(seed: int = 0, users: int = 3000, items: int = 600) -> Shop:
     user_tastes = np.column_stack([*tastes, np.ones(users)]).astype(np.float32)
     followers = [_accessories_of(catalogue, item) for item in range(items)]
     item_ids = catalogue.table.column(Columns.ITEM).to_pylist()
-    truth = Truth(user_tastes, item_tastes, [[item_ids[code] for code in codes] for codes in followers])
+    kinds = len(catalogue.categories), len(catalogue.families), len(catalogue.styles)
+    truth = Truth(user_tastes, item_tastes, [[item_ids[code] for code in codes] for codes in followers], kinds)
     interactions = _interactions(rng, catalogue, truth, followers, table.column(Columns.USER).to_pylist())
     return Shop(interactions, catalogue.table, table, truth)
 

@@ -5,7 +5,8 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, reduce
 from pathlib import Path
@@ -66,6 +67,9 @@ class SparkEngine:
         else:
             if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
                 raise UserError("engine: spark needs Java 17 and finds none; install it, or take engine: duckdb")
+            os.environ.setdefault(
+                "PYSPARK_PYTHON", sys.executable
+            )  # of what ``each`` calls: this environment's packages
             builder = (
                 SparkSession.builder.master(f"local[{threads}]")
                 .config("spark.driver.memory", f"{int(memory_limit_gb * 1024)}m")
@@ -166,6 +170,19 @@ class SparkEngine:
         ]
         row = native.agg(*[column.alias(f"p{i}") for i, column in enumerate(chosen)]).collect()[0]
         return [float(value) for value in row]
+
+    def each(self, numbers: Sequence[int], work: Callable[[str, int], int], folder: str) -> int:
+        """The sum of ``work(folder, number)`` over all numbers, each done by an executor; ``work`` is a function of a module that the
+        executors have too, and the folder lies where they see it."""
+
+        def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            for batch in batches:
+                for number in batch.column(0).to_pylist():
+                    yield pa.RecordBatch.from_pydict({"done": pa.array([work(folder, number)], pa.int64())})
+
+        rows = self._spark.createDataFrame([(number,) for number in numbers], "number long")
+        done = rows.repartition(len(numbers), "number").mapInArrow(run, "done long").collect()
+        return sum(row["done"] for row in done)
 
     def write(self, frame: Frame, path: Path, order_by: Sequence[str]) -> None:
         """Spark writes sorted parts; they are joined in order, row group by row group."""

@@ -134,16 +134,19 @@ def test_v2_elements_are_instances_as_text_or_bytes():
             {"instances": [{"filters": {"ranges": {"p": {"min": float("nan")}}}}]},
             r"filters.ranges.p.min: input should be a finite number",
         ),
-        ({"instances": [{"explore": {}}]}, r"instances\[0\].explore: give epsilon or temperature, one of the two"),
+        (
+            {"instances": [{"explore": {}}]},
+            r"instances\[0\].explore: give epsilon, temperature or thompson, one of the three",
+        ),
         (
             {"instances": [{"explore": {"epsilon": 0.1, "temperature": 1}}]},
-            "give epsilon or temperature, one of the two",
+            "give epsilon, temperature or thompson, one of the three",
         ),
         ({"instances": [{"explore": {"temperature": 1, "new_items": True}}]}, "new_items acts with epsilon"),
         ({"instances": [{"explore": {"temperature": 0}}]}, r"explore.temperature: input should be greater"),
         (
             {"instances": [{"explore": {"eps": 0.1}}]},
-            r"instances\[0\].explore has the unknown key 'eps'; known: epsilon, new_items, temperature",
+            r"instances\[0\].explore has the unknown key 'eps'; known: epsilon, new_items, temperature, thompson",
         ),
         ({"instances": [{"explain": "no"}]}, r"instances\[0\].explain: input should be a valid boolean"),
         ({"instances": [{"fold": 1}]}, r"instances\[0\].fold: input should be a valid boolean"),

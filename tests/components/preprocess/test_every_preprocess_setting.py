@@ -62,6 +62,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "trusted_context: 'hour' is not in context",
     ),
     "max_tied_share": ({"max_tied_share": 0.2, "split": "global_time"}, "read only with split: leave_last_out"),
+    "least_exposure": (
+        {"least_exposure": 0.1},
+        "least_exposure is read only with exposures, and no table of what was shown",
+    ),
 }
 ROWS = "".join(f"{event['user_id']},{event['item_id']},{event['timestamp']}\n" for event in EVENTS)
 OF_TEXT: dict[str, tuple[bytes, dict[str, Any]]] = {  # setting -> a file that cannot be read without it
@@ -74,7 +78,7 @@ OF_THE_ENGINE = {"engine": "spark", "memory_limit_gb": 2.5, "spark_remote": "sc:
 
 
 def test_no_setting_is_forgotten():
-    tested = {*CHANGES, *STOPS, *REFUSED, *OF_TEXT, *OF_THE_ENGINE, "max_tied_share"}
+    tested = {*CHANGES, *STOPS, *REFUSED, *OF_TEXT, *OF_THE_ENGINE, "max_tied_share", "exposures"}
     assert tested - GONE == set(PreprocessSettings.model_fields)
 
 
@@ -141,6 +145,15 @@ def test_the_split_may_be_given(run, tmp_path):
     ]
     before, after = run(events, ITEMS, output=tmp_path / "before"), run(events, ITEMS, split="given")
     assert what_is_read(before) != what_is_read(after)
+
+
+def test_what_was_shown_changes_what_events_count(run, tmp_path):
+    (tmp_path / "shown.csv").write_text("user_id,item_id\nu1,i1\nu2,i1\nu1,i2\n")
+    shown = str(tmp_path / "shown.csv")
+    without, known = run(EVENTS, ITEMS, output=tmp_path / "without"), run(EVENTS, ITEMS, exposures=shown)
+    bounded = run(EVENTS, ITEMS, exposures=shown, least_exposure=0.5, output=tmp_path / "bounded")
+    assert without.exposure_weights() is None
+    assert known.exposure_weights().tolist() != bounded.exposure_weights().tolist()
 
 
 def test_which_events_are_taken_may_be_set():

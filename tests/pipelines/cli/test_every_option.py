@@ -14,7 +14,16 @@ from longtail.pipelines.cli import main as cli
 
 pytestmark = pytest.mark.slow  # each imports kserve
 
-GROUP = typer.main.get_command(cli.app)
+
+def commands(group, before=""):
+    """Of each command, those within others too: its words -> what it is."""
+    found = {}
+    for name, one in group.commands.items():
+        found |= commands(one, f"{before}{name} ") if hasattr(one, "commands") else {f"{before}{name}": one}
+    return found
+
+
+COMMANDS = commands(typer.main.get_command(cli.app))
 # Each command as its script runs it, in a fork of a process that holds what takes long to import, but not kserve. Then, with
 # the same command line, what imports kserve, whether the command came that far or not.
 PROGRAM = """
@@ -66,8 +75,8 @@ def value(option, command):
 
 
 def command_line(command):
-    words = [command]
-    for option in GROUP.commands[command].params:
+    words = command.split()
+    for option in COMMANDS[command].params:
         if option.name == "help":
             continue
         is_named = option.param_type_name == "option"
@@ -84,7 +93,7 @@ def told(tmp_path_factory):
     (folder / "settings.yaml").write_text("seed: 1\n")
     (folder / "resources.yaml").write_text("{}\n")
     paths = os.pathsep.join(path for path in sys.path if path)
-    lines = json.dumps({command: command_line(command) for command in GROUP.commands})
+    lines = json.dumps({command: command_line(command) for command in COMMANDS})
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         cwd=folder,
@@ -95,19 +104,19 @@ def told(tmp_path_factory):
         timeout=600,
     )
     assert done.returncode == 0, done.stderr
-    return {command: (folder / command).read_text() for command in GROUP.commands}
+    return {command: (folder / command).read_text() for command in COMMANDS}
 
 
 def test_every_option_is_among_those_given():
     """A new option, and one whose value cannot be guessed, comes in by itself."""
-    for command in GROUP.commands:
+    for command in COMMANDS:
         words = command_line(command)
-        for option in GROUP.commands[command].params:
+        for option in COMMANDS[command].params:
             expected = option.opts if option.param_type_name == "option" else [value(option, command)]
             assert option.name == "help" or set(expected) & set(words), (command, option.name)
 
 
-@pytest.mark.parametrize("command", GROUP.commands)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_no_library_takes_the_command_line_for_its_own(told, command):
     assert "kserve is imported" in told[command], told[command]
     assert "ended" in told[command]

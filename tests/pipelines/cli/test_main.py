@@ -15,10 +15,12 @@ from longtail.pipelines.cli import main as cli
 
 HEADINGS = {
     "Start here": ["demo", "run", "report", "recommend"],
+    "Lists for everybody": ["recommend-all", "similar-items", "reach"],
     "Data and training": [
         *("demo-data", "preprocess", "finetune", "distill", "evaluate", "tune", "compress", "add-items"),
     ],
     "Serving": ["serve", "token", "refresh", "deploy", "status", "promote", "rollback"],
+    "Campaigns and policies": ["campaign", "policy"],
     "Cluster": ["compile", "submit", "follow", "schedule", "schedules", "unschedule"],
 }
 HEAVY = ("numpy", "torch", "kfp", "kserve", "pyarrow", "transformers")
@@ -36,7 +38,7 @@ SEEDED = {
 }
 
 
-def test_help_shows_four_groups_with_one_whole_line_a_command(capfd, monkeypatch):
+def test_help_shows_groups_with_one_whole_line_a_command(capfd, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     shown = command(capfd, "--help").rstrip()
     parts = [part.splitlines() for part in shown.split("\n\n")[-len(HEADINGS) :]]
@@ -44,7 +46,7 @@ def test_help_shows_four_groups_with_one_whole_line_a_command(capfd, monkeypatch
     lines = [re.fullmatch(r"  (([a-z-]+) +)(\S.*)", line) for part in parts for line in part[1:]]
     assert all(lines), shown  # also: none is wrapped
     assert [line[2] for line in lines] == [name for names in HEADINGS.values() for name in names]
-    assert {len(line[1]) for line in lines} == {len("unschedule  ")}
+    assert {len(line[1]) for line in lines} == {len("recommend-all  ")}
     assert all(line[3].endswith(".") and not line[3].endswith("...") for line in lines), shown
 
 
@@ -61,10 +63,16 @@ def test_version(capfd):
     assert command(capfd, "--version") == f"longtail {__version__}\n"
 
 
-@pytest.mark.parametrize("name", [name for names in HEADINGS.values() for name in names])
-def test_every_option_is_explained(capfd, name):
-    shown = command(capfd, name, "--help")
-    for parameter in get_command(cli.app).commands[name].params:
+def commands(group, before=()):
+    """Words of each command, those within others too, and what it is."""
+    for name, found in group.commands.items():
+        yield from commands(found, (*before, name)) if hasattr(found, "commands") else [((*before, name), found)]
+
+
+@pytest.mark.parametrize(("name", "found"), commands(get_command(cli.app)))
+def test_every_option_is_explained(capfd, name, found):
+    shown = command(capfd, *name, "--help")
+    for parameter in found.params:
         assert parameter.help, f"{name} {parameter.name}"
         assert parameter.opts[0] in shown
 
