@@ -16,10 +16,10 @@ from tqdm import tqdm
 
 from longtail.campaign.experiment import LEAST_USERS
 from longtail.campaign.holding_out import draw_hold_out
+from longtail.campaign.how import ReturnSettings, StateSettings, UpliftSettings
 from longtail.campaign.planning import choose_actions
-from longtail.campaign.returning import ReturnSettings, return_probability
-from longtail.campaign.states import StateSettings, user_states
-from longtail.campaign.uplift import UpliftSettings
+from longtail.campaign.returning import return_probability
+from longtail.campaign.states import user_states
 from longtail.components.campaign.targeting import TARGETINGS, Moment, worth
 from longtail.contracts.campaign import NOBODY, LogColumns, StateColumns
 from longtail.contracts.columns import Columns

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from longtail.campaign.uplift import UpliftSettings, learn_effects
+from longtail.campaign.how import UpliftSettings
+from longtail.campaign.uplift import learn_effects
 from longtail.contracts.campaign import EffectColumns, StateColumns
 
 TARGETINGS = ("random", "popularity", "rfm", "propensity", "uplift")
