@@ -1,10 +1,11 @@
 """The pipeline: two tables in, an evaluated and served recommender out.
 
-    fingerprint -> preprocess -> finetune -> distill -> evaluate -> refresh -> (the gate passed?) deploy
+    fingerprint -> preprocess -> finetune -> distill -> evaluate -> refresh -> (the gate passed?) deploy, (asked for?) campaign
 
 The fingerprint of the input data is never cached and is part of preprocess' cache key, so new data behind an unchanged
 URI does the work again; with it goes the bundle that is the champion today, which is part of
-evaluate's key, as the digest of the incumbent's lists is. Deploy acts on the world outside, so it is never cached either.
+evaluate's key, as the digest of the incumbent's lists is. Deploy acts on the world outside, and a campaign is of
+its day, so they are never cached either.
 """
 
 import os
@@ -15,6 +16,7 @@ from kfp import compiler, dsl
 from kfp.dsl import PipelineTask
 from kfp.dsl.graph_component import GraphComponent
 
+from longtail.components.campaign.component import campaign
 from longtail.components.deploy.component import deploy
 from longtail.components.distill.component import distill
 from longtail.components.evaluate.component import evaluate
@@ -54,7 +56,9 @@ def build_pipeline(resources: Resources | None = None, image: str | None = None)
         distill_settings: str = defaults.distill.canonical(),
         evaluate_settings: str = defaults.evaluate.canonical(),
         refresh_settings: str = defaults.refresh.canonical(),
+        campaign_settings: str = defaults.campaign.canonical(),
         deploy_settings: str = defaults.deploy.canonical(),
+        campaign_asked: bool = defaults.campaign.asked,
         seed: int = defaults.seed,
         champion: str = "",
         checkpoints: str = kept,
@@ -84,6 +88,10 @@ def build_pipeline(resources: Resources | None = None, image: str | None = None)
         with dsl.If(passed == True, name="gate-passed"):  # noqa: E712  (kfp overloads ==)
             service = ask("deploy", deploy(bundle=served, evaluation=evaluation, settings=deploy_settings))
             service.set_caching_options(False)
+            with dsl.If(campaign_asked == True, name="campaign-asked"):  # noqa: E712
+                given = {"prepared": models["prepared"], "bundle": served}
+                planned = ask("campaign", campaign(**given, settings=campaign_settings, seed=seed))
+                planned.set_caching_options(False)
         return Results(models["prepared"], models["teacher"], models["bundle"], served, evaluation)
 
     return activation

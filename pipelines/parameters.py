@@ -4,7 +4,8 @@ from longtail.contracts.errors import UserError
 from longtail.pipelines.run_settings import RunSettings
 from longtail.registry.champion import REGISTRY
 
-STAGES = ("fingerprint", "preprocess", "finetune", "distill", "evaluate", "refresh", "deploy")
+STAGES = ("fingerprint", "preprocess", "finetune", "distill", "evaluate", "refresh", "campaign", "deploy")
+NEVER_CACHED = ("fingerprint", "campaign", "deploy")  # without a task of their own these were not wanted
 INPUTS = ("interactions", "items", "users", "champion", "incumbent")  # that name what is read
 
 PLACEHOLDER = "{{$"
@@ -29,6 +30,7 @@ def arguments(
         "items": items,
         "users": users or "",
         **{f"{stage}_settings": getattr(settings, stage).canonical() for stage in STAGES if stage != "fingerprint"},
+        "campaign_asked": settings.campaign.asked,
         "seed": settings.seed,
         "champion": champion or "",
         "checkpoints": checkpoints or "",

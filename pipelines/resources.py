@@ -68,6 +68,7 @@ class Resources(Settings):
     distill: TrainingResources = TrainingResources(cpu="4", memory="16Gi", shared_memory="2Gi")
     evaluate: StageResources = StageResources(cpu="4", memory="8Gi")
     refresh: StageResources = StageResources(cpu="4", memory="8Gi")
+    campaign: StageResources = StageResources(cpu="4", memory="8Gi")
     deploy: StageResources = StageResources(cpu="1", memory="2Gi")
     secret_env: dict[str, tuple[str, ...]] = Field(
         default_factory=dict,

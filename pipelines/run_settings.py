@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from pydantic import Field, model_validator
 
+from longtail.components.campaign.settings import CampaignSettings
 from longtail.components.deploy.settings import DeploySettings
 from longtail.components.distill.settings import DistillSettings
 from longtail.components.evaluate.settings import EvaluateSettings
@@ -25,6 +26,7 @@ class RunSettings(Settings):
     distill: DistillSettings = DistillSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
     refresh: RefreshSettings = RefreshSettings()
+    campaign: CampaignSettings = CampaignSettings()
     deploy: DeploySettings = DeploySettings()
 
     @model_validator(mode="after")

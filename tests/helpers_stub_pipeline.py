@@ -112,6 +112,16 @@ def refresh(bundle: dsl.Input[dsl.Model], passed: bool, settings: str, served: d
         (Path(served.path) / "refreshed.txt").write_text("all events")
 
 
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def campaign(bundle: dsl.Input[dsl.Model], settings: str, seed: int, planned: dsl.Output[dsl.Artifact]) -> None:
+    from pathlib import Path
+
+    from longtail.contracts.artifacts import CAMPAIGN, write_artifact
+
+    with write_artifact(planned.path, CAMPAIGN, {"settings": settings, "seed": seed}) as folder:
+        (folder / "contacts.csv").write_text((Path(bundle.path) / "learnt.txt").read_text())
+
+
 class Results(NamedTuple):
     prepared: dsl.Dataset
     teacher: dsl.Model
@@ -131,7 +141,9 @@ def build(image):
         distill_settings: str,
         evaluate_settings: str,
         refresh_settings: str,
+        campaign_settings: str,
         deploy_settings: str,
+        campaign_asked: bool,
         seed: int,
         champion: str,
         checkpoints: str,
@@ -153,6 +165,8 @@ def build(image):
         served = here(refresh(bundle=measured, passed=passed, settings=refresh_settings)).output
         with dsl.If(evaluated.outputs["Output"] == True):  # noqa: E712
             here(deploy(bundle=served, settings=deploy_settings)).set_caching_options(False)
+            with dsl.If(campaign_asked == True):  # noqa: E712
+                here(campaign(bundle=served, settings=campaign_settings, seed=seed)).set_caching_options(False)
         return Results(prepared, teacher, measured, served, evaluated.outputs["evaluation"])
 
     return stub

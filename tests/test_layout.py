@@ -99,7 +99,7 @@ def test_functions_fit_a_screen_and_take_few_parameters() -> None:
 
 def test_every_stage_says_what_goes_in_and_what_comes_out() -> None:
     stages = [path for path in sorted((ROOT / "components").iterdir()) if (path / "__init__.py").exists()]
-    assert len(stages) == 8
+    assert len(stages) == 9
     assert [path.name for path in stages if not (path / "README.md").is_file()] == []
 
 

@@ -14,6 +14,7 @@ from longtail.campaign.rewriting import rewritten
 from longtail.campaign.rights import contacted_often, send_times, who_may
 from longtail.components.campaign.choosing import Drawn, Market, drawn, proof
 from longtail.components.campaign.lists import Lists
+from longtail.components.campaign.report import write_report
 from longtail.components.campaign.settings import CampaignSettings
 from longtail.components.campaign.tables import CONTACT_TIME, Everybody, check_known, read_table
 from longtail.components.campaign.worths import Worths, states_at, worths
@@ -71,6 +72,7 @@ def plan(
         output, CAMPAIGN, {key: facts[key] for key in ("name", "at", "seed", "users", "arms", "settings")}
     ) as folder:
         write_plan(folder, table, facts)
+        write_report(folder, table, facts, {one.item_id: one.title for its in items.values() for one in its})
     return facts
 
 

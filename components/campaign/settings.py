@@ -6,10 +6,8 @@ from zoneinfo import available_timezones
 
 from pydantic import Field, field_validator, model_validator
 
+from longtail.campaign.how import ReturnSettings, StateSettings, UpliftSettings
 from longtail.campaign.messages import check_template
-from longtail.campaign.returning import ReturnSettings
-from longtail.campaign.states import StateSettings
-from longtail.campaign.uplift import UpliftSettings
 from longtail.contracts.campaign import NOBODY
 from longtail.contracts.settings_base import Place, Settings
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from markupsafe import Markup, escape
 
+from longtail.components.charts import WIDTH, apart, label_at, point_list, round_values, short, svg
 from longtail.components.evaluate.reading import (
     Columns,
     interval,
@@ -14,7 +15,6 @@ from longtail.components.evaluate.reading import (
     value,
 )
 
-_WIDTH = 1040
 _EMPHASISED = "student"
 
 
@@ -26,7 +26,7 @@ def revealed_plot(columns: Columns) -> Markup:
         return Markup("")
     systems = ordered(columns[headings[0]])
     highest = _highest(columns)
-    step = (_WIDTH - left - right) / max(len(headings) - 1, 1)
+    step = (WIDTH - left - right) / max(len(headings) - 1, 1)
 
     def x(position: int) -> float:
         return left + position * step
@@ -35,11 +35,11 @@ def revealed_plot(columns: Columns) -> Markup:
         return top + (height - top - bottom) * (1 - score / highest)
 
     parts = []
-    for tick in _ticks(highest):
-        parts.append(f'<line class="grid" x1="{left}" x2="{_WIDTH - right}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>')
-        parts.append(_text(left - 8, y(tick) + 4, _tick(tick), "end"))
-    parts += [_text(x(i), height - bottom + 20, k, "middle") for i, k in enumerate(headings)]
-    parts.append(_text((left + _WIDTH - right) / 2, height - 6, "items revealed (k)", "middle"))
+    for tick in round_values(highest):
+        parts.append(f'<line class="grid" x1="{left}" x2="{WIDTH - right}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>')
+        parts.append(label_at(left - 8, y(tick) + 4, short(tick), "end"))
+    parts += [label_at(x(i), height - bottom + 20, k, "middle") for i, k in enumerate(headings)]
+    parts.append(label_at((left + WIDTH - right) / 2, height - 6, "items revealed (k)", "middle"))
     ends = {}
     for system in reversed(systems):  # the student last, on top
         points = [(i, value(columns[k][system]), interval(columns[k][system])) for i, k in enumerate(headings)]
@@ -49,15 +49,15 @@ def revealed_plot(columns: Columns) -> Markup:
         known = [(at, y(bounds[0]), y(bounds[1])) for at, _, bounds in seen if bounds]
         band = [(at, low) for at, low, _ in known] + [(at, high) for at, _, high in reversed(known)]
         parts.append(f'<g class="{_css(system, systems)}"><title>{escape(label(system))}</title>')
-        parts.append(f'<polygon class="band" points="{_points(band)}"/>')
-        parts.append(f'<polyline class="line" points="{_points([(at, score) for at, score, _ in seen])}"/>')
+        parts.append(f'<polygon class="band" points="{point_list(band)}"/>')
+        parts.append(f'<polyline class="line" points="{point_list([(at, score) for at, score, _ in seen])}"/>')
         parts += [f'<circle class="dot" cx="{at:.1f}" cy="{score:.1f}" r="3.5"/>' for at, score, _ in seen]
         parts.append("</g>")
         ends[system] = seen[-1][1]
-    for system, place in _apart(ends, 17, height - bottom).items():
-        end = f'<text class="{_css(system, systems)} name" x="{_WIDTH - right + 12}" y="{place + 4:.1f}">'
+    for system, place in apart(ends, 17, height - bottom).items():
+        end = f'<text class="{_css(system, systems)} name" x="{WIDTH - right + 12}" y="{place + 4:.1f}">'
         parts.append(f"{end}{escape(label(system))}</text>")
-    return _svg(height, "NDCG@10 of every system by the number of revealed items", parts)
+    return svg(height, "NDCG@10 of every system by the number of revealed items", parts)
 
 
 def segment_plot(columns: Columns) -> Markup:
@@ -66,9 +66,9 @@ def segment_plot(columns: Columns) -> Markup:
     systems = ordered(columns[headings[0]])
     left, gap, top, row = 136, 28, 34, 26
     highest = _highest(columns)
-    panel = (_WIDTH - left) / len(headings) - gap
+    panel = (WIDTH - left) / len(headings) - gap
     bottom = top + row * len(systems)
-    parts = [_text(left - 12, top + row * (i + 0.5) + 4, label(s), "end") for i, s in enumerate(systems)]
+    parts = [label_at(left - 12, top + row * (i + 0.5) + 4, label(s), "end") for i, s in enumerate(systems)]
     for place, heading in enumerate(headings):
         start = left + place * (panel + gap)
         x = _scale(start, panel, highest)
@@ -76,11 +76,11 @@ def segment_plot(columns: Columns) -> Markup:
         parts.append(
             f'<text class="panel" x="{start:.1f}" y="18">{escape(heading)}<tspan> {users:,} users</tspan></text>'
         )
-        for tick in _ticks(highest, 4):
+        for tick in round_values(highest, 4):
             parts.append(f'<line class="grid" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{top}" y2="{bottom}"/>')
-            parts.append(_text(x(tick), bottom + 18, _tick(tick), "middle"))
+            parts.append(label_at(x(tick), bottom + 18, short(tick), "middle"))
         if users == 0:
-            parts.append(_text(start + panel / 2, (top + bottom) / 2, "no such user", "middle"))
+            parts.append(label_at(start + panel / 2, (top + bottom) / 2, "no such user", "middle"))
         for i, system in enumerate(systems):
             entry, y = columns[heading][system], top + row * (i + 0.5)
             score, bounds = value(entry), interval(entry)
@@ -92,28 +92,11 @@ def segment_plot(columns: Columns) -> Markup:
                 ends = f'x1="{x(bounds[0]):.1f}" x2="{x(bounds[1]):.1f}"'
                 parts.append(f'<line class="whisker" {ends} y1="{y:.1f}" y2="{y:.1f}"/>')
             parts.append(f'<circle class="dot" cx="{x(score):.1f}" cy="{y:.1f}" r="4.5"/></g>')
-    return _svg(bottom + 26, "NDCG@10 with intervals of every system by segment of users", parts)
+    return svg(bottom + 26, "NDCG@10 with intervals of every system by segment of users", parts)
 
 
 def _css(system: str, systems: list[str]) -> str:
     return f"s{systems.index(system)}" + (" student" if system == _EMPHASISED else "")
-
-
-def _svg(height: float, title: str, parts: list[str]) -> Markup:
-    head = f'<svg viewBox="0 0 {_WIDTH} {height:.0f}" role="img" aria-label="{escape(title)}">'
-    return Markup(head + "".join(parts) + "</svg>")  # noqa: S704 (texts are escaped where they enter)
-
-
-def _text(x: float, y: float, text: str, anchor: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
-
-
-def _tick(score: float) -> str:
-    return f"{score:g}".replace("0.", ".", 1)
-
-
-def _points(pairs: list[tuple[float, float]]) -> str:
-    return " ".join(f"{x:.1f},{y:.1f}" for x, y in pairs)
 
 
 def _scale(start: float, width: float, highest: float) -> Callable[[float], float]:
@@ -125,21 +108,3 @@ def _highest(columns: Columns) -> float:
     entries = [entry for column in columns.values() for entry in column.values()]
     tops = [(interval(entry) or (0.0, value(entry) or 0.0))[1] for entry in entries]
     return max(tops, default=0.0) * 1.05 or 1.0
-
-
-def _ticks(highest: float, at_most: int = 6) -> list[float]:
-    """Round values from 0 to ``highest``."""
-    steps = (digit * 10.0**power for power in range(-6, 1) for digit in (1, 2, 5))
-    step = next(step for step in steps if highest / step < at_most)
-    return [step * i for i in range(int(highest / step) + 1)]
-
-
-def _apart(places: dict[str, float], distance: float, lowest: float) -> dict[str, float]:
-    """Moves labels apart: each at least ``distance`` below the one above it, none below ``lowest``."""
-    names = sorted(places, key=places.__getitem__)
-    moved = [places[name] for name in names]
-    for i in range(1, len(moved)):
-        moved[i] = max(moved[i], moved[i - 1] + distance)
-    for i in reversed(range(len(moved))):
-        moved[i] = min(moved[i], lowest - distance * (len(moved) - 1 - i))
-    return dict(zip(names, moved))

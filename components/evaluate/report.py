@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
+from longtail.components.charts import page_environment
 from longtail.components.evaluate import reading
 from longtail.components.evaluate.plots import revealed_plot, segment_plot
 from longtail.components.evaluate.reading import (
@@ -44,9 +43,7 @@ def render_report(evaluation: Mapping[str, Any]) -> str:
     """HTML of the content of evaluation.json."""
     segments, revealed, real = by_segment(evaluation), by_revealed(evaluation), by_history(evaluation)
     verdicts, folded_verdicts = _verdicts(evaluation)
-    page = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
+    page = page_environment(Path(__file__).parent)
     page.filters.update(
         number=number,
         between=lambda bounds: span(tuple(bounds), signed=True),

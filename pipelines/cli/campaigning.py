@@ -1,4 +1,4 @@
-"""`longtail campaign plan | measure`: whom to contact with what, and what that changed."""
+"""`longtail campaign plan | measure | simulate`: whom to contact with what, and what that changed."""
 
 import logging
 from pathlib import Path
@@ -8,6 +8,7 @@ import typer
 
 from longtail.contracts.errors import GATE_EXIT_CODE, UserError
 from longtail.pipelines.cli.options import MaybeInteractions, Output, Users, at_hand, begin_stage
+from longtail.pipelines.cli.simulating import simulate
 
 if TYPE_CHECKING:
     from longtail.components.campaign.lists import Lists
@@ -105,7 +106,7 @@ def plan(
     if moment is None and len(everybody.events):
         moment = int(everybody.events["timestamp"].max()) + 1
     facts = stage(everybody, _lists(lists, bundle, everybody, moment, wanted), output, wanted, seed, moment)
-    _tell_plan(output, facts)
+    typer.echo(plan_told(output, facts))
 
 
 @app.command()
@@ -123,6 +124,9 @@ def measure(
     _tell_measured(output, report)
     if report["verdict"] is None:
         raise SystemExit(GATE_EXIT_CODE)
+
+
+app.command()(simulate)
 
 
 def _settings(file: Path, overrides: list[str] | None, given: dict[str, Any]) -> "CampaignSettings":
@@ -174,7 +178,8 @@ def _lists(
     return WrittenLists(lists)
 
 
-def _tell_plan(output: Path, facts: dict[str, Any]) -> None:
+def plan_told(output: Path, facts: dict[str, Any]) -> str:
+    """What a plan is, in lines. facts: of its plan.json."""
     arms, hold_out = facts["arms"], facts["hold_out"]
     budget = "without a limit" if facts["budget"] is None else f"of a budget of {facts['budget']:,.2f}"
     lines = [
@@ -191,7 +196,7 @@ def _tell_plan(output: Path, facts: dict[str, Any]) -> None:
     if said := facts["rewriting"]:
         lines.append(f"  messages rewritten: {said['rewritten']:,}")
         lines += [f"  template kept, {why}: {count:,}" for why, count in said["kept_template"].items()]
-    typer.echo("\n".join(lines))
+    return "\n".join(lines)
 
 
 def _tell_measured(output: Path, report: dict[str, Any]) -> None:

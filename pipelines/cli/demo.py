@@ -12,6 +12,7 @@ from longtail.contracts.artifacts import results_of
 from longtail.contracts.attributes import is_missing
 from longtail.contracts.decision import load_decision
 from longtail.contracts.errors import about
+from longtail.pipelines.cli.demo_campaign import campaign_asked, show_campaign, write_consent
 from longtail.pipelines.cli.options import read_settings
 from longtail.pipelines.cli.results import read_evaluation, table
 from longtail.pipelines.local.run import RunInputs, run_local
@@ -27,14 +28,16 @@ K = 5
 
 
 def run_demo(out: Path, overrides: Sequence[str] | None = None, seed: int | None = None) -> bool:
-    """Write the demo shop, run the pipeline on it, and ask the real server for three users; whether the gate passed."""
+    """Write the demo shop, run the pipeline on it, ask the real server for three users and show a campaign; whether the gate passed."""
+    consent = out / "data" / "consent.csv"
     with as_file(files(__package__) / "demo.yaml") as path:
-        settings = read_settings(path, overrides, seed=seed)
+        settings = read_settings(path, [*campaign_asked(consent), *(overrides or ())], seed=seed)
     with about("--out"):
         check_results(out)
     check_machine(out, disk_gb=1.0, memory_gb=1.5)
     set_threads()
     data = _write_shop(out / "data")
+    write_consent(Path(data["users"]), consent)
     typer.echo("The pipeline, stage by stage (a rerun reuses what has not changed):\n")
     run_local(RunInputs(data["interactions"], data["items"], data["users"], settings, out))
 
@@ -45,6 +48,7 @@ def run_demo(out: Path, overrides: Sequence[str] | None = None, seed: int | None
     prepared = PreparedDataset(results_of(out) / "prepared")
     tail, cold = _tail_user(prepared), _cold_user(prepared)
     _ask_server(out, prepared, tail, cold)
+    show_campaign(out, prepared)
     nexts = (
         (f'longtail recommend --run {out} --interests "a gift for a coffee lover"', "any new user, without a server"),
         (f"longtail serve --bundle {out / 'bundle'}", "the same server, until you stop it"),

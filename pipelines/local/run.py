@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from longtail.components.campaign.settings import CampaignSettings
 from longtail.contracts.artifacts import BUNDLE, read_artifact
 from longtail.contracts.errors import UserError, about
 from longtail.contracts.folders import make_folder, place_of
@@ -152,8 +153,12 @@ def _champion(given: str, work: Path) -> str | None:
 
 
 def _image(settings: RunSettings, code: str) -> str:
-    """A name for the tasks' images that changes with what kfp's cache keys would miss: our code, the files of settings."""
-    return f"longtail-train:{hashlib.sha256((code + read_digest(settings)).encode()).hexdigest()[:16]}"
+    """A name for the tasks' images that changes with what kfp's cache keys would miss: our code, the files of settings.
+
+    A campaign is never cached, so its files, such as today's do-not-contact list, are no reason to train again.
+    """
+    cached = settings.model_copy(update={"campaign": CampaignSettings()})
+    return f"longtail-train:{hashlib.sha256((code + read_digest(cached)).encode()).hexdigest()[:16]}"
 
 
 def _containers(image: str, settings: RunSettings, given: Mapping[str, str | int], root: Path) -> dict[str, Any]:

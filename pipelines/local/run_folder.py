@@ -1,8 +1,9 @@
 """The results in a run's folder: one folder ``results`` that is replaced in one step, and links to what lies in it.
 
     results/                        bundle/, measured-bundle/, teacher/, prepared/, evaluation.json, per_user.parquet, report.html and,
-                                    where the gate passed, servingruntime.yaml and inferenceservice.yaml: all of one run, whenever one
-                                    looks. bundle/ is what is served; measured-bundle/ what evaluate saw, before it was refreshed
+                                    where the gate passed, servingruntime.yaml, inferenceservice.yaml and, where one was asked for,
+                                    campaign/: all of one run, whenever one looks. bundle/ is what is served; measured-bundle/ what
+                                    evaluate saw, before it was refreshed
     bundle, report.html, …          relative links into ``results``: short names, which always mean the same run
     run.log                         of the latest run, also of a failed one
     .work/                          the tasks' own folders, kfp's cache and the checkpoints of killed runs
@@ -19,7 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from longtail.contracts.artifacts import RESULTS, check_outside
+from longtail.contracts.artifacts import CAMPAIGN, MANIFEST, RESULTS, check_outside, format_of
 from longtail.contracts.errors import UserError
 from longtail.contracts.folders import check_new_folder, new_folder, place_of
 
@@ -32,7 +33,8 @@ ARTIFACTS = {  # name -> the pipeline's output
 }
 EVALUATION_FILES = ("decision.json", "evaluation.json", "per_user.parquet", "report.html")
 MANIFEST_FILES = ("servingruntime.yaml", "inferenceservice.yaml")
-NAMES = (*ARTIFACTS, *EVALUATION_FILES, *MANIFEST_FILES)
+CAMPAIGN_FOLDER = "campaign"
+NAMES = (*ARTIFACTS, CAMPAIGN_FOLDER, *EVALUATION_FILES, *MANIFEST_FILES)
 
 
 def check_results(run: Path) -> None:
@@ -67,7 +69,7 @@ def adopt(out: Path) -> None:
 
 
 def publish(outputs: Mapping[str, Any], tasks: Path, out: Path) -> None:
-    """Replace the results by a run's outputs. tasks: below which deploy's manifests lie, where it ran."""
+    """Replace the results by a run's outputs. tasks: below which lie deploy's manifests and the campaign, where they ran."""
     for left in out.glob(f".{RESULTS}.partial-*"):  # of a killed run: this one alone is at work here
         shutil.rmtree(left, ignore_errors=True)
     with new_folder(out / RESULTS) as fresh:
@@ -78,6 +80,9 @@ def publish(outputs: Mapping[str, Any], tasks: Path, out: Path) -> None:
         for name in MANIFEST_FILES:
             for served in tasks.rglob(name):  # deploy is never cached, so its result is of this run
                 shutil.copy2(served, fresh / name)
+        for manifest in tasks.rglob(MANIFEST):  # a campaign is never cached either
+            if format_of(manifest.parent) == CAMPAIGN:
+                shutil.copytree(manifest.parent, fresh / CAMPAIGN_FOLDER)
     _link(out)
 
 

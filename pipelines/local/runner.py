@@ -12,6 +12,7 @@ from typing import Any
 
 from longtail.contracts.errors import UserError
 from longtail.pipelines.local.progress import Progress
+from longtail.pipelines.parameters import NEVER_CACHED
 from longtail.system import channel
 
 KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
@@ -116,7 +117,7 @@ def _show(events: Iterable[Mapping[str, Any]], stages: Sequence[str], progress: 
         match event:
             case {"event": "started", "stage": stage}:
                 while waiting and waiting[0] != stage:  # what is before it and did not run came from the cache
-                    progress.passed_over(waiting.pop(0), "cached")
+                    _passed_over(waiting.pop(0), progress)
                 progress.started(stage)
             case {"event": "note", "text": text}:
                 progress.note(text)
@@ -129,9 +130,13 @@ def _show(events: Iterable[Mapping[str, Any]], stages: Sequence[str], progress: 
                     waiting.remove(stage)
             case {"event": "finished", "outputs": outputs}:
                 outcome.outputs = outputs
-                for stage in waiting:  # deploy is never cached: without a task of its own it was not wanted
-                    progress.passed_over(stage, "skipped" if stage == "deploy" else "cached")
+                for stage in waiting:
+                    _passed_over(stage, progress)
     return outcome
+
+
+def _passed_over(stage: str, progress: Progress) -> None:
+    progress.passed_over(stage, "skipped" if stage in NEVER_CACHED else "cached")
 
 
 def _failure(stage: str, code: int, log: Path) -> StageFailed:

@@ -7,7 +7,7 @@ from longtail.components.finetune.settings import FinetuneSettings
 from longtail.contracts.errors import UserError
 from longtail.contracts.settings_base import from_json
 from longtail.pipelines.activation import compile_pipeline, local_pipeline
-from longtail.pipelines.parameters import STAGES, arguments
+from longtail.pipelines.parameters import NEVER_CACHED, STAGES, arguments
 from longtail.pipelines.resources import load_resources
 from longtail.pipelines.run_settings import load_settings
 
@@ -19,12 +19,15 @@ def pipeline(tmp_path_factory):
     return next(yaml.safe_load_all(path.read_text()))
 
 
-def tasks_of(pipeline):
-    """All tasks, those under the gate included."""
-    tasks = dict(pipeline["root"]["dag"]["tasks"])
-    gate = next(name for name in tasks if name.startswith("condition"))
-    inner = pipeline["components"][tasks[gate]["componentRef"]["name"]]["dag"]["tasks"]
-    return tasks | inner
+def tasks_of(pipeline, dag=None):
+    """All tasks, those under conditions included."""
+    tasks = dict((dag or pipeline["root"])["dag"]["tasks"])
+    inner = [
+        pipeline["components"][task["componentRef"]["name"]] for name, task in tasks.items() if "condition" in name
+    ]
+    for dag in inner:
+        tasks |= tasks_of(pipeline, dag)
+    return tasks
 
 
 def producers(task):
@@ -55,14 +58,25 @@ def test_deploy_runs_only_where_the_gate_says_true(pipeline):
     assert "deploy" not in tasks
     gate = next(task for name, task in tasks.items() if name.startswith("condition"))
     assert gate["triggerPolicy"]["condition"] == "inputs.parameter_values['pipelinechannel--evaluate-Output'] == true"
-    assert producers(gate) == {"refresh", "evaluate"}
+    assert producers(gate) == {"preprocess", "refresh", "evaluate"}
 
 
-def test_everything_but_fingerprint_and_deploy_is_cached(pipeline):
+def test_a_campaign_runs_only_after_the_gate_and_where_it_is_asked_for(pipeline):
+    gate = pipeline["components"]["comp-condition-1"]["dag"]["tasks"]
+    assert set(gate) == {"deploy", "condition-2"}
+    condition = gate["condition-2"]["triggerPolicy"]["condition"]
+    assert condition == "inputs.parameter_values['pipelinechannel--campaign_asked'] == true"
+    assert set(pipeline["components"]["comp-condition-2"]["dag"]["tasks"]) == {"campaign"}
+    assert pipeline["root"]["inputDefinitions"]["parameters"]["campaign_asked"]["defaultValue"] is False
+    asked = load_settings(None, ["campaign.offers=[{name: reminder, channel: mail, cost: 0.1}]"])
+    assert arguments("log", "items", None, asked)["campaign_asked"] is True
+
+
+def test_everything_but_what_is_of_its_day_or_acts_outside_is_cached(pipeline):
     cached = {
         name: task.get("cachingOptions", {}).get("enableCache", False) for name, task in tasks_of(pipeline).items()
     }
-    assert {name for name in STAGES if not cached[name]} == {"fingerprint", "deploy"}
+    assert {name for name in STAGES if not cached[name]} == {"fingerprint", "campaign", "deploy"} == set(NEVER_CACHED)
 
 
 def test_preprocess_is_keyed_by_the_digest(pipeline):
@@ -76,7 +90,7 @@ def test_evaluate_is_keyed_by_the_champion_of_today(pipeline):
 
 
 def test_each_stage_is_handed_its_own_slice_only(pipeline):
-    for stage in STAGES[1:-1]:
+    for stage in set(STAGES[1:]) - {"campaign", "deploy"}:
         parameters = pipeline["root"]["dag"]["tasks"][stage]["inputs"]["parameters"]
         assert parameters["settings"] == {"componentInputParameter": f"{stage}_settings"}
 
@@ -117,5 +131,7 @@ def test_resources_file(tmp_path):
     with pytest.raises(UserError, match="accelerator and accelerator_count go together"):
         load_resources(path)
     path.write_text("train: {cpu: 4}")
-    with pytest.raises(UserError, match="there is no setting 'train'; known here: claims, deploy, distill, evaluate"):
+    with pytest.raises(
+        UserError, match="there is no setting 'train'; known here: campaign, claims, deploy, distill, evaluate"
+    ):
         load_resources(path)

@@ -35,7 +35,10 @@ def test_every_way_to_write_a_small_number_is_that_number(tmp_path, written):
         ("finetune: {adaptation: frozen}", r"'finetune\.adaptation' is now 'finetune\.adaptation\.method'"),
         ("finetune: {adapt_batch: 8}", r"'finetune\.adapt_batch' is now 'finetune\.adaptation\.batch'"),
         ("distill: {int8_items: true}", r"'distill\.int8_items' is now 'distill\.compression\.int8_items'"),
-        ("fine_tune: {}", r"there is no setting 'fine_tune'; known here: deploy, distill, evaluate, finetune"),
+        (
+            "fine_tune: {}",
+            r"there is no setting 'fine_tune'; known here: campaign, deploy, distill, evaluate, finetune",
+        ),
         (
             "finetune: {training: {learning_rate: 1e-5x}}",
             r"finetune\.training\.learning_rate: .*valid number.*\(given: '1e-5x'\)",

@@ -21,24 +21,26 @@ class Resampling(NamedTuple):
 
 
 def describe_treatment(effect: Numbers, trial: Trial, resampling: Resampling) -> dict[str, Any]:
-    """Average effect, Qini, AUUC, curve, deciles and calibration of one treatment against control, with intervals.
+    """Average effect, Qini, AUUC, curve with its band, deciles and calibration of one treatment against control, with intervals.
 
     effect: [users of the trial], out of fold. Intervals are of the users that were drawn, given the effects that were learnt.
     """
     ranked = Ranked(effect, trial)
     average, error = trial.average()
+    shares = np.linspace(0, 1, POINTS)
 
     def curves(times: NDArray[np.integer] | None = None) -> Numbers:
-        return np.array(ranked.areas(times))
+        curve = ranked.qini_curve(times)
+        return np.array([*ranked.areas(times), *np.interp(shares, curve.share, curve.gain)])
 
+    found = curves()
     low, high, _ = bootstrap(curves, len(effect), *resampling)
     qini, auuc, effect_of_all = (
         {"estimate": float(value), "low": float(below), "high": float(above)}
-        for value, below, above in zip(curves(), low, high)
+        for value, below, above in zip(found[:3], low, high)
     )
     differs = bool(qini["low"] > 0)
-    curve = ranked.qini_curve()
-    shares = np.linspace(0, 1, POINTS)
+    band = {"gain": found[3:].tolist(), "low": low[3:].tolist(), "high": high[3:].tolist()}
     return {
         "users": len(effect),
         "treated": int(trial.treated.sum()),
@@ -47,7 +49,7 @@ def describe_treatment(effect: Numbers, trial: Trial, resampling: Resampling) ->
         "auuc": auuc | {"at_random": average / 2},
         "better_than_random": differs,
         "said": _said(differs, resampling.confidence),
-        "curve": {"share": shares.tolist(), "gain": np.interp(shares, curve.share, curve.gain).tolist()},
+        "curve": {"share": shares.tolist(), **band},
         "deciles": [asdict(group) for group in uplift_by_group(effect, trial, confidence=resampling.confidence)],
         "calibration": asdict(calibration(effect, trial)),
     }

@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import Field
 
-from longtail.campaign.states import DAY, StateSettings, user_states
+from longtail.campaign.how import ReturnSettings, StateSettings
+from longtail.campaign.states import DAY, user_states
 from longtail.contracts.campaign import StateColumns
 from longtail.contracts.columns import Columns
-from longtail.contracts.settings_base import Settings
 
 LEAST_USERS = 200  # with events before the earlier moment
 LEAST_OUTCOMES = 30  # returned, and not returned
@@ -32,17 +31,6 @@ FEATURES = (
     StateColumns.USUAL_VALUE,
 )
 Numbers = NDArray[np.float64]
-
-
-class ReturnSettings(Settings):
-    """How the probability to return is learnt."""
-
-    horizon_days: float = Field(30.0, gt=0, description="Days within which an event counts as a return.")
-    most_users: int = Field(
-        100_000,
-        ge=1000,
-        description="Users to learn from, drawn at random where there are more: bounds time and memory.",
-    )
 
 
 @dataclass(frozen=True)

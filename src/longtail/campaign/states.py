@@ -5,67 +5,20 @@ yearly is not. Who came too rarely to have a usual gap is compared with the shop
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
 
+from longtail.campaign.how import StateSettings
 from longtail.contracts.campaign import STATES, StateColumns
 from longtail.contracts.columns import Columns
 from longtail.contracts.errors import UserError
 from longtail.contracts.segments import SegmentRule
-from longtail.contracts.settings_base import Settings
 
 DAY = 86_400_000_000  # microseconds
 OWN_GAPS = 2  # gaps between days with events from which on the user's own usual gap is taken, not the shop's
-DEFAULTS = {"gaps": (2.0, 4.0), "quantiles": (0.5, 0.8)}
 Numbers = NDArray[np.float64]
-
-
-class StateSettings(Settings):
-    """How users are told apart at a decision moment."""
-
-    rule: Literal["gaps", "quantiles"] = Field(
-        "gaps",
-        description="`gaps`: days since the last event in multiples of the usual gap, the user's own from two gaps on, else the "
-        "shop's; `quantiles`: rank of the days since the last event among the users with events.",
-    )
-    at_risk_after: float | None = Field(
-        None, gt=0, description="Usual gaps, or share of users, from which on a user is at risk; none: 2 gaps, or .5."
-    )
-    dormant_after: float | None = Field(
-        None, gt=0, description="Usual gaps, or share of users, from which on a user is dormant; none: 4 gaps, or .8."
-    )
-    new_within_days: float = Field(
-        30.0, ge=0, description="Whose first event is at most so many days ago is new; 0: nobody is."
-    )
-    trend_days: float = Field(
-        180.0, gt=0, description="Days before the moment whose later half is compared with the earlier one."
-    )
-    shop_gap_days: float | None = Field(
-        None, gt=0, description="The shop's usual gap in days; none: the median of the users' own."
-    )
-
-    @model_validator(mode="after")
-    def _in_order(self) -> "StateSettings":
-        first, second = self.limits
-        if first >= second:
-            raise ValueError(f"at_risk_after ({first:g}) must be below dormant_after ({second:g})")
-        if self.rule == "quantiles" and second >= 1:
-            raise ValueError(f"dormant_after ({second:g}) is a share of users with rule: quantiles; give one below 1")
-        if self.rule == "quantiles" and self.shop_gap_days is not None:
-            raise ValueError("shop_gap_days has no effect with rule: quantiles; leave it out")
-        return self
-
-    @property
-    def limits(self) -> tuple[float, float]:
-        at_risk, dormant = DEFAULTS[self.rule]
-        return (
-            at_risk if self.at_risk_after is None else self.at_risk_after,
-            dormant if self.dormant_after is None else self.dormant_after,
-        )
 
 
 def user_states(

@@ -5,51 +5,23 @@ What is judged is out of fold: the effects of a fold's users come from models, a
 
 import logging
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import Field
 
 from longtail.campaign.choosing_learner import Learned, learn, levelled
 from longtail.campaign.effect_quality import Resampling, describe_policies, describe_treatment
 from longtail.campaign.experiment import Experiment, checked, experiment_of
+from longtail.campaign.how import UpliftSettings
 from longtail.campaign.learners import AT_ONCE, Encoder
 from longtail.campaign.randomisation import check_randomised, check_shares
-from longtail.contracts.campaign import NOBODY, EffectColumns, LogColumns
-from longtail.contracts.settings_base import Settings
+from longtail.contracts.campaign import EffectColumns, LogColumns
 
 Numbers = NDArray[np.float64]
 
 _log = logging.getLogger(__name__)
-
-
-class UpliftSettings(Settings):
-    """How effects are learnt and judged."""
-
-    control: str = Field(NOBODY, description="The treatment that is no contact, as the log names it.")
-    learner: Literal["auto", "s", "t", "x", "dr", "none"] = Field(
-        "auto",
-        description="S, T, X or DR learner; `none`: the average effect for everybody; `auto`: for each treatment the one with the "
-        "highest Qini coefficient on users it had not seen, shrunk to the size that they confirm, or `none` where they confirm nothing.",
-    )
-    folds: int = Field(5, ge=2, le=20, description="Parts of the log, each judged by models of the others.")
-    costs: dict[str, float] = Field(
-        {},
-        description="Cost of one contact by treatment, in the unit of values; of one not named here the log's mean cost, or 0.",
-    )
-    outcome_value: float = Field(
-        1.0, ge=0, description="Worth of one outcome in the unit of costs, where the log has no values."
-    )
-    samples: int = Field(1000, ge=100, description="Resamplings of users for intervals.")
-    confidence: float = Field(0.95, gt=0.5, lt=1, description="Of all intervals.")
-    imbalance_alpha: float = Field(
-        0.001,
-        gt=0,
-        lt=0.1,
-        description="How rarely a treatment that was drawn at random is refused as one that was not.",
-    )
 
 
 @dataclass(frozen=True)
@@ -97,6 +69,15 @@ def estimate_effects(
     return Effects(
         _table(final, encoder, asked, experiment.arms), _quality(experiment, judged, final, settings, seed), balance
     )
+
+
+def learn_effects(
+    log: pd.DataFrame, features: pd.DataFrame, asked: pd.DataFrame, settings: UpliftSettings, seed: int
+) -> pd.DataFrame:
+    """The table of ``estimate_effects`` alone, neither judged nor checked: quick, for a log that is known to be random."""
+    encoder = Encoder(checked(log, features))
+    experiment = experiment_of(log, encoder.encoded(features), settings.control, settings.costs)
+    return _table(_learn(experiment, np.arange(len(log)), settings, seed), encoder, asked, experiment.arms)
 
 
 @dataclass(frozen=True)

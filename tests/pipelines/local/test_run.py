@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from longtail.contracts.artifacts import CAMPAIGN, read_artifact
 from longtail.contracts.errors import UserError
 from longtail.pipelines.local import run as local
 from longtail.pipelines.local.run import RunInputs, run_local
@@ -16,6 +17,7 @@ from longtail.pipelines.local.runner import StageFailed
 from longtail.pipelines.run_settings import load_settings
 
 STUB = "helpers_stub_pipeline:build"
+ASKED = "campaign.offers=[{name: reminder, channel: mail, cost: 0.1}]"
 RESULTS = {
     "decision.json",
     "evaluation.json",
@@ -53,7 +55,7 @@ def test_run_fills_the_folder_and_keeps_noise_in_the_log(shop, capfd, monkeypatc
     assert (shop / "out/bundle/learnt.txt").read_text() == "good seed 0"
     assert (shop / "out/bundle/refreshed.txt").exists() and not (shop / "out/measured-bundle/refreshed.txt").exists()
     assert (shop / "out/prepared/events.txt").read_text() == "good"
-    assert set(states(shown.out).values()) == {"done"}
+    assert {stage: state for stage, state in states(shown.out).items() if state != "done"} == {"campaign": "skipped"}
     assert list(states(shown.out)) == [
         "fingerprint",
         "preprocess",
@@ -61,6 +63,7 @@ def test_run_fills_the_folder_and_keeps_noise_in_the_log(shop, capfd, monkeypatc
         "distill",
         "evaluate",
         "refresh",
+        "campaign",
         "deploy",
     ]
     assert "\x1b" not in shown.out
@@ -83,11 +86,12 @@ def test_unchanged_rerun_is_cached_and_changed_data_behind_the_same_path_is_not(
         "distill": "cached",
         "evaluate": "cached",
         "refresh": "cached",
+        "campaign": "skipped",
         "deploy": "done",
     }
     (shop / "log.csv").write_text("new")
     run_local(inputs(shop), STUB)
-    assert set(states(capfd.readouterr().out).values()) == {"done"}
+    assert "cached" not in states(capfd.readouterr().out).values()
     assert (shop / "out/report.html").read_text() == "new seed 0"
 
 
@@ -102,6 +106,7 @@ def test_a_stage_setting_reruns_its_stage_and_those_after_it_only(shop, capfd):
         "distill": "done",
         "evaluate": "done",
         "refresh": "done",
+        "campaign": "skipped",
         "deploy": "done",
     }
 
@@ -111,7 +116,7 @@ def test_other_code_does_not_take_cached_results(shop, capfd, monkeypatch):
     capfd.readouterr()
     monkeypatch.setattr(local, "code_digest", lambda: "another release")
     run_local(inputs(shop), STUB)
-    assert set(states(capfd.readouterr().out).values()) == {"done"}
+    assert "cached" not in states(capfd.readouterr().out).values()
 
 
 def test_results_of_earlier_runs_do_not_pile_up(shop):
@@ -242,3 +247,35 @@ def test_out_that_cannot_be_made(shop):
     (shop / "taken").write_text("")
     with pytest.raises(UserError, match=r"^--out .*taken/out/results: cannot be written, .*taken is a file"):
         run_local(inputs(shop, out="taken/out"), STUB)
+
+
+def test_a_campaign_is_among_the_results_and_what_came_before_it_is_cached(shop, capfd):
+    run_local(inputs(shop), STUB)
+    assert states(capfd.readouterr().out)["campaign"] == "skipped"
+    assert visible(shop / "out") == RESULTS | {"inferenceservice.yaml"}
+    run_local(inputs(shop, ASKED), STUB)
+    found = states(capfd.readouterr().out)
+    assert {stage for stage, state in found.items() if state == "done"} == {"fingerprint", "campaign", "deploy"}
+    assert (shop / "out/campaign/contacts.csv").read_text() == "good seed 0"
+    facts = read_artifact(shop / "out/campaign", CAMPAIGN).facts
+    assert facts["settings"] == load_settings(None, [ASKED]).campaign.canonical()
+    run_local(inputs(shop), STUB)  # without one, the last run's is not shown as this one's
+    assert visible(shop / "out") == RESULTS | {"inferenceservice.yaml"}
+    assert not (shop / "out/results/campaign").exists()
+
+
+def test_a_bundle_that_the_gate_refused_makes_no_campaign(shop, capfd):
+    (shop / "log.csv").write_text("worse")
+    run_local(inputs(shop, ASKED), STUB)
+    assert states(capfd.readouterr().out)["campaign"] == "skipped"
+    assert not (shop / "out/results/campaign").exists()
+
+
+@pytest.mark.parametrize("key", ["log", "consent", "do_not_contact"])
+def test_files_of_a_campaign_are_no_reason_to_train_again(tmp_path, key):
+    file = tmp_path / "users.csv"
+    names = set()
+    for text in ("user_id\none\n", "user_id\ntwo\n"):
+        file.write_text(text)
+        names.add(local._image(load_settings(None, [ASKED, f"campaign.{key}={file}"]), "code"))
+    assert len(names) == 1

@@ -1,5 +1,6 @@
 """A run's folder shows the results of one run, whatever happens while they are replaced."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -8,11 +9,12 @@ import pytest
 from helpers_killed import killed_at_each_step
 
 from longtail.contracts import folders
-from longtail.contracts.artifacts import RESULTS, results_of
+from longtail.contracts.artifacts import CAMPAIGN, RESULTS, results_of
 from longtail.contracts.errors import UserError
 from longtail.pipelines.local import run as local
 from longtail.pipelines.local.run_folder import (
     ARTIFACTS,
+    CAMPAIGN_FOLDER,
     EVALUATION_FILES,
     MANIFEST_FILES,
     NAMES,
@@ -23,7 +25,7 @@ from longtail.pipelines.local.run_folder import (
 
 
 class Run:
-    """A run whose tasks wrote their name into each file. A run that passed the gate has manifests too."""
+    """A run whose tasks wrote their name into each file. A run that passed the gate has manifests and a campaign too."""
 
     def __init__(self, out: Path, name: str, passed: bool = True) -> None:
         self.out, self.tasks = out, out / f".work/tasks/{name}"
@@ -32,10 +34,14 @@ class Run:
             *((self.outputs[key], ("one", "deep/other")) for key in ARTIFACTS.values()),
             (self.outputs["evaluation"], EVALUATION_FILES),
             (self.tasks / "pipeline/deploy/service", MANIFEST_FILES if passed else ()),
+            (self.tasks / "pipeline/campaign/planned", ("deep/other",) if passed else ()),
         ):
             for file in files:
                 (Path(folder) / file).parent.mkdir(parents=True, exist_ok=True)
                 (Path(folder) / file).write_text(name)
+        if passed:
+            manifest = {"format": CAMPAIGN.name, "version": CAMPAIGN.version}
+            (self.tasks / "pipeline/campaign/planned/manifest.json").write_text(json.dumps(manifest))
 
     def publish(self) -> None:
         publish(self.outputs, self.tasks, self.out)
@@ -43,7 +49,8 @@ class Run:
 
 def shown(out: Path) -> dict[str, str]:
     """What a visitor finds under the short names, and which run it is of."""
-    files = {name: out / name for name in NAMES} | {name: out / name / "deep/other" for name in ARTIFACTS}
+    folders = (*ARTIFACTS, CAMPAIGN_FOLDER)
+    files = {name: out / name for name in NAMES} | {name: out / name / "deep/other" for name in folders}
     return {name: file.read_text() for name, file in files.items() if file.exists()}
 
 
@@ -75,7 +82,9 @@ def test_a_run_killed_at_any_step_of_publishing_shows_one_run(out, monkeypatch, 
         found = shown(out)
         assert set(found) >= {*ARTIFACTS, *EVALUATION_FILES}
         (one,) = set(found.values())
-        assert set(found) - {*ARTIFACTS, *EVALUATION_FILES} == (set(MANIFEST_FILES) if one == "old" else set())
+        assert set(found) - {*ARTIFACTS, *EVALUATION_FILES} == (
+            {*MANIFEST_FILES, CAMPAIGN_FOLDER} if one == "old" else set()
+        )
         both.add(one)
         check_results(out)
     assert both == {"old", "new"}
@@ -171,6 +180,7 @@ def test_pruning_killed_at_any_step_leaves_whole_tasks_or_none(out):
                     "measured": 2,
                     "prepared": 2,
                     "evaluation": len(EVALUATION_FILES),
+                    "campaign": 2,
                     "deploy": 2,
                 }[artifact.parent.name]
                 assert len([path for path in artifact.rglob("*") if path.is_file()]) == whole
