@@ -1,6 +1,6 @@
 """The pipeline: two tables in, an evaluated and served recommender out.
 
-    fingerprint -> preprocess -> finetune -> distill -> evaluate -> refresh -> (the gate passed?) deploy, (asked for?) campaign
+    fingerprint -> preprocess -> finetune -> distill -> evaluate -> refresh -> (the gate passed?) deploy -> (asked for?) campaign
 
 The fingerprint of the input data is never cached and is part of preprocess' cache key, so new data behind an unchanged
 URI does the work again; with it goes the bundle that is the champion today, which is part of
@@ -92,6 +92,7 @@ def build_pipeline(resources: Resources | None = None, image: str | None = None)
                 given = {"prepared": models["prepared"], "bundle": served}
                 planned = ask("campaign", campaign(**given, settings=campaign_settings, seed=seed))
                 planned.set_caching_options(False)
+                planned.after(service)  # nobody is written to about a bundle that could not be deployed
         return Results(models["prepared"], models["teacher"], models["bundle"], served, evaluation)
 
     return activation

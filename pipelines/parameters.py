@@ -4,7 +4,7 @@ from longtail.contracts.errors import UserError
 from longtail.pipelines.run_settings import RunSettings
 from longtail.registry.champion import REGISTRY
 
-STAGES = ("fingerprint", "preprocess", "finetune", "distill", "evaluate", "refresh", "campaign", "deploy")
+STAGES = ("fingerprint", "preprocess", "finetune", "distill", "evaluate", "refresh", "deploy", "campaign")
 NEVER_CACHED = ("fingerprint", "campaign", "deploy")  # without a task of their own these were not wanted
 INPUTS = ("interactions", "items", "users", "champion", "incumbent")  # that name what is read
 

@@ -46,7 +46,7 @@ def show_campaign(out: Path, prepared: "PreparedDataset") -> None:
         typer.echo("\nNo campaign is planned: the gate did not pass.")
         return
     facts = json.loads((folder / "plan.json").read_text())
-    typer.echo(f"\nA campaign, as `longtail campaign plan` makes it. {plan_told(folder, facts)}\n")
+    typer.echo(f"\nA campaign, as `longtail campaign plan` makes it:\n{plan_told(folder, facts)}\n")
     typer.echo(f"Five of those whom it would contact:\n{_examples(folder, prepared)}\n")
     typer.echo(f"What they are sent: {folder / 'contacts.csv'}\nReport: {(folder / 'report.html').absolute()}\n")
     typer.echo(

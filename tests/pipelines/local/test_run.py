@@ -63,8 +63,8 @@ def test_run_fills_the_folder_and_keeps_noise_in_the_log(shop, capfd, monkeypatc
         "distill",
         "evaluate",
         "refresh",
-        "campaign",
         "deploy",
+        "campaign",
     ]
     assert "\x1b" not in shown.out
     assert "KFP" not in shown.out + shown.err
@@ -271,11 +271,11 @@ def test_a_bundle_that_the_gate_refused_makes_no_campaign(shop, capfd):
     assert not (shop / "out/results/campaign").exists()
 
 
-@pytest.mark.parametrize("key", ["log", "consent", "do_not_contact"])
-def test_files_of_a_campaign_are_no_reason_to_train_again(tmp_path, key):
+@pytest.mark.parametrize(("key", "value"), [("log", "[{}]"), ("consent", "{}"), ("do_not_contact", "{}")])
+def test_files_of_a_campaign_are_no_reason_to_train_again(tmp_path, key, value):
     file = tmp_path / "users.csv"
     names = set()
     for text in ("user_id\none\n", "user_id\ntwo\n"):
         file.write_text(text)
-        names.add(local._image(load_settings(None, [ASKED, f"campaign.{key}={file}"]), "code"))
+        names.add(local._image(load_settings(None, [ASKED, f"campaign.{key}={value.format(file)}"]), "code"))
     assert len(names) == 1
