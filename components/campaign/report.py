@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from longtail.campaign.choosing_learner import CONSTANT
 from longtail.components.campaign.plots import budget_plot, calibration_plot, qini_plot
 from longtail.components.charts import page_environment
 from longtail.contracts.campaign import CONTACT, HELD_OUT, LEFT, STATES, PlanColumns
@@ -121,6 +122,10 @@ def _effect(name: str, quality: Mapping[str, Any]) -> dict[str, Any]:
         "log had it, drawn at random.",
         f"{_sentence(quality['said'])} Qini coefficient {_between(qini)}; learner: {quality['learner']}.",
     ]
+    if quality["learner"] == CONSTANT:
+        sentences.append(
+            "Learnt from the whole log, no difference between users was sure enough to act on: this plan takes the average for everybody."
+        )
     predicted = slope["slope"]
     if predicted == predicted:
         sentences.append(

@@ -15,13 +15,13 @@ from longtail.metrics.uplift import Trial
 TITLES = {"i1": "Tea & <b>Cups</b>", "i2": "Lamp"}
 
 
-def learnt() -> dict[str, object]:
+def learnt(learner: str = "t") -> dict[str, object]:
     rng = np.random.default_rng(0)
     effect = rng.normal(0.1, 0.1, 2000)
     treated = rng.random(2000) < 0.5
     outcome = (rng.random(2000) < 0.3 + effect * treated).astype(float)
     quality = describe_treatment(effect, Trial.of(outcome, treated), Resampling(100, 0.95, 0))
-    return {"greeting": quality | {"learner": "t"}}
+    return {"greeting": quality | {"learner": learner}}
 
 
 def shown(page: str) -> str:
@@ -59,6 +59,9 @@ def test_with_a_log_the_page_has_qini_curve_band_and_calibration() -> None:
     assert page.count('class="band"') == 1
     assert page.count('class="whisker"') == 10  # deciles
     assert "Qini coefficient +" in text
+    alike = "this plan takes the average for everybody"
+    assert alike not in text
+    assert alike in shown(render_report(plan(), facts(effects=learnt("none"), expected=15.0), TITLES))
 
 
 def test_segments_and_states_are_counted() -> None:
