@@ -284,6 +284,7 @@ def _facts(
         "left_out": _counted(left),
         "about_effect": found.about,
         "effects": found.effects,
+        "policies": found.policies,
         "randomisation": found.randomisation,
         "expected": float(contacts[PlanColumns.EXPECTED].sum()) if found.is_effect else None,
         "unit": "value, costs taken off" if found.in_money else "activated users",
