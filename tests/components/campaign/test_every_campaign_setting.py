@@ -15,6 +15,7 @@ from helpers_hand_bundle import write_hand_bundle
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from longtail.campaign import returning, rewriting
+from longtail.components.campaign import choosing
 from longtail.components.campaign import plan as stage
 from longtail.components.campaign.lists import AskedLists, Lists, WrittenLists
 from longtail.components.campaign.settings import CampaignSettings
@@ -240,6 +241,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     endpoint = Endpoint()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(returning, "_fit", quick_returns)
+        patch.setattr(choosing, "CURVE", (0.5,))  # one budget instead of seven
         patch.setattr(stage, "write_report", lambda *_: None)  # a page of what the plan says
         patch.setattr(rewriting, "_OPENER", endpoint)
         patch.setenv("A_TOKEN", "secret")
