@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from longtail.campaign.how import UpliftSettings
 from longtail.campaign.messages import Item, filled, is_markup
 from longtail.campaign.rewriting import rewritten
 from longtail.campaign.rights import contacted_often, send_times, who_may
@@ -98,6 +99,14 @@ def check_offers(settings: CampaignSettings) -> None:
             raise UserError(f"offer {offer.name!r}: nobody may get it, its capacity is 0; take it out, or give it one")
     if settings.cap is not None and settings.contacts is None:
         raise UserError("cap: needs a log of contacts, user_id and time (--contacts); give it, or leave cap out")
+    if settings.uplift != UpliftSettings() and not settings.log:
+        raise UserError(
+            "uplift: acts where effects are learnt, and no log is given (--log); give one, or leave uplift out"
+        )
+    if settings.hold_out.deviation is not None and settings.hold_out.baseline is not None:
+        raise UserError(
+            "hold_out.baseline: does nothing where the outcome is an amount (deviation); leave one of the two out"
+        )
 
 
 def _moment(everybody: Everybody, at: int | None) -> int:
@@ -284,6 +293,7 @@ def _facts(
         "left_out": _counted(left),
         "about_effect": found.about,
         "effects": found.effects,
+        "policies": found.policies,
         "randomisation": found.randomisation,
         "expected": float(contacts[PlanColumns.EXPECTED].sum()) if found.is_effect else None,
         "unit": "value, costs taken off" if found.in_money else "activated users",

@@ -26,14 +26,15 @@ logger = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Worths:
     """worth: of each offer to each user [users, offers], the cost not yet taken off, nan where unknown; is_effect: whether it is an effect
-    and not merely what may be recovered; in_money: whether it is in the unit of costs; about: sentences for the reader; effects and
-    randomisation: of ``uplift``, for the plan's facts."""
+    and not merely what may be recovered; in_money: whether it is in the unit of costs; about: sentences for the reader; effects, policies
+    and randomisation: of ``uplift``, for the plan's facts."""
 
     worth: NDArray[np.float64]
     is_effect: bool
     in_money: bool
     about: list[str]
     effects: dict[str, Any] = field(default_factory=dict)
+    policies: dict[str, Any] = field(default_factory=dict)
     randomisation: dict[str, Any] = field(default_factory=dict)
 
 
@@ -79,6 +80,8 @@ def _all_effects(everybody: Everybody, states: pd.DataFrame, settings: CampaignS
     """Each log by itself; an offer's effect is that of the first log that holds its treatment."""
     control = settings.uplift.control
     logs = {source: read_log(source, control) for source in settings.log}
+    if settings.value_of_outcome is not None:  # it is what an outcome is worth, whatever a log says
+        logs = {source: log.drop(columns=LogColumns.VALUE, errors="ignore") for source, log in logs.items()}
     known = pd.Index(everybody.users[Columns.USER])
     for source, log in logs.items():
         if (strangers := ~log[LogColumns.USER].isin(known)).any():
@@ -103,23 +106,22 @@ def _all_effects(everybody: Everybody, states: pd.DataFrame, settings: CampaignS
     has_value = with_values == {True}
     asked = _features(states, everybody.users)
     worth = np.full((len(states), len(settings.offers)), np.nan)
-    effects, randomisation, about = {}, {}, []
+    effects, policies, randomisation, about = {}, {}, {}, []
     for source, log in logs.items():
-        found = estimate_effects(
-            log, _features_of_log(everybody, log, asked, settings, source), asked, settings.uplift, seed
-        )
+        features = _features_of_log(everybody, log, asked, settings, source)
+        found = estimate_effects(log, features, asked, settings.uplift, seed, settings.value_of_outcome or 1.0)
         column = EffectColumns.EFFECT_ON_VALUE if has_value else EffectColumns.EFFECT
         wide = found.table.pivot(index=EffectColumns.USER, columns=EffectColumns.TREATMENT, values=column)
         for place, treatment in enumerate(treatments.values()):
             if treatment in wide and np.isnan(worth[:, place]).all():
                 worth[:, place] = wide[treatment].reindex(states[StateColumns.USER]).to_numpy(np.float64)
                 effects[treatment] = next(one for one in found.quality["treatments"] if one["treatment"] == treatment)
-        randomisation[source] = found.randomisation
+        policies[source], randomisation[source] = found.quality["policies"], found.randomisation
         about.append(f"effects are learnt from {len(log):,} randomised contacts ({source})")
-    if not has_value and settings.value_of_outcome is not None:
+    if settings.value_of_outcome is not None:
         worth = worth * settings.value_of_outcome
     in_money = has_value or settings.value_of_outcome is not None
-    return Worths(worth, True, in_money, about, effects, randomisation)
+    return Worths(worth, True, in_money, about, effects, policies, randomisation)
 
 
 def _features(states: pd.DataFrame, users: pd.DataFrame) -> pd.DataFrame:

@@ -137,6 +137,17 @@ def test_costs_are_the_settings_else_the_logs():
     assert {row["treatment"]: row["cost"] for row in found} == {"call": pytest.approx(3), "mail": 0.5}
 
 
+def test_policies_are_worth_their_outcomes_less_costs():
+    log, features, _ = experiment(900, alike, 5)
+    settings = UpliftSettings(learner="none", samples=100, folds=2, costs={"mail": 0.5})
+    asked = features.assign(user_id=log.user_id)
+    quality = estimate_effects(log, features, asked, settings, 0, outcome_value=5.0).quality
+    found = {row["policy"]: row["value"] for row in quality["policies"]["policies"]}
+    means = log.groupby("treatment").outcome.mean()
+    assert found["everybody: none"] == pytest.approx(5 * means["none"])
+    assert found["everybody: mail"] == pytest.approx(5 * means["mail"] - 0.5)
+
+
 def test_the_same_seed_gives_the_same_effects():
     log, features, _ = experiment(800, varied, 6)
     first, again, other = (estimated(log, features, seed, learner="t", folds=2).table.effect for seed in (1, 1, 2))

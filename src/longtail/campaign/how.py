@@ -79,9 +79,6 @@ class UpliftSettings(Settings):
         {},
         description="Cost of one contact by treatment, in the unit of values; of one not named here the log's mean cost, or 0.",
     )
-    outcome_value: float = Field(
-        1.0, ge=0, description="Worth of one outcome in the unit of costs, where the log has no values."
-    )
     samples: int = Field(1000, ge=100, description="Resamplings of users for intervals.")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="Of all intervals.")
     imbalance_alpha: float = Field(

@@ -70,8 +70,9 @@ def return_probability(
     users = _drawn(past, states, settings.most_users, seed)
     if len(users) < LEAST_USERS:
         return Returning(nothing, _too_few(f"{len(users)} users had events", LEAST_USERS, settings), None)
-    # of the states only numbers are used, so the rule that names them does not matter here
-    before = user_states(past, users, earlier, state_settings.model_copy(update={"rule": "quantiles"}))
+    # of the states only numbers are used: they are named by the rule that needs no usual gap, and by that rule's own limits
+    unnamed = {"rule": "quantiles", "at_risk_after": None, "dormant_after": None}
+    before = user_states(past, users, earlier, state_settings.model_copy(update=unnamed))
     returned = before[StateColumns.USER].isin(since[Columns.USER].unique()).to_numpy()
     fewer = min(int(returned.sum()), int((~returned).sum()))
     if fewer < LEAST_OUTCOMES:

@@ -38,7 +38,12 @@ class Effects:
 
 
 def estimate_effects(
-    log: pd.DataFrame, features: pd.DataFrame, asked: pd.DataFrame, settings: UpliftSettings, seed: int
+    log: pd.DataFrame,
+    features: pd.DataFrame,
+    asked: pd.DataFrame,
+    settings: UpliftSettings,
+    seed: int,
+    outcome_value: float = 1.0,
 ) -> Effects:
     """Effects of every treatment on outcome and value of the users who are asked about.
 
@@ -46,6 +51,7 @@ def estimate_effects(
         log: of ``read_log``: one row a user.
         features: [rows of log, features], numbers or texts known before the contact; row i belongs to row i of log.
         asked: user_id and the same features, one row a user; other columns are not read.
+        outcome_value: worth of one outcome in the unit of costs, where the log has no values: for the value of policies.
 
     Raises:
         UserError: the treatment was not random, naming the feature that tells; too few users in an arm; outcomes all alike;
@@ -66,9 +72,8 @@ def estimate_effects(
     )
     judged = _out_of_fold(experiment, settings, seed)
     final = _learn(experiment, np.arange(len(log)), settings, seed)
-    return Effects(
-        _table(final, encoder, asked, experiment.arms), _quality(experiment, judged, final, settings, seed), balance
-    )
+    quality = _quality(experiment, judged, final, settings, seed, outcome_value)
+    return Effects(_table(final, encoder, asked, experiment.arms), quality, balance)
 
 
 def learn_effects(
@@ -153,7 +158,7 @@ def _table(final: Pair, encoder: Encoder, asked: pd.DataFrame, arms: list[str]) 
 
 
 def _quality(
-    experiment: Experiment, judged: Judged, final: Pair, settings: UpliftSettings, seed: int
+    experiment: Experiment, judged: Judged, final: Pair, settings: UpliftSettings, seed: int, outcome_value: float
 ) -> dict[str, Any]:
     resampling = Resampling(settings.samples, settings.confidence, seed)
     treatments = []
@@ -167,8 +172,8 @@ def _quality(
         if final.value is not None:
             learners["learner_of_value"] = final.value.names[code - 1]
         treatments.append({"treatment": name, "cost": float(experiment.costs[code]), **learners, **found})
-    worth = judged.outcome * settings.outcome_value if judged.value is None else judged.value
-    reward = experiment.outcome * settings.outcome_value if experiment.value is None else experiment.value
+    worth = judged.outcome * outcome_value if judged.value is None else judged.value
+    reward = experiment.outcome * outcome_value if experiment.value is None else experiment.value
     policies = describe_policies(
         worth - experiment.costs[1:],
         experiment.arm,

@@ -123,6 +123,8 @@ def test_pseudonyms_stand_in_every_file_and_the_key_in_none(shop, tmp_path):
         ({"channels": {"fax": 3}}, "no offer comes by 'fax'"),
         ({"pseudonyms_key": "no-such-file"}, "no-such-file: cannot be read"),
         ({"surprise": 1}, "there is no setting 'surprise'"),
+        ({"uplift": {"learner": "t"}}, "uplift: acts where effects are learnt, and no log is given"),
+        ({"hold_out": {"baseline": 0.2, "deviation": 3.0}}, "hold_out.baseline: does nothing where"),
         ({"quiet": {"begin": "21:00"}}, "no setting 'quiet.begin'; known here: column, end, start, time_zone"),
         ({"offers": [{"chanel": "mail"}]}, "no setting 'offers.0.chanel'; known here: all, .*channel"),
     ],
