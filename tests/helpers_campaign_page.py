@@ -34,6 +34,7 @@ def facts(**changes: object) -> dict[str, object]:
         "name": "spring",
         "about_effect": ["nobody knows"],
         "unknown": [],
+        "returning": None,
         "budget": 2.5,
         "spent": 2.0,
         "expected": None,

@@ -48,8 +48,8 @@ def plan(
     users = pd.Index(everybody.users[Columns.USER])
     allowed, why = _rights(users, settings, at)
     zones = _zones(everybody, settings)  # a wrong name is said before the work
-    states, unknown = states_at(everybody, at, settings, seed)
-    found = worths(everybody, states, unknown, settings, seed)
+    states, returning = states_at(everybody, at, settings, seed)
+    found = worths(everybody, states, returning.unknown, settings, seed)
     allowed = _with_items(lists, users, allowed, why, settings)
     worth = found.worth - ([offer.cost for offer in settings.offers] if found.in_money else 0.0)
     _say_why(why, worth, allowed)
@@ -68,7 +68,8 @@ def plan(
     facts = _facts(table, chosen, settings, found, at, seed) | {"rewriting": said}
     facts["hold_out"] |= {"power": size.power, "detectable": _finite(size.detectable), "held_out": size.held_out}
     facts["budget_curve"] = market.curve(facts["spent"], chosen.share)
-    facts["unknown"] = [] if unknown is None else [unknown]
+    facts["unknown"] = [] if returning.unknown is None else [returning.unknown]
+    facts["returning"] = returning.quality
     with write_artifact(
         output, CAMPAIGN, {key: facts[key] for key in ("name", "at", "seed", "users", "arms", "settings")}
     ) as folder:

@@ -122,8 +122,8 @@ def qini_plot(treatment: str, curve: Mapping[str, Sequence[float]], average: flo
     return line_plot([learnt, at_random], axes)
 
 
-def calibration_plot(treatment: str, groups: Sequence[Mapping[str, float]]) -> Markup:
-    """Observed effect with its interval of users whose predicted effects are alike, beside what was predicted."""
+def calibration_plot(name: str, groups: Sequence[Mapping[str, float]], of: str = "effect") -> Markup:
+    """What was observed, with its interval, of users of whom alike was predicted, beside what was. of: what is predicted."""
     seen = sorted(
         (group for group in groups if group["observed"] == group["observed"]), key=lambda one: one["predicted"]
     )
@@ -131,7 +131,7 @@ def calibration_plot(treatment: str, groups: Sequence[Mapping[str, float]]) -> M
         [group[name] for group in seen] for name in ("predicted", "observed", "low", "high")
     )
     observed = Line("observed", predicted, seen_effect, low, high, dots=True)
-    axes = Axes(f"Calibration of {treatment}", "predicted effect", "observed effect")
+    axes = Axes(f"Calibration of {name}", f"predicted {of}", f"observed {of}")
     return line_plot([observed, Line("predicted", predicted, predicted)], axes)
 
 

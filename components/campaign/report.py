@@ -38,6 +38,7 @@ def render_report(table: pd.DataFrame, facts: Mapping[str, Any], titles: Mapping
         brings=_brings(facts),
         proof=_proof(facts),
         effects=[_effect(name, quality) for name, quality in facts["effects"].items()],
+        returning=_returning(facts["returning"]),
         budget=_budget(facts),
         sizes=_sizes(table),
         left_out=left_out(table),
@@ -113,6 +114,17 @@ def _proof(facts: Mapping[str, Any]) -> dict[str, Any]:
     if detectable is not None:
         sentences.append(f"The least effect that would be seen as surely as asked for: {detectable:.3g}.")
     return {"headline": f"{hold_out['held_out']:,} held out", "sentences": sentences}
+
+
+def _returning(quality: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """How well it is known who comes back; None where it was not learnt."""
+    if quality is None:
+        return None
+    return {
+        "sentence": f"Learnt from {quality['users']:,} users one horizon earlier, of whom {quality['base_rate']:.1%} came back. Skill on users "
+        f"whom no model had seen: {quality['skill']:.2f} (Brier; 0 knows no more than that share, 1 knows it all).",
+        "plot": calibration_plot("the probability to return", quality["reliability"], "share"),
+    }
 
 
 def _effect(name: str, quality: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from longtail.campaign.log import read_log
 from longtail.campaign.recoverable import UNKNOWN_EFFECT, recoverable_value
-from longtail.campaign.returning import return_probability
+from longtail.campaign.returning import Returning, return_probability
 from longtail.campaign.states import user_states
 from longtail.campaign.uplift import estimate_effects
 from longtail.components.campaign.settings import CampaignSettings
@@ -38,12 +38,12 @@ class Worths:
     randomisation: dict[str, Any] = field(default_factory=dict)
 
 
-def states_at(everybody: Everybody, at: int, settings: CampaignSettings, seed: int) -> tuple[pd.DataFrame, str | None]:
-    """States of all users with the probability to return; why that is unknown, where it is for all."""
+def states_at(everybody: Everybody, at: int, settings: CampaignSettings, seed: int) -> tuple[pd.DataFrame, Returning]:
+    """States of all users with the probability to return, and how that was learnt."""
     states = user_states(everybody.events, everybody.users[Columns.USER].tolist(), at, settings.states)
     returns = return_probability(everybody.events, states, at, settings.returning, settings.states, seed)
     states[StateColumns.RETURNS] = returns.probability
-    return states, returns.unknown
+    return states, returns
 
 
 def worths(

@@ -8,6 +8,7 @@ import pytest
 from helpers_campaign_page import facts, plan
 
 from longtail.campaign.effect_quality import Resampling, describe_treatment
+from longtail.campaign.returning import describe
 from longtail.components.campaign.report import NOT_CHOSEN, examples, left_out, proposal, render_report
 from longtail.contracts.campaign import LEFT
 from longtail.metrics.uplift import Trial
@@ -62,6 +63,16 @@ def test_with_a_log_the_page_has_qini_curve_band_and_calibration() -> None:
     alike = "this plan takes the average for everybody"
     assert alike not in text
     assert alike in shown(render_report(plan(), facts(effects=learnt("none"), expected=15.0), TITLES))
+
+
+def test_who_comes_back_anyway_is_shown_where_it_was_learnt() -> None:
+    rng = np.random.default_rng(0)
+    predicted = rng.random(2000)
+    quality = describe(predicted, rng.random(2000) < predicted)
+    page = render_report(plan(), facts(returning=quality), TITLES)
+    assert page.count('class="whisker"') == len(quality["reliability"]) == 10
+    assert "Learnt from 2,000 users one horizon earlier" in shown(page)
+    assert "Who comes back" not in render_report(plan(), facts(), TITLES)
 
 
 def test_segments_and_states_are_counted() -> None:
