@@ -142,3 +142,19 @@ def test_what_is_no_problem_is_refused(change, said):
     }
     with pytest.raises(UserError, match=said):
         choose_actions(**(arguments | change))
+
+
+def test_offers_that_are_worth_the_same_to_everybody_need_no_program_of_all_users(monkeypatch):
+    rng = np.random.default_rng(0)
+    users, solved, sizes = 50_000, planning._solved, []
+    of_anything = rng.gamma(0.5, 20, users)
+    worth = np.column_stack([np.zeros(users), of_anything, of_anything])
+    cost = np.tile([0.0, 0.02, 0.005], (users, 1))
+    monkeypatch.setattr(
+        planning, "_solved", lambda classes, limit: (sizes.append(len(classes.count)), solved(classes, limit))[1]
+    )
+    found = plan_actions(worth, cost, np.ones((users, 3), bool), 50.0, np.array([np.inf, np.inf, 3000.0]))
+    assert max(sizes) <= planning.SAMPLE and found.gap < 2e-5
+    contacts = np.bincount(found.actions, minlength=3)
+    assert contacts[2] == 3000 and contacts[1] == 1750  # 50 less 3,000 x .005, by .02 each
+    assert set(np.argsort(-of_anything)[:4700]) <= set(np.flatnonzero(found.actions))

@@ -24,6 +24,7 @@ EXACT = 300  # variables, up to which the integer program is solved as it is
 SAMPLE = 20_000  # users whose prices the search begins with
 FINE = 50  # classes nearest to the margin whose integer program improves the rounded plan
 CORE = 5_000  # classes nearest to the margin that it begins with
+APART = 1e-5  # of its worth, by which each action is lifted at random, at most, before the search: see _by_prices
 NEAR = 1e-6  # of the bound: where the program comes this near to it, before it is rounded, the search ends
 
 Floats = NDArray[np.float64]
@@ -220,7 +221,13 @@ def _exactly(classes: _Classes) -> tuple[NDArray[np.int64], float]:
 
 
 def _by_prices(classes: _Classes) -> tuple[NDArray[np.int64], float]:
-    """A plan near the optimum. ``[classes, actions]``, and the bound"""
+    """A plan near the optimum. ``[classes, actions]``, and the bound
+
+    Where actions are worth the same to everybody, all who are chosen hesitate alike between them, and no prices tell who gets which: so
+    worths are set apart first, by next to nothing. The bound, of worths that were only lifted, is one for the true ones, too.
+    """
+    lift = np.random.default_rng(0).random(classes.worth.shape)
+    classes = replace(classes, worth=classes.worth * (1 + APART * lift))
     prices = _prices_of_sample(classes)
     best, value, bound, size = np.zeros(classes.worth.shape, dtype=np.int64), 0.0, _dual(classes, prices), CORE
     while True:
@@ -291,8 +298,7 @@ def _at_the_margin(
     """
     reduced = classes.reduced(prices)
     action = reduced.argmax(axis=1)
-    two = np.partition(reduced, -2, axis=1)[:, -2:]
-    order = np.argsort(two[:, 1] - two[:, 0], kind="stable")
+    order = _by_hesitation(reduced)
     core, rest = order[:size], order[size:]
     left = classes.limit - _rows(classes, rest).used(action[rest], classes.count[rest])
     if (left < 0).any():
@@ -306,6 +312,19 @@ def _at_the_margin(
     vertex, prices = _solved(inner, left)
     number[core] = _whole(inner, vertex, left)
     return number, _worth(_rows(classes, rest), number[rest]) + _worth(inner, vertex), prices
+
+
+def _by_hesitation(reduced: Floats) -> NDArray[np.int64]:
+    """Classes, those that hesitate most first, in turn of every two actions between which they do: of one pair differences may be
+    far smaller than of another, and prices are to be found for both. ``[classes]``"""
+    two = np.argpartition(reduced, -2, axis=1)[:, -2:]
+    values = np.take_along_axis(reduced, two, 1)
+    apart = np.abs(values[:, 1] - values[:, 0])
+    pair = np.sort(two, axis=1) @ np.array([reduced.shape[1], 1])
+    order = np.lexsort((apart, pair))
+    starts = np.searchsorted(pair[order], pair[order])
+    turn = np.arange(len(order)) - starts
+    return np.asarray(order[np.argsort(turn, kind="stable")])
 
 
 def _whole(classes: _Classes, vertex: Floats, left: Floats) -> NDArray[np.int64]:
