@@ -25,7 +25,7 @@ SAMPLE = 20_000  # users whose prices the search begins with
 FINE = 50  # classes nearest to the margin whose integer program improves the rounded plan
 CORE = 5_000  # classes nearest to the margin that it begins with
 APART = 1e-5  # of its worth, by which each action is lifted at random, at most, before the search: see _by_prices
-NEAR = 1e-6  # of the bound: where the program comes this near to it, before it is rounded, the search ends
+NEAR = 5e-5  # (more than APART) of the bound: where the program comes this near to it, before it is rounded, the search ends
 
 Floats = NDArray[np.float64]
 

@@ -52,6 +52,15 @@ for command, words in json.load(sys.stdin).items():
 REFUSED = ("demo",)  # would work for minutes: they get a setting that does not exist
 
 
+SIMULATED = {
+    "shops": "2",
+    "users": "200",
+    "rounds": "2",
+    "messages": "0.2",
+    "mean_effect": "0.05",
+}  # as small as may be
+
+
 def value(option, command):
     """One that is accepted, as far as its type says."""
     if option.name == "overrides":
@@ -66,6 +75,8 @@ def value(option, command):
         "scope": "ask",
         "output": "written.yaml" if command == "compile" else "written",
     }
+    if command == "campaign simulate":
+        given |= SIMULATED
     if option.name in given:
         return given[option.name]
     annotation = option.type_descriptor.annotation
