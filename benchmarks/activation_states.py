@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from longtail.campaign.returning import ReturnSettings, describe, return_probability
-from longtail.campaign.states import DAY, StateSettings, user_states
+from longtail.campaign.states import StateSettings, user_states
 from longtail.contracts.campaign import StateColumns
+from longtail.contracts.columns import DAY
 
 USERS = 1_000_000
 MOMENT, END = 400, 430  # days

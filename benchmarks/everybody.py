@@ -27,7 +27,6 @@ from catalogue import CLUSTER, K, made_up, without_index
 from numpy.typing import NDArray
 from script import run
 
-from longtail.components.recommend.asking import answered
 from longtail.components.recommend.reach import reach
 from longtail.components.recommend.recommend import recommend
 from longtail.components.recommend.settings import RecommendSettings
@@ -35,6 +34,7 @@ from longtail.components.recommend.similar import similar_items
 from longtail.contracts.histories import Histories, Ragged
 from longtail.scoring.asked import Asked
 from longtail.scoring.bundle import load_bundle
+from longtail.scoring.lists import answered
 from longtail.scoring.recommender import Recommender
 
 SMALL = 12_000  # items of the catalogue whose items alike are looked for

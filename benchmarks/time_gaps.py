@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 from scipy import sparse
 from script import run
 
+from longtail.contracts.columns import DAY
 from longtail.contracts.errors import UserError
 from longtail.contracts.prepared import PreparedDataset, Split
 from longtail.metrics.ranking import ndcg, rank_targets
 from longtail.metrics.significance import mean_intervals
 from longtail.neighbours.counting import cosine_cooccurrence, following_counts, log_popularity
-from longtail.neighbours.recency import DAY, choose_half_life, recent_counts
+from longtail.neighbours.recency import choose_half_life, recent_counts
 from longtail.neighbours.validation_cases import ValidationCases
 from longtail.scoring.rows import SparseRows, unit_rows
 

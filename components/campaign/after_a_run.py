@@ -7,7 +7,6 @@ from longtail.components.campaign.lists import AskedLists
 from longtail.components.campaign.plan import plan
 from longtail.components.campaign.settings import CampaignSettings
 from longtail.components.campaign.tables import of_prepared
-from longtail.contracts.columns import Columns
 from longtail.contracts.prepared import PreparedDataset
 from longtail.scoring.recommender import Recommender
 
@@ -21,6 +20,6 @@ def plan_after_run(
         UserError: as ``plan``.
     """
     everybody = of_prepared(PreparedDataset(prepared))
-    at = int(everybody.events[Columns.TIMESTAMP].max()) + 1
+    at = everybody.moment()
     lists = AskedLists(Recommender.load(bundle), everybody, at, settings.price)
     return plan(everybody, lists, output, settings, seed, at)

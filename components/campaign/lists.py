@@ -19,9 +19,8 @@ from longtail.contracts.campaign import ListColumns as L
 from longtail.contracts.columns import Columns
 from longtail.contracts.errors import UserError
 from longtail.scoring.asked import Asked, Filters
+from longtail.scoring.lists import answered
 from longtail.scoring.recommender import Recommender
-
-TOGETHER = 256  # users asked at one time
 
 
 class Lists(Protocol):
@@ -59,10 +58,7 @@ class WrittenLists:
         """Raises:
         UserError: the offer wants other items than everybody's.
         """
-        if offer.narrows:
-            raise UserError(
-                f"offer {offer.name!r}: chooses among items (all, none, ranges); give --bundle, not --lists"
-            )
+        check_everybodys(offer)
         place = {user: number for number, user in enumerate(users)}
         wanted = pa.array(users, pa.string())
         found: list[list[Item]] = [[] for _ in users]
@@ -74,6 +70,16 @@ class WrittenLists:
             for user, item, title, reason in zip(*columns):
                 found[place[user]].append(Item(item, title or item, reason or ""))
         return found
+
+
+def check_everybodys(offer: OfferSettings) -> None:
+    """Refuse an offer of other items than those of everybody's lists.
+
+    Raises:
+        UserError: naming the offer.
+    """
+    if offer.narrows:
+        raise UserError(f"offer {offer.name!r}: chooses among items (all, none, ranges); give --bundle, not --lists")
 
 
 class AskedLists:
@@ -112,15 +118,12 @@ class AskedLists:
             )
             for user, row in zip(users, attributes)
         ]
-        answers = []
-        for begin in range(0, len(asked), TOGETHER):
-            answers += self._recommender.answers(asked[begin : begin + TOGETHER])
         return [
             [
                 Item(one.item_id, one.title or one.item_id, one.reason or "", self._price(one.item_id))
                 for one in answer.items
             ]
-            for answer in answers
+            for answer in answered(self._recommender, asked)
         ]
 
     def _price(self, item: str) -> float | None:

@@ -13,12 +13,11 @@ import pyarrow.parquet as pq
 from longtail.campaign.measuring import SRM_LIMIT, Effect, effect_of, holm, per_activated, sample_ratio
 from longtail.components.campaign.tables import CONTACT_TIME, read_table
 from longtail.components.campaign.writing import FACTS, PLAN, iso, pseudonyms
-from longtail.contracts.artifacts import CAMPAIGN, MEASUREMENT, check_place, read_artifact, write_artifact
+from longtail.contracts.artifacts import CAMPAIGN, MEASUREMENT, check_place, finite, read_artifact, write_artifact
 from longtail.contracts.campaign import CONTACT, LEFT, NOBODY, LogColumns, PlanColumns
-from longtail.contracts.columns import Columns
+from longtail.contracts.columns import DAY, Columns
 from longtail.contracts.errors import UserError
 
-DAY = 86_400_000_000  # microseconds
 GROUPS = (PlanColumns.SEGMENT, PlanColumns.STATE, PlanColumns.ACTION)
 REPORT, TABLE, LOG = "measurement.json", "measurement.parquet", "log.parquet"
 VERDICTS = ("more", "no difference shown", "fewer")
@@ -217,7 +216,7 @@ def _verdict(
         "effect_without_adjustment": plain.as_json(),
         "variance_taken_away_by_what_was_known_before": saved,
         "activated": {
-            name: _finite(value * n) for name, value in (("users", effect.effect), ("low", low), ("high", high))
+            name: finite(float(value * n)) for name, value in (("users", effect.effect), ("low", low), ("high", high))
         },
         "per_activated_user": per_activated(spent, effect),
         "groups": [row for row in rows if row["group"] != "all" and row["measure"] == LogColumns.OUTCOME],
@@ -231,10 +230,6 @@ def _verdict(
             "less_costs": found_value["effect"] * n - spent,
         }
     return report
-
-
-def _finite(number: float) -> float | None:
-    return float(number) if np.isfinite(number) else None
 
 
 def _write_logs(found: pd.DataFrame, folder: Path) -> None:

@@ -20,12 +20,11 @@ from longtail.components.campaign.settings import CampaignSettings
 from longtail.components.campaign.tables import CONTACT_TIME, Everybody, check_known, read_table
 from longtail.components.campaign.worths import Worths, states_at, worths
 from longtail.components.campaign.writing import pseudonyms, write_plan
-from longtail.contracts.artifacts import CAMPAIGN, check_place, write_artifact
+from longtail.contracts.artifacts import CAMPAIGN, check_place, finite, write_artifact
 from longtail.contracts.campaign import CONTACT, HELD_OUT, LEFT, NOBODY, PlanColumns, StateColumns
-from longtail.contracts.columns import Columns
+from longtail.contracts.columns import DAY, Columns
 from longtail.contracts.errors import UserError
 
-DAY = 86_400_000_000  # microseconds
 FEW_ITEMS = "too few items to offer"
 UNRANKED = "nothing is known of what a contact would bring"
 NO_OFFER = "no offer is expected to be worth its cost"
@@ -44,7 +43,7 @@ def plan(
     check_place(output, CAMPAIGN)
     check_offers(settings)
     named = pseudonyms(settings.pseudonyms_key)
-    at = _moment(everybody, at)
+    at = everybody.moment(at)
     users = pd.Index(everybody.users[Columns.USER])
     allowed, why = _rights(users, settings, at)
     zones = _zones(everybody, settings)  # a wrong name is said before the work
@@ -66,7 +65,7 @@ def plan(
     said = _put_messages(table, items, settings, [named(user) for user in users])
     table[PlanColumns.USER] = [named(user) for user in users]
     facts = _facts(table, chosen, settings, found, at, seed) | {"rewriting": said}
-    facts["hold_out"] |= {"power": size.power, "detectable": _finite(size.detectable), "held_out": size.held_out}
+    facts["hold_out"] |= {"power": size.power, "detectable": finite(size.detectable), "held_out": size.held_out}
     facts["budget_curve"] = market.curve(facts["spent"], chosen.share)
     facts["unknown"] = [] if returning.unknown is None else [returning.unknown]
     facts["returning"] = returning.quality
@@ -108,14 +107,6 @@ def check_offers(settings: CampaignSettings) -> None:
         raise UserError(
             "hold_out.baseline: does nothing where the outcome is an amount (deviation); leave one of the two out"
         )
-
-
-def _moment(everybody: Everybody, at: int | None) -> int:
-    if at is not None:
-        return at
-    if not len(everybody.events):
-        raise UserError("the moment of the plan is unknown, for there are no events; give --at")
-    return int(everybody.events[Columns.TIMESTAMP].max()) + 1
 
 
 def _rights(users: pd.Index, settings: CampaignSettings, at: int) -> tuple[NDArray[np.bool_], NDArray[np.object_]]:
@@ -306,7 +297,3 @@ def _facts(
 
 def _counted(column: pd.Series) -> dict[str, int]:
     return {str(name): int(count) for name, count in column.value_counts().sort_index().items()}
-
-
-def _finite(number: float) -> float | None:
-    return number if np.isfinite(number) else None

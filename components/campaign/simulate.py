@@ -22,13 +22,12 @@ from longtail.campaign.returning import return_probability
 from longtail.campaign.states import user_states
 from longtail.components.campaign.targeting import TARGETINGS, Moment, worth
 from longtail.contracts.campaign import NOBODY, LogColumns, StateColumns
-from longtail.contracts.columns import Columns
+from longtail.contracts.columns import DAY, Columns
 from longtail.contracts.errors import UserError
 from longtail.synthetic.responses import CHANNELS, Responses, true_responses
 from longtail.synthetic.shop import YEAR_SECONDS, YEAR_START, Shop, generate_shop
 
 MICROSECONDS = 1_000_000
-DAY = 86_400 * MICROSECONDS
 END = (YEAR_START + YEAR_SECONDS) * MICROSECONDS  # of the shop's year, when the first campaign starts
 
 Codes = NDArray[np.int64]

@@ -32,6 +32,18 @@ class Everybody:
     events: pd.DataFrame
     source: str
 
+    def moment(self, at: int | None = None) -> int:
+        """``at``, or just after the last event, where it is None; microseconds.
+
+        Raises:
+            UserError: it is None, and there are no events.
+        """
+        if at is not None:
+            return at
+        if not len(self.events):
+            raise UserError("the moment of the plan is unknown, for there are no events; give --at")
+        return int(self.events[Columns.TIMESTAMP].max()) + 1
+
 
 def of_prepared(prepared: PreparedDataset) -> Everybody:
     """Everybody of a Prepared data set, with all events. Its events hold no values."""

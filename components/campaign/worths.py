@@ -14,12 +14,11 @@ from longtail.campaign.returning import Returning, return_probability
 from longtail.campaign.states import user_states
 from longtail.campaign.uplift import estimate_effects
 from longtail.components.campaign.settings import CampaignSettings
-from longtail.components.campaign.tables import Everybody
+from longtail.components.campaign.tables import Everybody, check_known
 from longtail.contracts.campaign import EffectColumns, LogColumns, StateColumns
-from longtail.contracts.columns import Columns
+from longtail.contracts.columns import DAY, Columns
 from longtail.contracts.errors import UserError
 
-DAY = 86_400_000_000  # microseconds
 logger = logging.getLogger(__name__)
 
 
@@ -84,12 +83,7 @@ def _all_effects(everybody: Everybody, states: pd.DataFrame, settings: CampaignS
         logs = {source: log.drop(columns=LogColumns.VALUE, errors="ignore") for source, log in logs.items()}
     known = pd.Index(everybody.users[Columns.USER])
     for source, log in logs.items():
-        if (strangers := ~log[LogColumns.USER].isin(known)).any():
-            user = log.loc[strangers, LogColumns.USER].iloc[0]
-            raise UserError(
-                f"{source}: {int(strangers.sum())} of its users are known to neither interactions nor users, such as {user!r}; give the "
-                "tables of the same users, or take these rows out"
-            )
+        check_known(source, log, known)
     treatments = {offer.name: offer.treatment or offer.name for offer in settings.offers}
     held = {source: set(log[LogColumns.TREATMENT]) - {control} for source, log in logs.items()}
     for offer, treatment in treatments.items():

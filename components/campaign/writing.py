@@ -4,7 +4,6 @@ import csv
 import hashlib
 import hmac
 import json
-import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from longtail.contracts.artifacts import finite
 from longtail.contracts.campaign import CONTACT, PlanColumns
 from longtail.contracts.errors import UserError
 
@@ -61,15 +61,6 @@ def write_plan(folder: Path, table: pd.DataFrame, facts: Mapping[str, Any]) -> N
         for user, channel, offer, at, items, message in contacts[columns].itertuples(index=False):
             writer.writerow(map(safe_cell, (user, channel, offer, iso(at), " ".join(items), message)))
     (folder / FACTS).write_text(json.dumps(finite(facts), indent=1, sort_keys=True, allow_nan=False) + "\n")
-
-
-def finite(document: Any) -> Any:
-    """A JSON document with null for what is no number."""
-    if isinstance(document, dict):
-        return {name: finite(value) for name, value in document.items()}
-    if isinstance(document, list | tuple):
-        return [finite(value) for value in document]
-    return None if isinstance(document, float) and not math.isfinite(document) else document
 
 
 def safe_cell(text: str) -> str:

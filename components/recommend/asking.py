@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,13 +17,11 @@ from longtail.neighbours.added_items import with_added
 from longtail.scoring.asked import Asked
 from longtail.scoring.availability import Availability, Closed
 from longtail.scoring.bundle import load_bundle
-from longtail.scoring.recommender import Answer, Recommender
+from longtail.scoring.recommender import Recommender
 from longtail.scoring.rules import Rules
 from longtail.tables.sources import open_file, reaching
 
 log = logging.getLogger(__name__)
-
-TOGETHER = 256  # users asked at one time: each may hold a mask of the catalogue
 
 
 @dataclass(frozen=True)
@@ -137,14 +135,3 @@ def asked_for(settings: RecommendSettings, **more: Any) -> Asked:
         diversity_on=settings.diversity_on,
         **more,
     )
-
-
-def answered(recommender: Recommender, asked: Sequence[Asked]) -> list[Answer]:
-    """The answers, in the order asked. Histories of like lengths are asked together, so that the encoder reads little padding."""
-    order = sorted(range(len(asked)), key=lambda place: len(asked[place].history))
-    found: list[Any] = [None] * len(asked)
-    for begin in range(0, len(order), TOGETHER):
-        places = order[begin : begin + TOGETHER]
-        for place, answer in zip(places, recommender.answers([asked[place] for place in places])):
-            found[place] = answer
-    return found

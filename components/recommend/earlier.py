@@ -19,11 +19,10 @@ from longtail.contracts.histories import Ragged
 ROWS = 1_000_000  # read at one time
 
 
-def given_earlier(folders: Sequence[str], user_ids: pa.Array, item_ids: pa.Array) -> Ragged:
+def given_earlier(folders: Sequence[Path], user_ids: pa.Array, item_ids: pa.Array) -> Ragged:
     """Codes in ``item_ids`` of what each of ``user_ids`` was given; users and items that are not among these are passed over.
 
-    Raises:
-        UserError: a folder holds neither lists nor a campaign.
+    folders: of ``check_earlier``.
     """
     users: list[NDArray[np.int32]] = [np.zeros(0, np.int32)]
     items: list[NDArray[np.int32]] = [np.zeros(0, np.int32)]
@@ -56,10 +55,10 @@ def check_earlier(folder: str | os.PathLike[str]) -> Path:
     return artifact.path
 
 
-def _rows(folder: str) -> Iterator[pa.Table]:
+def _rows(folder: Path) -> Iterator[pa.Table]:
     """User and item of each that was given, in pieces of about ``ROWS``, as ids are looked up in one go."""
     pieces: list[pa.Table] = []
-    for piece in _pieces(check_earlier(folder)):
+    for piece in _pieces(folder):
         pieces.append(piece)
         if sum(one.num_rows for one in pieces) >= ROWS:
             yield pa.concat_tables(pieces)

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from longtail.components.recommend.asking import TOGETHER, Shop
+from longtail.components.recommend.asking import Shop
 from longtail.components.recommend.earlier import check_earlier, given_earlier
 from longtail.components.recommend.jobs import Job, recommender_of, written
 from longtail.components.recommend.recommend import check_users, users_asked
@@ -20,6 +20,7 @@ from longtail.contracts.campaign import ListColumns as L
 from longtail.contracts.errors import UserError
 from longtail.contracts.histories import Histories
 from longtail.scoring.asked import Asked
+from longtail.scoring.lists import TOGETHER
 from longtail.scoring.places import Standing, standings
 from longtail.scoring.reasons import Reason
 from longtail.scoring.recommender import Recommender
@@ -59,7 +60,7 @@ def reach(
     check_place(output, LISTS)
     check_users(histories)
     _check_settings(settings, items, limit)
-    earlier = [str(check_earlier(folder)) for folder in settings.not_repeated_from]
+    earlier = [check_earlier(folder) for folder in settings.not_repeated_from]
     shop = Shop.now(bundle, settings.model_copy(update={"k": 1}))
     ids = shop.opened().bundle.item_ids
     if unknown := sorted(set(items) - set(ids)):

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from longtail.components.recommend.asking import Shop, answered, asked_for
+from longtail.components.recommend.asking import Shop, asked_for
 from longtail.components.recommend.earlier import check_earlier, given_earlier
 from longtail.components.recommend.jobs import Job, recommender_of, written
 from longtail.components.recommend.settings import RecommendSettings
@@ -17,7 +17,7 @@ from longtail.contracts.artifacts import LISTS, check_place, manifest_digest
 from longtail.contracts.errors import UserError
 from longtail.contracts.histories import Histories
 from longtail.scoring.asked import Asked
-from longtail.scoring.lists import counts_of_users, recommendations_table, users_table
+from longtail.scoring.lists import answered, counts_of_users, recommendations_table, users_table
 
 
 def recommend(
@@ -30,7 +30,7 @@ def recommend(
     """
     check_place(output, LISTS)
     check_users(histories)
-    earlier = [str(check_earlier(folder)) for folder in settings.not_repeated_from]
+    earlier = [check_earlier(folder) for folder in settings.not_repeated_from]
     shop = Shop.now(bundle, settings)
     item_ids = pa.array(shop.opened().bundle.item_ids, pa.string())
     given = given_earlier(earlier, histories.user_ids, item_ids)

@@ -6,14 +6,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from longtail.components.recommend.asking import Shop, answered, asked_for
+from longtail.components.recommend.asking import Shop, asked_for
 from longtail.components.recommend.jobs import Job, recommender_of, written
 from longtail.components.recommend.settings import RecommendSettings
 from longtail.components.recommend.work import Work
 from longtail.contracts.artifacts import LISTS, check_place
 from longtail.contracts.campaign import ListColumns as L
 from longtail.contracts.errors import UserError
-from longtail.scoring.lists import counts_of, recommendations_table
+from longtail.scoring.lists import answered, counts_of, recommendations_table
 
 
 def similar_items(bundle: str | Path, output: str | Path, settings: RecommendSettings) -> dict[str, Any]:

@@ -103,8 +103,6 @@ def plan(
     check_offers(wanted)
     moment = None if at is None else _moment(at)
     everybody = _everybody(prepared, interactions, users)
-    if moment is None and len(everybody.events):
-        moment = int(everybody.events["timestamp"].max()) + 1
     facts = stage(everybody, _lists(lists, bundle, everybody, moment, wanted), output, wanted, seed, moment)
     typer.echo(plan_told(output, facts))
 
@@ -163,17 +161,17 @@ def _everybody(prepared: Path | None, interactions: str | None, users: str | Non
 def _lists(
     lists: Path | None, bundle: Path | None, everybody: "Everybody", at: int | None, settings: "CampaignSettings"
 ) -> "Lists":
-    from longtail.components.campaign.lists import AskedLists, WrittenLists
+    from longtail.components.campaign.lists import AskedLists, WrittenLists, check_everybodys
     from longtail.scoring.recommender import Recommender
 
     if (lists is None) == (bundle is None):
         raise UserError("give --lists or --bundle, one of the two: where the items of each user come from")
     if bundle is not None:
-        return AskedLists(Recommender.load(bundle), everybody, at or 0, settings.price)
+        return AskedLists(Recommender.load(bundle), everybody, everybody.moment(at), settings.price)
     if settings.price is not None:
         raise UserError("price: lists hold no prices; give --bundle, or leave it out")
-    if narrow := [offer.name for offer in settings.offers if offer.narrows]:
-        raise UserError(f"offer {narrow[0]!r}: chooses among items (all, none, ranges); give --bundle, not --lists")
+    for offer in settings.offers:
+        check_everybodys(offer)
     assert lists is not None
     return WrittenLists(lists)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from longtail.contracts.artifacts import finite
 from longtail.contracts.errors import UserError
 from longtail.pipelines.cli.policy_learning import learn
 
@@ -168,15 +169,7 @@ def _write(path: Path, document: dict[str, Any]) -> None:
     """Infinite and missing numbers are null: JSON has none."""
     temporary = path.with_name(f".{path.name}.part")
     try:
-        temporary.write_text(json.dumps(_plain(document), indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(finite(document), indent=2) + "\n", encoding="utf-8")
         temporary.replace(path)
     except OSError as error:
         raise UserError(f"--output {path}: cannot be written ({error.strerror}); give a place that can") from None
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return None if isinstance(value, float) and not abs(value) < float("inf") else value

@@ -5,7 +5,8 @@ from scipy.stats import binomtest
 
 from longtail.campaign.recoverable import recoverable_value
 from longtail.campaign.returning import ReturnSettings, describe, return_probability, wilson
-from longtail.campaign.states import DAY, StateSettings, user_states
+from longtail.campaign.states import StateSettings, user_states
+from longtail.contracts.columns import DAY
 from longtail.contracts.errors import UserError
 
 AT = 400 * DAY

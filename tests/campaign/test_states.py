@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longtail.campaign.states import DAY, StateSettings, user_states
+from longtail.campaign.states import StateSettings, user_states
 from longtail.contracts.campaign import STATES
+from longtail.contracts.columns import DAY
 from longtail.contracts.errors import UserError
 from longtail.contracts.segments import SegmentRule
 from longtail.contracts.settings_base import parse

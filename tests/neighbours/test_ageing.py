@@ -9,9 +9,9 @@ from helpers_counted import write_counted_bundle
 from helpers_prepared import write_tiny_prepared
 from numpy.testing import assert_array_equal
 
+from longtail.contracts.columns import DAY
 from longtail.contracts.prepared import PreparedDataset, Split
 from longtail.neighbours.ageing import NEWEST, popularity_factors
-from longtail.neighbours.recency import DAY
 from longtail.neighbours.recounting import freshened, recount, write_recounted
 from longtail.neighbours.usual import FEWEST
 from longtail.scoring.bundle import Bundle, load_bundle

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from helpers_prepared import write_tiny_prepared
 
+from longtail.contracts.columns import DAY
 from longtail.contracts.prepared import PreparedDataset, Split
-from longtail.neighbours.recency import DAY, choose_half_life, recent_counts
+from longtail.neighbours.recency import choose_half_life, recent_counts
 from longtail.neighbours.usual import FEWEST
 from longtail.neighbours.validation_cases import ValidationCases
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from longtail.contracts.artifacts import finite
 from longtail.contracts.errors import UserError
 
 LEAST = 10  # users of each arm of a stratum; smaller strata are joined: the share held out is the same in all
@@ -33,7 +34,7 @@ class Effect:
     without: float
 
     def as_json(self) -> dict[str, Any]:
-        return {name: (value if np.isfinite(value) else None) for name, value in vars(self).items()}
+        return {name: finite(value) for name, value in vars(self).items()}
 
 
 def effect_of(

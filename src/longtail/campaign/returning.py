@@ -12,9 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from longtail.campaign.how import ReturnSettings, StateSettings
-from longtail.campaign.states import DAY, user_states
+from longtail.campaign.states import user_states
 from longtail.contracts.campaign import StateColumns
-from longtail.contracts.columns import Columns
+from longtail.contracts.columns import DAY, Columns
 
 LEAST_USERS = 200  # with events before the earlier moment
 LEAST_OUTCOMES = 30  # returned, and not returned

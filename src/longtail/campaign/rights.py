@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from longtail.contracts.columns import DAY
 from longtail.contracts.errors import UserError
 
-DAY = 86_400_000_000  # microseconds
 STOPPED = "on the do-not-contact list"
 CAPPED = "contacted often enough lately"
 NO_CONSENT = "no consent to any channel of an offer"

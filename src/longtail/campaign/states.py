@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from longtail.campaign.how import StateSettings
 from longtail.contracts.campaign import STATES, StateColumns
-from longtail.contracts.columns import Columns
+from longtail.contracts.columns import DAY, Columns
 from longtail.contracts.errors import UserError
 from longtail.contracts.segments import SegmentRule
 
-DAY = 86_400_000_000  # microseconds
 OWN_GAPS = 2  # gaps between days with events from which on the user's own usual gap is taken, not the shop's
 Numbers = NDArray[np.float64]
 

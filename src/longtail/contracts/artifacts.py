@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -175,3 +176,12 @@ def read_artifact(path: str | os.PathLike[str], kind: Format) -> Artifact:
         if found_checksum != checksum:
             raise UserError(f"{root / name}: differs from its checksum; it was truncated or changed, make it again")
     return Artifact(root, facts)
+
+
+def finite(document: Any) -> Any:
+    """A JSON document with null for what is no number."""
+    if isinstance(document, dict):
+        return {name: finite(value) for name, value in document.items()}
+    if isinstance(document, list | tuple):
+        return [finite(value) for value in document]
+    return None if isinstance(document, float) and not math.isfinite(document) else document

@@ -1,5 +1,7 @@
 """The names of columns, in input tables and in the Prepared data set."""
 
+DAY = 86_400_000_000  # microseconds
+
 
 class Columns:
     """Column names. Ids are the user's own strings; codes (``*_code``) are private to one artifact."""

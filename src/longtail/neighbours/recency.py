@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from longtail.contracts.columns import DAY
 from longtail.contracts.prepared import PreparedDataset, Split
 from longtail.metrics.ranking import ndcg, rank_targets
 from longtail.neighbours.usual import FEWEST
 from longtail.neighbours.validation_cases import ValidationCases
 
-DAY = 86_400_000_000  # microseconds
 HALF_LIVES = (None, 730.0, 365.0, 180.0, 90.0, 45.0, 21.0, 10.0, 5.0, 2.0, 1.0)  # days; none counts all events alike
 
 

@@ -16,16 +16,15 @@ from longtail.contracts.errors import UserError
 from longtail.contracts.ids import canonical_id
 from longtail.metrics.off_policy import Logged
 from longtail.policies.logs import LogTable
-from longtail.policies.shown_lists import ShownList
+from longtail.policies.shown_lists import ShownList, kept_lines
 from longtail.tables.sources import Source, find
-from longtail.tables.text_streams import encoding_of, open_text
 
 PREDICTION = "prediction"
 Row = tuple[str, float, float]  # item, reward, propensity
 
 
 def are_answers(uri: str) -> bool:
-    """Whether the first line of the first file is an answer.
+    """Whether the first line is an answer.
 
     Raises:
         UserError: it is a whole response of the server, which tells neither users nor rewards.
@@ -33,8 +32,7 @@ def are_answers(uri: str) -> bool:
     source = find(uri)
     if source.format != "jsonl":
         return False
-    with open_text(source.files[0], encoding_of(source.files[0], None)) as lines:
-        first = next((line for line in lines if line.strip()), "")
+    first = next((line for *_, line in kept_lines(source)), "")
     try:
         given = json.loads(first)
     except ValueError:
@@ -86,11 +84,8 @@ def _table(uri: str, slates: Sequence[tuple[str, list[Row]]]) -> LogTable:
 
 
 def _slates(source: Source) -> Iterator[tuple[str, list[Row]]]:
-    for file in source.files:
-        with open_text(file, encoding_of(file, None)) as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    yield _read(line, f"{file}: line {number}")
+    for file, number, line in kept_lines(source):
+        yield _read(line, f"{file}: line {number}")
 
 
 def _read(line: str, where: str) -> tuple[str, list[Row]]:

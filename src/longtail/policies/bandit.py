@@ -18,10 +18,8 @@ from longtail.scoring.bundle import LENGTH_BUCKETS, PARTS
 from longtail.scoring.posterior import Posterior
 
 Floats = NDArray[np.float64]
-SLOPE, SLOPE_PRECISION = (
-    0.5,
-    4.0,
-)  # prior of the student's standardised score, in logits (linear: in deviations of the reward)
+# prior of the student's standardised score, in logits (linear: in deviations of the reward)
+SLOPE, SLOPE_PRECISION = 0.5, 4.0
 LEVEL_PRECISION = 0.1  # of how often anything is chosen
 PLACE_PRECISION = 1.0
 PART_PRECISION = 16.0  # of a part's own weight, for one deviation of it

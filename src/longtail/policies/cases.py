@@ -46,9 +46,14 @@ def cases_of(recommender: Recommender, lists: Sequence[ShownList], candidates: i
     A list with an item that the bundle does not know, or would not give, was not drawn from what it may draw from.
     """
     found, left_out = [], Counter[str]()
-    codes = {item: code for code, item in enumerate(recommender.bundle.item_ids)}
+    bundle = recommender.bundle
+    catalogue = _Catalogue(
+        {item: code for code, item in enumerate(bundle.item_ids)},
+        (bundle.train_counts == 0).astype(np.float32),
+        offsets_of(bundle),
+    )
     for one in lists:
-        case = _case(recommender, one, codes, candidates)
+        case = _case(recommender, one, catalogue, candidates)
         if case is None:
             left_out["with items that the bundle does not know or may not give"] += 1
         else:
@@ -56,20 +61,28 @@ def cases_of(recommender: Recommender, lists: Sequence[ShownList], candidates: i
     return found, left_out
 
 
-def _case(recommender: Recommender, one: ShownList, codes_of: Mapping[str, int], candidates: int) -> Case | None:
+@dataclass(frozen=True)
+class _Catalogue:
+    """Of all items: their codes, whether they are new, and the offsets that they have already. ``[items]`` each"""
+
+    codes: Mapping[str, int]
+    new: NDArray[np.float32]
+    offsets: NDArray[np.float32]
+
+
+def _case(recommender: Recommender, one: ShownList, catalogue: _Catalogue, candidates: int) -> Case | None:
     bundle, query = recommender.bundle, recommender.query(one.asked)
     assert one.asked.explore is not None
     mask = recommender.may_be_given(one.asked, query)
-    shown = np.array([codes_of.get(item, -1) for item in one.items], dtype=np.intp)
+    shown = np.array([catalogue.codes.get(item, -1) for item in one.items], dtype=np.intp)
     if (shown < 0).any() or not mask[shown].all():
         return None
     parts, bucket = recommender.scorer.parts(query), int(buckets_of([query])[0])
-    before = offsets_of(bundle)
+    new, before = catalogue.new, catalogue.offsets
     scores = parts @ bundle.part_weights[bucket] + before
     allowed = np.flatnonzero(mask)
     best = allowed[top_items(scores[allowed], candidates, NOBODY)]
     codes = np.union1d(best, shown)
-    new = (bundle.train_counts == 0).astype(np.float32)
     of_pool = float(scores[codes].std())
     return Case(
         user=one.user,

@@ -6,14 +6,13 @@ over its places. The difference from the log's own value is paired, and its inte
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from longtail.metrics.off_policy_intervals import Units, interval
 from longtail.policies.cases import Case
-from longtail.scoring.asked import Explore
 from longtail.scoring.bundle import PARTS
 
 Floats = NDArray[np.float64]
@@ -37,10 +36,9 @@ class Compared:
     users: int
 
 
-def place_probabilities(case: Case, scores: NDArray[np.floating], explore: Explore | None = None) -> Floats:
+def place_probabilities(case: Case, scores: NDArray[np.floating]) -> Floats:
     """With which probability the scores [n] of the case's candidates put each shown item at its place, given those before it, where lists are
-    drawn as the log's were, or as ``explore`` says. What is not among the candidates is never drawn. ``[k]``"""
-    case = case if explore is None else replace(case, explore=explore)
+    drawn as the log's were. What is not among the candidates is never drawn. ``[k]``"""
     if case.explore.temperature is not None:
         return _plackett_luce(case, scores.astype(np.float64), case.explore.temperature)
     return _epsilon_greedy(case, scores)

@@ -11,7 +11,7 @@ JSON Lines, an object a list, which whoever asks the server keeps as it was aske
 import json
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from longtail.contracts.errors import UserError
 from longtail.contracts.ids import canonical_id
 from longtail.scoring.asked import Asked
-from longtail.tables.sources import find
+from longtail.tables.sources import Source, find
 from longtail.tables.text_streams import encoding_of, open_text
 
 Parse = Callable[[Mapping[str, Any]], Asked]
@@ -66,19 +66,25 @@ def read_lists(uri: str, parse: Parse) -> tuple[list[ShownList], Counter[str]]:
     if source.format != "jsonl":
         raise UserError(f"{uri}: is {source.format}; a log of shown lists is JSON Lines, an object a list")
     found, left_out = [], Counter[str]()
-    for file in source.files:
-        with open_text(file, encoding_of(file, None)) as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    one, why = _read(line, f"{file}, line {number}", parse)
-                    if one is None:
-                        left_out[why] += 1
-                    else:
-                        found.append(one)
+    for file, number, line in kept_lines(source):
+        one, why = _read(line, f"{file}, line {number}", parse)
+        if one is None:
+            left_out[why] += 1
+        else:
+            found.append(one)
     if not found:
         said = "; ".join(f"{why}: {count}" for why, count in left_out.items()) or "it has no line"
         raise UserError(f"{uri}: holds no list that can be learnt from ({said}); ask the server with explore")
     return found, left_out
+
+
+def kept_lines(source: Source) -> Iterator[tuple[str, int, str]]:
+    """File, number from 1 and text of every line that is not blank."""
+    for file in source.files:
+        with open_text(file, encoding_of(file, None)) as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    yield str(file), number, line
 
 
 def _read(line: str, place: str, parse: Parse) -> tuple[ShownList | None, str]:

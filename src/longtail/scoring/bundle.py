@@ -54,12 +54,8 @@ ITEM_COLUMNS = [
 ]  # what scoring reads
 LENGTH_EDGES = np.array([1, 2, 3, 4, 5, 10])  # histories of 0, 1, 2, 3, 4, 5-9, 10+ items have weights of their own
 LENGTH_BUCKETS = len(LENGTH_EDGES) + 1
-PARTS = (
-    "dense",
-    "neighbour",
-    "popularity",
-    "trait",
-)  # of a score; each has a weight for each bucket: ``dense_weight``, ...
+# of a score; each has a weight for each bucket: ``dense_weight``, ...
+PARTS = ("dense", "neighbour", "popularity", "trait")
 
 
 def length_bucket(lengths: NDArray[np.integer]) -> NDArray[np.intp]:
@@ -88,9 +84,7 @@ class Tensors:
     popularity_weight: NDArray[np.float32]  # [LENGTH_BUCKETS]
     trait_weight: NDArray[np.float32]  # [LENGTH_BUCKETS]
     decay: float
-    item_offset: NDArray[np.float32] | None = (
-        None  # [items], what a policy learnt of each beyond its parts (policies.learn)
-    )
+    item_offset: NDArray[np.float32] | None = None  # [items], what a policy learnt of each beyond its parts
 
 
 @dataclass(frozen=True)

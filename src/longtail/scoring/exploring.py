@@ -16,9 +16,8 @@ from longtail.scoring.top import top_items
 
 THOMPSON_DRAWS = 256  # from the posterior, for a question
 THOMPSON_POOL = 2000  # items with the best scores, among which they decide
-Deviations = Callable[
-    [NDArray[np.intp], int, np.random.Generator], NDArray[np.float64]
-]  # items [n], draws, rng -> [draws, n]
+# items [n], draws, rng -> [draws, n]
+Deviations = Callable[[NDArray[np.intp], int, np.random.Generator], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)

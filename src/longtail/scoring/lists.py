@@ -1,14 +1,17 @@
-"""Answers as tables: one row a user and item, and one row a user."""
+"""Answers for many users, and as tables: one row a user and item, and one row a user."""
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from longtail.contracts.campaign import ListColumns as L
-from longtail.scoring.recommender import Answer
+from longtail.scoring.asked import Asked
+from longtail.scoring.recommender import Answer, Recommender
 
+TOGETHER = 256  # users asked at one time: each may hold a mask of the catalogue
 RECOMMENDATIONS = pa.schema(
     [
         (L.USER, pa.string()),
@@ -31,6 +34,17 @@ USERS = pa.schema(
         (L.DEGRADED, pa.string()),
     ]
 )
+
+
+def answered(recommender: Recommender, asked: Sequence[Asked]) -> list[Answer]:
+    """The answers, in the order asked. Histories of like lengths are asked together, so that the encoder reads little padding."""
+    order = sorted(range(len(asked)), key=lambda place: len(asked[place].history))
+    found: list[Any] = [None] * len(asked)
+    for begin in range(0, len(order), TOGETHER):
+        places = order[begin : begin + TOGETHER]
+        for place, answer in zip(places, recommender.answers([asked[place] for place in places])):
+            found[place] = answer
+    return found
 
 
 def recommendations_table(asked: pa.Array, answers: Sequence[Answer], key: str = L.USER) -> pa.Table:
