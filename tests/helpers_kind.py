@@ -4,10 +4,11 @@ They prove order, arguments, idempotence and messages; that a cluster comes of i
 """
 
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
+
+from longtail.system.machine import free_ports
 
 ROOT = Path(__file__).parents[1]
 TOOLS = ("docker", "kind", "kubectl", "curl", "longtail")
@@ -73,12 +74,6 @@ elif name == "longtail" and arguments[0] == "submit":
 BUILD = "#!/bin/sh\necho built >>$WORLD/log\necho longtail-train-cpu:0.1.0-abc\necho longtail-predict:0.1.0-def\n"
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 class World:
     """One checkout and one machine."""
 
@@ -110,7 +105,7 @@ class World:
         (self.tools / name).unlink()
 
     def run(self, step: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        ports = {name: str(free_port()) for name in ("UI_PORT", "S3_PORT", "PORT")}
+        ports = dict(zip(("UI_PORT", "S3_PORT", "PORT"), map(str, free_ports(3)), strict=True))
         return subprocess.run(
             ["bash", f"scripts/kind/{step}.sh"],
             cwd=self.root,

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from longtail.contracts.errors import EXIT_CODE, UserError
+from longtail.contracts.errors import EXIT_CODE, PORT_EXIT_CODE, UserError
 from longtail.system.http import call
 from longtail.system.machine import free_ports
 
 log = logging.getLogger(__name__)
 
 SERVER_MODULE = "longtail.components.predict.server"  # by name: stages do not import each other
+ATTEMPTS = 3  # at ports that nobody has
 POLL_SECONDS = 0.1
 STOP_SECONDS = 40  # KServe gives requests in flight 30 seconds
 
@@ -43,35 +44,51 @@ def running_server(
     """Start the server, wait until the model is ready, and stop it when the block ends. options: further ones of its command.
 
     Raises:
-        UserError: what the server found wrong with bundle or ports, or that it was not ready in time.
+        UserError: what the server found wrong with the bundle, or that it was not ready in time.
         RuntimeError: it ended by itself, before it was ready or while the block ran.
     """
-    http_port, grpc_port = free_ports(2)
-    command = [sys.executable, "-P", "-m", SERVER_MODULE, "--bundle", str(bundle), "--name", name]
-    command += ["--http-port", str(http_port), "--grpc-port", str(grpc_port), *options]
-    with Path(log_path).open("wb") as stream:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT)
-    handle = ServerHandle(http_port, grpc_port, f"http://127.0.0.1:{http_port}", process.pid)
+    command = [sys.executable, "-P", "-m", SERVER_MODULE, "--bundle", str(bundle), "--name", name, *options]
+    process, handle = _started(command, name, timeout_seconds, Path(log_path))
     try:
-        _wait_until_ready(handle, name, process, timeout_seconds, Path(log_path))
-        try:
-            yield handle
-        except UserError as error:
-            if process.poll() is not None:
-                raise RuntimeError(_ended(process, Path(log_path))) from error
-            raise
+        yield handle
+    except UserError as error:
+        if process.poll() is not None:
+            raise RuntimeError(_ended(process, Path(log_path))) from error
+        raise
     finally:
         _stop(process)
 
 
-def _wait_until_ready(
+def _started(
+    command: list[str], name: str, timeout_seconds: float, log_path: Path
+) -> tuple[subprocess.Popen[bytes], ServerHandle]:
+    """A server that is ready. Ports that somebody takes between their choice and the server's start are chosen anew."""
+    for _ in range(ATTEMPTS):
+        http_port, grpc_port = free_ports(2)
+        ports = ["--http-port", str(http_port), "--grpc-port", str(grpc_port)]
+        with log_path.open("wb") as stream:
+            process = subprocess.Popen(
+                [*command, *ports], stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT
+            )
+        handle = ServerHandle(http_port, grpc_port, f"http://127.0.0.1:{http_port}", process.pid)
+        try:
+            if _becomes_ready(handle, name, process, timeout_seconds, log_path):
+                return process, handle
+        except BaseException:
+            _stop(process)
+            raise
+    raise UserError(f"others took the model server's ports {ATTEMPTS} times; run it again when fewer ports are opened")
+
+
+def _becomes_ready(
     handle: ServerHandle, name: str, process: subprocess.Popen[bytes], timeout_seconds: float, log_path: Path
-) -> None:
+) -> bool:
+    """False: somebody took a port."""
     deadline = time.monotonic() + timeout_seconds
     while process.poll() is None:
         try:
             call(f"{handle.url}/v2/models/{quote(name)}/ready", timeout_seconds=5)
-            return
+            return True
         except UserError:  # nobody listens yet
             if time.monotonic() > deadline:
                 raise UserError(
@@ -79,6 +96,8 @@ def _wait_until_ready(
                     f"(its log ends: {last_line(log_path)})"
                 ) from None
         time.sleep(POLL_SECONDS)
+    if process.returncode == PORT_EXIT_CODE:
+        return False
     if process.returncode == EXIT_CODE:
         raise UserError(last_line(log_path).removeprefix("error: "))
     raise RuntimeError(_ended(process, log_path))

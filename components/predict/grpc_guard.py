@@ -12,6 +12,7 @@ import grpc
 
 from longtail.components.predict import monitoring
 from longtail.components.predict.access import Access, Refusal, scope_of_call
+from longtail.contracts.errors import PortInUseError
 from longtail.system.kserve_sdk import kserve
 
 CODES = {
@@ -56,7 +57,11 @@ class GrpcServer:
         self._server: Any = None
 
     async def serve(self) -> None:
-        """Until ``stop``."""
+        """Until ``stop``.
+
+        Raises:
+            PortInUseError: somebody has the port.
+        """
         of_kserve = kserve.protocol.grpc
         self._server = grpc.aio.server(
             futures.ThreadPoolExecutor(THREADS),
@@ -65,7 +70,10 @@ class GrpcServer:
         )
         answers = self._servicer(self._model_server.dataplane, self._model_server.model_repository_extension)
         of_kserve.grpc_predict_v2_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(answers, self._server)
-        self._server.add_insecure_port(f"[::]:{self._port}")
+        try:
+            self._server.add_insecure_port(f"[::]:{self._port}")
+        except RuntimeError:  # gRPC logs why
+            raise PortInUseError("--grpc-port", self._port) from None
         await self._server.start()
         await self._server.wait_for_termination()
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from longtail.components.predict.access import Access
 from longtail.components.predict.options import DEFAULTS, MAX_BODY, Options
 from longtail.components.predict.private_logs import VARIABLE, keep_private, log_key
-from longtail.contracts.errors import EXIT_CODE, UserError
+from longtail.contracts.errors import EXIT_CODE, PORT_EXIT_CODE, PortInUseError, UserError
 from longtail.system.machine import free_ports, port_in_use
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ def serve(
     """Serve a bundle until SIGTERM or SIGINT. A port of 0 is chosen free.
 
     Raises:
-        UserError: a port that is taken, or what is wrong with the bundle or a file of the options.
+        PortInUseError: a port that is taken.
+        UserError: what is wrong with a port, the bundle or a file of the options.
     """
     chosen = free_ports(2)
     http_port, grpc_port = http_port or chosen[0], grpc_port or chosen[1]
@@ -66,13 +67,23 @@ def start(
 ) -> None:
     """Serve one loaded model until SIGTERM or SIGINT, by one worker: pods are what multiplies. access: who may ask; all where left
     out.
+
+    Raises:
+        PortInUseError: somebody took a port since it was found free.
     """
+    from uvicorn.config import STARTUP_FAILURE
+
     from longtail.components.predict.guarded_server import guarded_server
 
     _quiet_kserve()
     server = guarded_server(model, (http_port, grpc_port), access or Access(), max_body)
     server.model_repository_extension = _fixed_models(server.registered_models)
-    server.start([model])
+    try:
+        server.start([model])
+    except SystemExit as ended:
+        if ended.code != STARTUP_FAILURE:
+            raise
+        raise PortInUseError("--http-port", http_port) from None  # uvicorn has logged why it could not listen
 
 
 def _check_ports(http_port: int, grpc_port: int) -> None:
@@ -80,9 +91,7 @@ def _check_ports(http_port: int, grpc_port: int) -> None:
         if not 0 < port <= MAX_PORT:
             raise UserError(f"{option} {port}: is no port; take 1 to {MAX_PORT}, or leave it out to have one chosen")
         if port_in_use(port):
-            raise UserError(
-                f"port {port} is in use; stop what listens there, or give {option} another port (0 chooses a free one)"
-            )
+            raise PortInUseError(option, port)
     if http_port == grpc_port:
         raise UserError(f"--http-port and --grpc-port are both {http_port}; give them different ports")
 
@@ -165,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         serve(given.bundle, given.name, given.http_port, given.grpc_port, options)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        return EXIT_CODE
+        return PORT_EXIT_CODE if isinstance(error, PortInUseError) else EXIT_CODE
     return 0
 
 

@@ -3,6 +3,7 @@ import socket
 
 import pytest
 
+from longtail.system import machine
 from longtail.system.machine import available_cores, available_memory, free_ports, port_in_use
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -75,6 +76,26 @@ def test_free_ports_differ_and_are_free():
     ports = free_ports(5)
     assert len(set(ports)) == 5
     assert not any(port_in_use(port) for port in ports)
+
+
+def test_free_ports_are_none_that_the_system_gives_outgoing_connections():
+    """A port chosen now and bound seconds later would now and then be the end of somebody's connection."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        with socket.create_connection(listener.getsockname()) as connection:
+            given = connection.getsockname()[1]
+            assert port_in_use(given)
+    assert max(free_ports(100)) < 30_000 < given
+
+
+def test_free_ports_leave_out_what_is_in_use(monkeypatch):
+    with socket.socket() as listener:
+        listener.bind(("", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        monkeypatch.setattr(machine, "_CHOSEN_PORTS", range(port, port + 2))
+        assert port not in free_ports(1)
 
 
 def test_a_listening_port_is_in_use():

@@ -3,13 +3,17 @@
 import ctypes
 import math
 import os
+import random
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 
 ROOT = Path("/")
 _UNLIMITED = 1 << 60  # cgroup v1 writes "no limit" as a number near 2**63
+_CHOSEN_PORTS = range(
+    20000, 30000
+)  # below Kubernetes' node ports and what Linux (32768) and macOS (49152) give connections
 
 
 def available_cores(root: Path = ROOT) -> int:
@@ -34,12 +38,9 @@ def available_memory(root: Path = ROOT) -> int:
 
 
 def free_ports(count: int) -> list[int]:
-    """``count`` different TCP ports that nobody listens on now."""
-    with ExitStack() as stack:  # all are held until the last is known, so that no port comes twice
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for held in sockets:
-            held.bind(("", 0))
-        return [int(held.getsockname()[1]) for held in sockets]
+    """``count`` different TCP ports that nobody listens on now, and that no outgoing connection is given soon."""
+    drawn = random.SystemRandom().sample(_CHOSEN_PORTS, len(_CHOSEN_PORTS))
+    return list(islice((port for port in drawn if not port_in_use(port)), count))
 
 
 def port_in_use(port: int) -> bool:

@@ -1,5 +1,6 @@
 import os
 import signal
+import socket
 
 import pytest
 from helpers_hand_bundle import write_hand_bundle
@@ -10,6 +11,7 @@ from longtail.contracts.errors import UserError
 from longtail.rollout.addresses import at
 from longtail.rollout.answers import ask_v1
 from longtail.system.http import call
+from longtail.system.machine import free_ports
 
 pytestmark = pytest.mark.slow  # each starts the model server
 
@@ -72,6 +74,35 @@ def test_what_the_server_finds_wrong_is_a_user_error(tmp_path):
         running_server(bundle, "shop", 60, tmp_path / "log"),
     ):
         pass
+
+
+def test_ports_that_somebody_takes_before_the_server_has_them_are_chosen_anew(bundle, tmp_path, monkeypatch):
+    chosen = []
+
+    def choose(count):
+        ports = [listener.getsockname()[1], *free_ports(1)] if not chosen else free_ports(count)
+        chosen.append(ports)
+        return ports
+
+    monkeypatch.setattr(local_server, "free_ports", choose)
+    with socket.socket() as listener:
+        listener.bind(("", 0))
+        listener.listen()
+        with running_server(bundle, "shop", 60, tmp_path / "log") as server:
+            assert (server.http_port, server.grpc_port) == tuple(chosen[1])
+            assert ask_v1(at(server.url), "shop", [{}])
+
+
+def test_ports_that_are_always_taken_are_said(bundle, tmp_path, monkeypatch):
+    with socket.socket() as listener:
+        listener.bind(("", 0))
+        listener.listen()
+        monkeypatch.setattr(local_server, "free_ports", lambda _: [listener.getsockname()[1], *free_ports(1)])
+        with (
+            pytest.raises(UserError, match="others took the model server's ports 3 times"),
+            running_server(bundle, "shop", 60, tmp_path / "log"),
+        ):
+            pass
 
 
 def test_a_crash_at_start_is_no_user_error(bundle, tmp_path, monkeypatch):

@@ -21,7 +21,7 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceSt
 from longtail.components.deploy.local_server import running_server
 from longtail.components.predict.client import ask
 from longtail.components.predict.server import main
-from longtail.contracts.errors import UserError
+from longtail.contracts.errors import PORT_EXIT_CODE, UserError
 from longtail.registry.bundles import bundle_id
 from longtail.rollout.addresses import at
 from longtail.rollout.answers import ask_v2
@@ -328,10 +328,27 @@ def test_a_port_in_use_is_named_with_the_remedy(bundle, option, capsys):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        assert main(["--bundle", str(bundle), option, str(port)]) == 2
+        assert main(["--bundle", str(bundle), option, str(port)]) == PORT_EXIT_CODE
     assert capsys.readouterr().err == (
         f"error: port {port} is in use; stop what listens there, or give {option} another port (0 chooses a free one)\n"
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("option", ["--http-port", "--grpc-port"])
+def test_a_port_that_is_taken_while_the_model_is_loaded_is_named_too(bundle, option):
+    """As between the look at the port and listening on it, which take seconds apart."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        blind = "from longtail.components.predict import server; server.port_in_use = lambda port: False; "
+        command = [sys.executable, "-c", blind + "raise SystemExit(server.main())"]
+        ended = subprocess.run(
+            [*command, "--bundle", str(bundle), option, str(port)], capture_output=True, text=True, timeout=60
+        )
+    assert ended.returncode == PORT_EXIT_CODE
+    assert f"error: port {port} is in use; stop what listens there, or give {option} another port" in ended.stderr
 
 
 @pytest.mark.parametrize(
