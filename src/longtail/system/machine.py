@@ -11,9 +11,8 @@ from pathlib import Path
 
 ROOT = Path("/")
 _UNLIMITED = 1 << 60  # cgroup v1 writes "no limit" as a number near 2**63
-_CHOSEN_PORTS = range(
-    20000, 30000
-)  # below Kubernetes' node ports and what Linux (32768) and macOS (49152) give connections
+# below Kubernetes' node ports (30000), and those that Linux (32768) and macOS (49152) give connections
+_CHOSEN_PORTS = range(20000, 30000)
 
 
 def available_cores(root: Path = ROOT) -> int:
