@@ -3,10 +3,10 @@
 import ctypes
 import math
 import os
-import random
+import secrets
 import socket
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 ROOT = Path("/")
@@ -38,8 +38,9 @@ def available_memory(root: Path = ROOT) -> int:
 
 def free_ports(count: int) -> list[int]:
     """``count`` different TCP ports that nobody listens on now, and that no outgoing connection is given soon."""
-    drawn = random.SystemRandom().sample(_CHOSEN_PORTS, len(_CHOSEN_PORTS))
-    return list(islice((port for port in drawn if not port_in_use(port)), count))
+    begin = secrets.choice(_CHOSEN_PORTS)  # so that two who choose at the same time do not meet
+    in_turn = chain(range(begin, _CHOSEN_PORTS.stop), range(_CHOSEN_PORTS.start, begin))
+    return list(islice((port for port in in_turn if not port_in_use(port)), count))
 
 
 def port_in_use(port: int) -> bool:
