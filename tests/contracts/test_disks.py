@@ -92,16 +92,18 @@ def test_an_artifact_in_a_layer_of_an_image_stays_and_the_new_one_is_kept_beside
     """As in a container whose image holds the artifact: overlayfs can neither move nor swap such a folder."""
     with write_artifact(tmp_path / "image/place", PREPARED, {"n": 1}):
         pass
+    (tmp_path / "image/empty").mkdir()
     layers = "lowerdir=image,upperdir=disk/upper,workdir=disk/work"
     shown = in_own_mounts(
         tmp_path,
         f"mkdir -p disk/upper disk/work disk/root; mount -t overlay none -o userxattr,{layers} disk/root",
         WRITE
         + """
+write("disk/root/empty", 1)
 write("disk/root/mine", 1)
 write("disk/root/mine", 2)
 refused(write, "disk/root/place", 2)
-assert found("disk/root/mine") == 2 and found("disk/root/place") == 1
+assert found("disk/root/mine") == 2 and found("disk/root/empty") == found("disk/root/place") == 1
 (kept,) = Path("disk/root").glob("place.new-*")
 assert found(kept) == 2
 """,

@@ -1,8 +1,11 @@
 """Folders are put in place in one step, whatever happens in between."""
 
 import errno
+import itertools
 import os
 import re
+import shutil
+import sys
 import threading
 from pathlib import Path
 
@@ -121,6 +124,36 @@ def test_a_folder_that_others_put_back_and_moved_away_meanwhile_is_put_back_agai
     assert content(tmp_path / "place") == {"old"}
 
 
+def test_a_folder_that_another_writer_moves_away_between_any_two_calls_is_no_file_and_nothing_comes_in_its_place(
+    tmp_path, monkeypatch
+):
+    place, aside = tmp_path / "place", tmp_path / ".place.old-1"
+    real = {name: getattr(os, name) for name in ("stat", "lstat", "rename")}
+    steps, moved_before = itertools.count(), -1
+
+    def counted(name):
+        def call(*arguments, **options):
+            if next(steps) == moved_before:
+                real["rename"](place, aside)
+            return real[name](*arguments, **options)
+
+        return call
+
+    for name in real:
+        monkeypatch.setattr(os, name, counted(name))
+    for number in range(100):
+        write(place, "old")
+        steps, moved_before = itertools.count(), number
+        check_new_folder(place)
+        if next(steps) <= number:  # the check was over before
+            break
+        moved_before = -1
+        assert [content(folder) for folder in tmp_path.iterdir()] == [{"old"}]
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(aside, ignore_errors=True)
+    assert number > 5
+
+
 def test_an_older_folder_that_was_replaced_long_ago_is_not_put_back_some_day(tmp_path, way):
     write(tmp_path / "place", "old")
     write(tmp_path / ".place.old-1", "older")  # its writer was killed after the new folder had come
@@ -138,7 +171,16 @@ def test_what_a_killed_writer_left_is_removed_after_a_day(tmp_path):
     assert listed(tmp_path) == [".other.partial-dead", ".place.partial-alive", "place"]
 
 
-def test_several_writers_at_once_and_a_reader_always_find_one_whole_folder(tmp_path, way):
+@pytest.fixture
+def restless():
+    """Threads that take turns a hundred times as often as usual."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(usual / 100)
+    yield
+    sys.setswitchinterval(usual)
+
+
+def test_several_writers_at_once_and_a_reader_always_find_one_whole_folder(tmp_path, way, restless):
     place = tmp_path / "place"
     write(place, "0")
     failures: list[Exception] = []

@@ -15,6 +15,7 @@ import glob
 import os
 import re
 import shutil
+import stat
 import sys
 import tempfile
 import time
@@ -51,28 +52,27 @@ def check_new_folder(path: AnyPath) -> None:
     _refuse_addresses(path, "folder")
     place = place_of(path)
     put_back(place)
-    if os.path.lexists(place) and not place.is_dir():
+    if _is_folder(place) is False:
         raise UserError(f"{path}: is a file; name a folder")
     here = Path.cwd()
     if place in (here, *here.parents):
         raise UserError(f"{path}: is the working folder or one above it; name a folder of its own")
-    above = next(folder for folder in place.parents if os.path.lexists(folder))
+    above = next(folder for folder in place.parents if _is_folder(folder) is not None)
     if not above.is_dir():
         raise UserError(f"{path}: cannot be written, {above} is a file; choose a folder that you own")
     probe = _beside(above / place.name, "probe")
     try:
-        probe.mkdir()
+        (probe / "content").mkdir(parents=True)
         try:
             probe = probe.rename(_beside(above / place.name, "probe"))  # not every file system can
-            if place.is_dir():
-                probe.rename(place)  # as at the end; only in place of an empty folder does this do anything
+            with suppress(FileNotFoundError):
+                place.rename(probe)  # refused in any case, since the probe has content; the reason is what matters
         finally:
-            if probe.is_dir():
-                probe.rmdir()
+            shutil.rmtree(probe, ignore_errors=True)
     except OSError as error:
         if error.errno == errno.EBUSY:
             raise UserError(f"{path}: is a mount point, which cannot be replaced; name a folder inside it") from None
-        if error.errno not in NOT_EMPTY:
+        if error.errno not in (*NOT_EMPTY, errno.EXDEV):
             raise UserError(f"{path}: cannot be written ({error.strerror}); choose a folder that you own") from None
 
 
@@ -193,6 +193,14 @@ def _put(fresh: Path, place: Path) -> None:
         with suppress(FileNotFoundError):  # a reader put it back meanwhile
             aside.rename(old)  # at once, so that no kill leaves it to be put back some day
             shutil.rmtree(old, ignore_errors=True)
+
+
+def _is_folder(place: Path) -> bool | None:
+    """None where nothing is. One look, since another writer may move a folder away between two."""
+    try:
+        return stat.S_ISDIR(place.lstat().st_mode)
+    except OSError:
+        return None
 
 
 def _moved(fresh: Path, place: Path) -> bool:
