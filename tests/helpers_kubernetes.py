@@ -55,6 +55,7 @@ class FakeCluster:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # else each answer waits 40 ms, since its head is sent before its body
 
             def do_GET(self) -> None:
                 cluster.answer(self, "get", None)

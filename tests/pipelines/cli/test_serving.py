@@ -1,6 +1,7 @@
 """`longtail serve`; `status`, `promote` and `rollback` against an API server, with a registry in a folder."""
 
 import sys
+from types import SimpleNamespace
 
 import pytest
 from helpers_command import is_one_message, refused
@@ -11,6 +12,7 @@ from helpers_kubernetes import FakeCluster
 from longtail.components.deploy.local_server import running_server
 from longtail.pipelines.cli import main as cli
 from longtail.registry.opening import open_registry
+from longtail.rollout import placing
 from longtail.rollout.kubernetes_api import connect
 from longtail.rollout.roll_out import roll_out
 from longtail.rollout.service_settings import ServiceSettings
@@ -27,7 +29,8 @@ def model_server(tmp_path_factory):
 
 @pytest.fixture
 def shop(tmp_path, model_server, monkeypatch):
-    """Registry, versions a and b, and a function that runs the command; a serves and is the champion."""
+    """Registry, versions a and b, and a function that runs the command; a serves and is the champion. Gateways forget at once."""
+    monkeypatch.setattr(placing, "time", SimpleNamespace(sleep=lambda _: None))
     cluster = FakeCluster(model_server)
     registry = open_registry(str(tmp_path / "registry"))
     other = write_hand_bundle(tmp_path / "b", titles=("Red lamp", "Blue lamp", None, "Stool"))
