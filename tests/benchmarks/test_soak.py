@@ -45,6 +45,7 @@ def test_questions_are_varied_and_those_of_two_clients_differ(bundle):
     assert 0 < sum(one["k"] == 0 for one in mine) < 30
 
 
+@pytest.mark.slow
 def test_the_server_is_read_after_each_part(bundle, tmp_path, monkeypatch, capsys):
     command = ["soak.py", "--bundle", str(bundle), "--requests", "120", "--every", "40", "--warm-up", "40"]
     monkeypatch.setattr(sys, "argv", [*command, "--json", str(tmp_path / "soak.json")])

@@ -54,6 +54,7 @@ def test_quality_is_calibrated_on_users_not_seen(learnt):
     assert sum(inside) >= len(inside) - 2
 
 
+@pytest.mark.slow
 def test_nothing_at_or_after_the_moment_is_read(shop, learnt):
     events, _ = shop
     states, found = learnt

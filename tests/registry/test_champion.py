@@ -14,6 +14,7 @@ from longtail.registry.opening import open_registry
 from longtail.scoring.bundle import load_bundle
 
 
+@pytest.mark.slow
 def test_the_registrys_champion(place: str, bundle: Path, other: Path):
     registry = open_registry(place)
     first, second = registry.publish(bundle), registry.publish(other)

@@ -51,6 +51,7 @@ def test_a_version_is_known_with_its_place(
     assert load_bundle(registry.fetch(version, tmp_path / "copies")).titles[0] == "Red lamp"
 
 
+@pytest.mark.slow
 def test_the_champion_and_its_history(registry: Registry, entities: Entities, bundle: Path, other: Path):
     assert registry.champion() is None
     first, second = registry.publish(bundle), registry.publish(other)

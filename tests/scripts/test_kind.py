@@ -13,6 +13,8 @@ from helpers_manifests import one, render
 
 from longtail.pipelines.cli.options import read_settings
 
+pytestmark = pytest.mark.slow  # they run the scripts to their end
+
 SCRIPTS = ROOT / "scripts/kind"
 
 

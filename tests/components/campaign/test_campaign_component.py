@@ -33,6 +33,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_component_writes_what_the_command_writes(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
     asked = {
         "offers": [{"name": "greeting", "channel": "mail", "cost": 0.1}],

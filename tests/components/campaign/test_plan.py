@@ -18,6 +18,8 @@ from longtail.components.campaign.writing import safe_cell
 from longtail.contracts.errors import UserError
 from longtail.contracts.settings_base import parse
 
+pytestmark = pytest.mark.slow  # they plan whole campaigns
+
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):

@@ -23,12 +23,14 @@ def rows(heterogeneity: float) -> pd.DataFrame:
     return simulate(small, range(4), targetings=("random", "uplift"))
 
 
+@pytest.mark.slow
 def test_uplift_wins_where_responses_differ() -> None:
     for measure in ("activated", "value"):
         found = figures(rows(1.0), measure)["uplift"].above_random
         assert found.low > 0, (measure, found)
 
 
+@pytest.mark.slow
 def test_uplift_does_not_win_where_responses_are_alike() -> None:
     found = figures(rows(0.0), "activated")
     for each in found.values():

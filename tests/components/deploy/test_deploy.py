@@ -13,6 +13,8 @@ from longtail.components.deploy.settings import DeploySettings
 from longtail.contracts.artifacts import DEPLOYMENT, EVALUATION, manifest_digest, read_artifact, write_artifact
 from longtail.contracts.errors import UserError
 
+pytestmark = pytest.mark.slow  # they start the model server
+
 MANIFESTS = ("inferenceservice", "servingruntime")
 
 

@@ -12,6 +12,8 @@ from longtail.contracts.errors import UserError
 from longtail.registry.bundles import bundle_id
 from longtail.system.http import fetch
 
+pytestmark = pytest.mark.slow  # they start the model server
+
 E = "added: {e: {title: Red thing, text: red lamp, attributes: [new]}}"
 
 

@@ -21,6 +21,7 @@ def model(tmp_path_factory):
     return model
 
 
+@pytest.mark.slow
 @settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(body)
 def test_every_body_is_answered_or_refused(model, asked):

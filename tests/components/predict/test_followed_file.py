@@ -15,6 +15,8 @@ from longtail.rollout.addresses import at
 from longtail.rollout.answers import compare_answers
 from longtail.system.http import fetch
 
+pytestmark = pytest.mark.slow  # they start the model server, and wait until it has read its files anew
+
 LAST = LAST_GOOD.format("availability")
 
 

@@ -27,6 +27,8 @@ from longtail.scoring.asked import Asked
 from longtail.scoring.bundle import load_bundle
 from longtail.system.http import fetch
 
+pytestmark = pytest.mark.slow  # they start the model server
+
 OTHER = ("Green lamp", "Blue lamp", None, "Chair")
 
 

@@ -19,6 +19,8 @@ from longtail.contracts.errors import UserError
 from longtail.rollout.addresses import at
 from longtail.rollout.answers import ask_v2
 
+pytestmark = pytest.mark.slow  # they start the model server
+
 GUEST = "token-of-a-guest"
 MAX_BODY = 20_000
 PREDICT, INFER = "/v1/models/shop:predict", "/v2/models/shop/infer"

@@ -17,6 +17,8 @@ from longtail.components.predict.followed_file import FollowedFile
 from longtail.components.predict.model import LAST_GOOD
 from longtail.contracts.errors import UserError
 
+pytestmark = pytest.mark.slow  # they start the model server, and wait until it has read its files anew
+
 AVAILABILITY, RULES = "/v1/models/shop/availability", "/v1/models/shop/rules"
 ATTRIBUTES = (("lamp",), ("lamp",), ("chair",), ("chair",))
 

@@ -245,6 +245,7 @@ def test_parallel_clients_get_the_answers_of_sequential_ones(server):
     assert len({*ids, *others}) == 2 * len(asked)
 
 
+@pytest.mark.slow
 def test_the_server_ends_quietly_on_sigterm_after_bad_and_good_requests(bundle, tmp_path):
     log = tmp_path / "server.log"
     with running_server(bundle, "shop", 60, log) as handle:
@@ -285,6 +286,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 def test_a_long_request_blocks_nobody_and_finishes_after_sigterm(bundle, tmp_path):
     http_port, grpc_port = free_ports(2)
     url, gate = f"http://127.0.0.1:{http_port}", tmp_path / "gate"
@@ -374,6 +376,7 @@ def test_both_ports_must_differ(capsys):
     assert f"--http-port and --grpc-port are both {port}" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_overload_is_said_with_when_to_come_back(bundle, tmp_path):
     """A limit that the answer to a great request does not keep."""
     great = [{"history": ["a", "b", "c", "d"] * 2000}] * 64

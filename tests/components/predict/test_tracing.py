@@ -23,6 +23,8 @@ from longtail.contracts.errors import UserError
 from longtail.registry.bundles import bundle_id
 from longtail.system.http import call
 
+pytestmark = pytest.mark.slow  # they start the model server
+
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 OF_CLIENT = f"00-{TRACE}-{PARENT}-01"
 

@@ -10,6 +10,7 @@ from helpers_campaign import DAY, lists, settings, tables
 from longtail.pipelines.cli.main import main
 
 
+@pytest.mark.slow
 def test_a_plan_and_its_measurement(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     lists(tmp_path / "lists", tables(tmp_path))

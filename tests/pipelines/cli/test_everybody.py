@@ -62,6 +62,7 @@ def test_tables_give_users_and_histories(tmp_path, capfd, bundle, log):
     assert lists["cy"] == [item["item_id"] for item in one]
 
 
+@pytest.mark.slow
 def test_every_way_to_say_which_items_acts(tmp_path, capfd, bundle, log):
     (tmp_path / "users.csv").write_text("user_id\ncy\n")
     (tmp_path / "shop.yaml").write_text("hidden: [a]")

@@ -16,6 +16,8 @@ from longtail.pipelines.kubeflow.submit import RunRequest
 from longtail.pipelines.parameters import arguments
 from longtail.pipelines.run_settings import RunSettings
 
+pytestmark = pytest.mark.slow  # they compile pipelines
+
 INPUTS = RunRequest(arguments("s3://shop/log/*.parquet", "s3://shop/items.parquet", None, RunSettings()))
 
 

@@ -36,6 +36,7 @@ def test_the_command_ends_as_the_gate_did_and_the_folder_remembers_it(shop, monk
     assert "error" not in shown.err
 
 
+@pytest.mark.slow
 def test_a_champion_is_the_one_that_deploy_would_replace(shop, monkeypatch):
     bundle = write_hand_bundle(shop / "bundle")
     registry = open_registry(str(shop / "models"))

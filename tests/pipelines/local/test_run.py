@@ -16,6 +16,8 @@ from longtail.pipelines.local.run import RunInputs, run_local
 from longtail.pipelines.local.runner import StageFailed
 from longtail.pipelines.run_settings import load_settings
 
+pytestmark = pytest.mark.slow  # they run pipelines
+
 STUB = "helpers_stub_pipeline:build"
 ASKED = "campaign.offers=[{name: reminder, channel: mail, cost: 0.1}]"
 RESULTS = {

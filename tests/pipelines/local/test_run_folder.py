@@ -70,6 +70,7 @@ def test_results_are_one_folder_and_links_to_what_is_in_it(out):
     assert {path.name for path in out.iterdir()} == {*ARTIFACTS, *EVALUATION_FILES, RESULTS, ".work"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("swaps", [True, False])
 def test_a_run_killed_at_any_step_of_publishing_shows_one_run(out, monkeypatch, swaps):
     if not swaps:
@@ -91,6 +92,7 @@ def test_a_run_killed_at_any_step_of_publishing_shows_one_run(out, monkeypatch, 
     assert not list(out.glob(".results.partial-*"))
 
 
+@pytest.mark.slow
 def test_a_first_run_killed_at_any_step_of_publishing_shows_nothing_or_one_run(out):
     run = Run(out, "first")
     links = [out / name for name in NAMES]
@@ -164,6 +166,7 @@ def test_results_may_lie_on_another_disk(out, tmp_path):
     assert {path.name for path in (tmp_path / "disk").iterdir()} == set(NAMES)
 
 
+@pytest.mark.slow
 def test_pruning_killed_at_any_step_leaves_whole_tasks_or_none(out):
     """kfp takes a folder that is there for a cached result, so none may be half removed."""
     kept = Run(out, "kept")
