@@ -9,7 +9,7 @@ from longtail.campaign.uplift import UpliftSettings, estimate_effects
 from longtail.contracts.errors import UserError
 from longtail.metrics.uplift import Ranked, Trial
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 
 def experiment(users, effect, seed=0, treatments=("none", "mail"), value=False):

@@ -15,6 +15,8 @@ from longtail.scoring.bundle import POSTERIOR, load_bundle
 from longtail.scoring.posterior import Posterior
 from longtail.scoring.recommender import Recommender
 
+pytestmark = pytest.mark.slow  # they learn policies
+
 METHODS = ("thompson", "linucb", "policy-gradient")
 SETTINGS = LearningSettings(candidates=ITEMS, folds=3)
 

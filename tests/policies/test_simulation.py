@@ -7,6 +7,8 @@ from scipy.special import expit
 from longtail.policies.simulation import Course, World, regret
 from longtail.synthetic.shop import generate_shop
 
+pytestmark = pytest.mark.slow  # they simulate rounds of a shop
+
 COURSE = Course(rounds=40, arrivals=100, k=3)
 SEEDS = range(6)
 

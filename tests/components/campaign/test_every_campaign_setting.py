@@ -25,6 +25,8 @@ from longtail.contracts.errors import UserError
 from longtail.contracts.settings_base import Settings, leaves, parse
 from longtail.scoring.recommender import Recommender
 
+pytestmark = pytest.mark.slow  # they plan for every setting
+
 USERS, IN_LISTS = 420, 330  # the last tenth has no events
 AT = START + 401 * DAY + 80_000  # seconds, 20:26 UTC
 NEWS = {"name": "news", "channel": "mail", "cost": 0.1, "template": "Hello! For you: $titles."}

@@ -14,6 +14,8 @@ from longtail.components.campaign.targeting import TARGETINGS
 from longtail.contracts.errors import UserError
 from longtail.synthetic.shop import generate_shop
 
+pytestmark = pytest.mark.slow  # they simulate campaigns
+
 SMALL = {"users": 1500, "rounds": 3}
 
 
@@ -23,14 +25,12 @@ def rows(heterogeneity: float) -> pd.DataFrame:
     return simulate(small, range(4), targetings=("random", "uplift"))
 
 
-@pytest.mark.slow
 def test_uplift_wins_where_responses_differ() -> None:
     for measure in ("activated", "value"):
         found = figures(rows(1.0), measure)["uplift"].above_random
         assert found.low > 0, (measure, found)
 
 
-@pytest.mark.slow
 def test_uplift_does_not_win_where_responses_are_alike() -> None:
     found = figures(rows(0.0), "activated")
     for each in found.values():
@@ -49,7 +49,6 @@ def test_what_is_drawn_agrees_with_what_is_expected() -> None:
     assert abs(difference.mean()) < 3 * 0.4 / np.sqrt(len(found))  # a message's luck has a deviation of at most .4
 
 
-@pytest.mark.slow
 def test_uplift_is_above_every_other_targeting() -> None:
     everybody = simulate(Simulation(), range(5))
     assert list(everybody.targeting.unique()) == list(TARGETINGS)

@@ -9,6 +9,8 @@ from helpers_settings import settings_with
 from longtail.components.evaluate.settings import DEFAULT_RULES, EvaluateSettings, Rule
 from longtail.contracts.settings_base import leaves
 
+pytestmark = pytest.mark.slow  # they run the stage for every setting
+
 RULE: dict[str, Any] = {"must_be": "not_worse", "than": "tfidf"}
 BASE: dict[str, Any] = {"bootstrap_samples": 100, "gate_min_users": 5, "gate_rules": [RULE]}
 CHANGES: dict[str, Any] = {  # setting -> its changed value

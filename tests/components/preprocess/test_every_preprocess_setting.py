@@ -12,6 +12,8 @@ from longtail.contracts.prepared import PreparedDataset
 from longtail.contracts.settings_base import parse
 from longtail.pipelines.run_settings import RunSettings
 
+pytestmark = pytest.mark.slow  # they run the stage for every setting
+
 KINDS = [("view", None), (None, 2), (None, 5), ("cart", None)]
 ITEMS = [{"item_id": f"i{n}", "title": f"T{n} (19{n + 80})", "sku": f"i{n}"} for n in range(12)]
 EVENTS = [
