@@ -6,6 +6,7 @@ import pytest
 import torch
 from helpers_language_model import WORDS, save_tokenizer
 from helpers_s3 import s3, s3_endpoint  # noqa: F401  (fixtures)
+from hypothesis import HealthCheck, settings
 from transformers import (
     BertConfig,
     BertModel,
@@ -16,6 +17,10 @@ from transformers import (
 )
 
 LONGEST = ("docker/test_images.py", "e2e/test_installed_wheel.py", "benchmarks/test_quality.py", "test_layout.py")
+
+if settings.get_current_profile_name() == "default":  # else hypothesis' own "ci", with the same examples each time
+    settings.register_profile("longtail", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("longtail")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

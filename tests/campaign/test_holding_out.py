@@ -53,7 +53,7 @@ def test_a_share_of_every_stratum_is_held_out():
         assert abs(held[inside].sum() - 0.13 * inside.sum()) < 1
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.permutations(range(60)), st.integers(0, 5))
 def test_the_order_of_rows_does_not_matter(order, seed):
     ids, strata = [f"u{n}" for n in range(60)], [n % 3 for n in range(60)]

@@ -91,7 +91,7 @@ def test_a_plan_of_many_users_meets_its_bound(monkeypatch):
     assert found.gap < 1e-4
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.integers(1, 40), st.integers(2, 4))
 def test_every_plan_keeps_to_its_limits_and_below_its_bound(seed, users, actions):
     given_ = problem(users, actions, seed, whole=bool(seed % 2))

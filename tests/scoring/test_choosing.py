@@ -286,7 +286,7 @@ rules_of = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @example(  # 4 is a near-duplicate of 5, and the third of its brand
     [
         *([("brand: L", False, "x")] * 3),

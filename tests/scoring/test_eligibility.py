@@ -109,7 +109,7 @@ subsets = st.lists(st.sampled_from("abcdz"), max_size=5)
 attributes = st.lists(st.sampled_from(["lamp", "chair", "oak", "brand=Lux", "brand=Sol"]), max_size=2)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.sampled_from("abcd"), max_size=3),
     st.sampled_from([None, "red lamp", "chair"]),

@@ -35,7 +35,7 @@ def asked(draw):
 
 
 @given(asked())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_the_best_are_those_of_a_full_sort(case):
     scores, k, excluded = case
     before = scores.copy()

@@ -43,7 +43,7 @@ def test_the_average_effect_does_not_depend_on_heterogeneity(shop: Shop, heterog
 
 
 @given(st.floats(0, 1), st.floats(0, LARGEST_EFFECT), st.integers(0, 5))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_probabilities_stay_probabilities(heterogeneity: float, mean_effect: float, seed: int) -> None:
     found = true_responses(_small(), seed, heterogeneity, mean_effect)
     for items in (None, offers(found, best=True)):

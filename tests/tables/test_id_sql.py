@@ -51,7 +51,7 @@ def test_every_type_gives_the_canonical_id(engine: str, tmp_path: Path):
     assert cleaned(engine, tmp_path / "t.parquet", tmp_path) == expected
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.text(" \t\r.019a\u00a0é", max_size=5), min_size=1, max_size=200))
 def test_any_text_gives_the_canonical_id(tmp_path: Path, texts: list[str]):
     pq.write_table(pa.table({"id": texts}), tmp_path / "t.parquet")

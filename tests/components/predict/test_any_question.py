@@ -22,7 +22,7 @@ def model(tmp_path_factory):
 
 
 @pytest.mark.slow
-@settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3000, suppress_health_check=list(HealthCheck))
 @given(body)
 def test_every_body_is_answered_or_refused(model, asked):
     try:

@@ -29,7 +29,7 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceSt
 from longtail.components.deploy.local_server import running_server
 
 NAME = "shop"
-many = settings(deadline=None, suppress_health_check=list(HealthCheck), database=None)
+many = settings(suppress_health_check=list(HealthCheck), database=None)
 pytestmark = pytest.mark.slow
 
 

@@ -91,7 +91,7 @@ def test_a_refusal_is_as_told(server):
     assert faults("Questions", {"instances": []})
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(instance | wild | answerable)
 def test_what_the_server_takes_is_allowed_by_the_schema(asked):
     try:

@@ -83,7 +83,7 @@ def hand(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(write_hand_bundle(folder / "bundle", titles=("Red lamp", "Lamp, red", None, "Chair"), **HAND))
 
 
-@limits(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@limits(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @over(histories=st.lists(lists, min_size=1, max_size=6), asked=shaping, ruled=st.booleans(), female=st.booleans())
 def test_whatever_is_asked_lists_are_those_of_one_question_at_a_time(
     tmp_path: Path, hand: Path, histories: list[list[str]], asked: dict[str, Any], ruled: bool, female: bool
