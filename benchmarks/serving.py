@@ -10,26 +10,24 @@ import argparse
 import http.client
 import json
 import statistics
-import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import numpy as np
 
-from longtail.contracts.errors import UserError
+from longtail.components.deploy.local_server import running_command
 from longtail.scoring.bundle import load_bundle
-from longtail.system.http import call
-from longtail.system.machine import available_cores, free_ports
+from longtail.system.machine import available_cores
 
 NAME = "longtail"
 WARM_UP = 50  # requests a client
+READY_SECONDS = 300
 NO_OP = """
 import sys
 from longtail.components.predict.server import start
@@ -39,27 +37,8 @@ class NoOp(kserve.Model):
         return {"predictions": [{} for _ in payload["instances"]]}
 model = NoOp(sys.argv[1])
 model.ready = True
-start(model, int(sys.argv[2]), int(sys.argv[3]))
+start(model, int(sys.argv[3]), int(sys.argv[5]))
 """
-
-
-@contextmanager
-def started(command: list[str], port: int) -> Iterator[None]:
-    """The server's process, from its first answer to the end of the block."""
-    process = subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL)
-    try:
-        while True:
-            try:
-                call(f"http://127.0.0.1:{port}/v2/models/{NAME}/ready")
-                break
-            except UserError:
-                if process.poll() is not None:
-                    raise
-                time.sleep(0.1)
-        yield
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def bodies_of(bundle: Path, history_length: int, more: dict[str, Any] | None = None, count: int = 512) -> list[bytes]:
@@ -93,12 +72,14 @@ def latencies(port: int, bodies: list[bytes], requests: int) -> list[float]:
 
 
 def measure(command: list[str], bodies: list[bytes], clients: int, requests: int) -> dict[str, float]:
-    http_port, grpc_port = free_ports(2)
-    ports = [str(http_port), str(grpc_port)]
-    with started([argument.format(*ports) for argument in command], http_port), ThreadPoolExecutor(clients) as pool:
+    with (
+        NamedTemporaryFile() as log,
+        running_command([sys.executable, *command], NAME, READY_SECONDS, log.name) as server,
+        ThreadPoolExecutor(clients) as pool,
+    ):
         begin = time.perf_counter()
         shifted = [bodies[client * 7 :] + bodies[: client * 7] for client in range(clients)]
-        seconds = sorted(chain(*pool.map(lambda own: latencies(http_port, own, requests), shifted)))
+        seconds = sorted(chain(*pool.map(lambda own: latencies(server.http_port, own, requests), shifted)))
         elapsed = time.perf_counter() - begin
     return {
         "requests_per_second": round(clients * (requests + WARM_UP) / elapsed, 1),
@@ -115,13 +96,12 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file to write the figures to")
     options = parser.parse_args()
     real = ["-m", "longtail.components.predict.server", "--bundle", str(options.bundle), "--name", NAME]
-    real += ["--http-port", "{0}", "--grpc-port", "{1}"]
     held = Counter(chain(*load_bundle(options.bundle).item_attributes))
     shapes: dict[str, dict[str, Any]] = {"diversity": {"diversity": 0.3}, "items like one": {"similar_to": []}}
     if held:
         shapes = {"filter": {"filters": {"all": [held.most_common(1)[0][0]]}}} | shapes
     cases: dict[str, tuple[list[str], int, dict[str, Any]]] = {
-        "no-op": (["-c", NO_OP.replace("{", "{{").replace("}", "}}"), NAME, "{0}", "{1}"], 3, {}),
+        "no-op": (["-c", NO_OP, NAME], 3, {}),
         **{f"history of {length}": (real, length, {}) for length in (0, 3, 50)},
         **{f"3, {name}": (real, 3, shape) for name, shape in shapes.items()},
     }

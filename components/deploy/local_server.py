@@ -48,6 +48,15 @@ def running_server(
         RuntimeError: it ended by itself, before it was ready or while the block ran.
     """
     command = [sys.executable, "-P", "-m", SERVER_MODULE, "--bundle", str(bundle), "--name", name, *options]
+    with running_command(command, name, timeout_seconds, log_path) as handle:
+        yield handle
+
+
+@contextmanager
+def running_command(
+    command: Sequence[str], name: str, timeout_seconds: float, log_path: str | os.PathLike[str]
+) -> Iterator[ServerHandle]:
+    """``running_server`` for any command that takes ``--http-port`` and ``--grpc-port`` at its end."""
     process, handle = _started(command, name, timeout_seconds, Path(log_path))
     try:
         yield handle
@@ -60,7 +69,7 @@ def running_server(
 
 
 def _started(
-    command: list[str], name: str, timeout_seconds: float, log_path: Path
+    command: Sequence[str], name: str, timeout_seconds: float, log_path: Path
 ) -> tuple[subprocess.Popen[bytes], ServerHandle]:
     """A server that is ready. Ports that somebody takes between their choice and the server's start are chosen anew."""
     for _ in range(ATTEMPTS):
