@@ -58,12 +58,13 @@ def check_new_folder(path: AnyPath) -> None:
     if place in (here, *here.parents):
         raise UserError(f"{path}: is the working folder or one above it; name a folder of its own")
     above = next(folder for folder in place.parents if _is_folder(folder) is not None)
-    if not above.is_dir():
+    if _is_folder(above) is False:
         raise UserError(f"{path}: cannot be written, {above} is a file; choose a folder that you own")
     probe = _beside(above / place.name, "probe")
     try:
-        (probe / "content").mkdir(parents=True)
+        probe.mkdir()
         try:
+            (probe / "content").mkdir()
             probe = probe.rename(_beside(above / place.name, "probe"))  # not every file system can
             with suppress(FileNotFoundError):
                 place.rename(probe)  # refused in any case, since the probe has content; the reason is what matters
