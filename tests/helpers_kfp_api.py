@@ -20,6 +20,8 @@ import yaml
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
+from longtail.system.machine import free_ports
+
 HEALTH = "/apis/v2beta1/healthz"  # the one path that asks for no identity
 CODES = {3: 400, 5: 404, 6: 409, 7: 403, 13: 500, 16: 401}
 TYPES = {"str": str, "int": int, "bool": bool, "datetime": str, "object": object}
@@ -43,12 +45,11 @@ class KfpApi:
         self.before: Callable[[str, str], None] = lambda method, path: None
         self.asked: list[tuple[str, str]] = []
         self.lock = threading.RLock()
-        self.port = 0
+        self.port = free_ports(1)[0]  # no outgoing connection takes it while the server is away
         self.start()
 
     def start(self):
         self.server = ThreadingHTTPServer(("127.0.0.1", self.port), _handler(self))
-        self.port = self.server.server_port
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
     def stop(self):

@@ -16,6 +16,8 @@ from urllib.parse import parse_qs, urlsplit
 import yaml
 from helpers_kserve import Controller, Document, uri
 
+from longtail.system.machine import free_ports
+
 NAMESPACE = "longtail"
 SERVICES = f"/apis/serving.kserve.io/v1beta1/namespaces/{NAMESPACE}/inferenceservices/"
 CORE = f"/api/v1/namespaces/{NAMESPACE}"
@@ -48,9 +50,9 @@ class FakeCluster:
         self.removed: list[str] = []  # paths that were deleted
         self.broken_answers: Callable[[str], str] = lambda _: ""  # workload -> what is wrong with its answers: BROKEN
         self._lock = threading.RLock()
-        self.start()
+        self.start(free_ports(1)[0])  # no outgoing connection takes it while the server is away
 
-    def start(self, port: int = 0) -> None:
+    def start(self, port: int) -> None:
         cluster = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -77,8 +79,8 @@ class FakeCluster:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self.server.daemon_threads = True
-        self.port = self.server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
     def stop(self) -> None:
