@@ -10,7 +10,6 @@ from longtail.contracts.artifacts import results_of
 from longtail.contracts.errors import UserError
 from longtail.pipelines.cli import recommending as one
 from longtail.pipelines.cli.options import (
-    Bundle,
     Config,
     Format,
     MaybeInteractions,
@@ -110,7 +109,8 @@ def recommend_all(
 
 def similar_items(
     output: Output,
-    bundle: Bundle,
+    run: Annotated[Path | None, typer.Option(help="Folder of a run's results, which hold its bundle.")] = None,
+    bundle: MaybeBundle = None,
     k: one.Count = 10,
     only: one.Only = None,
     any_of: AnyOf = None,
@@ -142,7 +142,7 @@ def similar_items(
     who = {"users_per_part": items_per_part, "processes": processes, "engine": engine, "spark_remote": spark_remote}
     said = {"k": k, "filters": _filters(only, any_of, without, between), "explain": explain}
     given = _settings(**said, **which, **shape, **who, availability=availability, rules=rules)
-    _tell(output, stage(bundle, output, given))
+    _tell(output, stage(one.bundle_of(run, bundle), output, given))
 
 
 def reach(

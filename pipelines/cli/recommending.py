@@ -94,9 +94,7 @@ def recommend(
 
     A new user is described by history, interests or attributes; further options say which items may be given.
     """
-    folder = bundle if run is None else results_of(run) / "bundle"
-    if folder is None or (run is not None and bundle is not None):
-        raise UserError("recommend: give --run or --bundle, one of the two")
+    folder = bundle_of(run, bundle)
     if user is not None and (history is not None or run is None):
         raise UserError("recommend: --user looks the history up in --run; give it without --history and --bundle")
     from longtail.contracts.prepared import PreparedDataset
@@ -124,6 +122,18 @@ def recommend(
         typer.echo(json.dumps([asdict(item) for item in answer.items], ensure_ascii=False, indent=1))
     else:
         _tell(answer, ids, interests, k, loaded)
+
+
+def bundle_of(run: Path | None, bundle: Path | None) -> Path:
+    """The bundle's folder.
+
+    Raises:
+        UserError: not one of the two.
+    """
+    folder = bundle if run is None else results_of(run) / "bundle"
+    if folder is None or (run is not None and bundle is not None):
+        raise UserError("give --run or --bundle, one of the two")
+    return folder
 
 
 def _tell(answer: "Answer", history: Sequence[str], interests: str | None, k: int, bundle: "Bundle") -> None:

@@ -123,6 +123,9 @@ def test_similar_items_and_reach(tmp_path, capfd, bundle, log):
     one = json.loads(command(capfd, "recommend", "--bundle", bundle, "--similar-to", "c", "-k", 2, "--json"))
     found = [row["item_id"] for row in rows(tmp_path / "s", "similar_items") if row["similar_to"] == "c"]
     assert found == [item["item_id"] for item in one]
+    written = rows(tmp_path / "s", "similar_items")
+    command(capfd, "similar-items", "--run", bundle.parent, "--output", tmp_path / "s", "-k", 2, "--processes", 1)
+    assert rows(tmp_path / "s", "similar_items") == written
     asked = ("--bundle", bundle, "--interactions", log, "--set", "preprocess.max_rejected_share=0.5")
     shown = command(
         capfd, "reach", *asked, "--items", "b, c", "--limit", 1, "--output", tmp_path / "r", "--processes", 1
@@ -159,3 +162,13 @@ def test_what_is_wrong_is_said_in_one_message(tmp_path, capfd, monkeypatch, bund
     assert code == 2
     assert is_one_message(error, message)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "log.csv"]
+
+
+@pytest.mark.parametrize("options", [(), ("--run", ".", "--bundle", "bundle")])
+@pytest.mark.parametrize("words", [("similar-items", "--output", "lists"), ("recommend",)])
+def test_one_bundle_is_asked(tmp_path, capfd, monkeypatch, bundle, words, options):
+    monkeypatch.chdir(tmp_path)
+    code, error = refused(capfd, *words, *options)
+    assert code == 2
+    assert is_one_message(error, "give --run or --bundle, one of the two")
+    assert not (tmp_path / "lists").exists()
