@@ -35,6 +35,7 @@ from longtail.system.kserve_sdk import kserve
 class NoOp(kserve.Model):
     async def predict(self, payload, headers=None, response_headers=None):
         return {"predictions": [{} for _ in payload["instances"]]}
+# NAME --http-port PORT --grpc-port PORT
 model = NoOp(sys.argv[1])
 model.ready = True
 start(model, int(sys.argv[3]), int(sys.argv[5]))

@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
+from helpers_http import KeepsConnections
 
 
 class Buckets:
@@ -24,10 +25,7 @@ class Buckets:
         self.generations = itertools.count(1)
 
 
-class Api(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # else each answer waits 40 ms, since its head is sent before its body
-
+class Api(KeepsConnections, BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path, query = self._asked()
         parts = path.removeprefix("/download").removeprefix("/storage/v1/b/").split("/o", 1)
@@ -90,9 +88,6 @@ class Api(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-
-    def log_message(self, *_) -> None:
-        pass
 
 
 def _resource(bucket: str, name: str, content: bytes, generation: int) -> dict[str, str]:

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import yaml
+from helpers_http import KeepsConnections
 from helpers_kserve import Controller, Document, uri
 
 from longtail.system.machine import free_ports
@@ -50,15 +51,14 @@ class FakeCluster:
         self.removed: list[str] = []  # paths that were deleted
         self.broken_answers: Callable[[str], str] = lambda _: ""  # workload -> what is wrong with its answers: BROKEN
         self._lock = threading.RLock()
-        self.start(free_ports(1)[0])  # no outgoing connection takes it while the server is away
+        self.port = free_ports(1)[0]  # no outgoing connection takes it while the server is away
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.start()
 
-    def start(self, port: int) -> None:
+    def start(self) -> None:
         cluster = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True  # else each answer waits 40 ms, since its head is sent before its body
-
+        class Handler(KeepsConnections, BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 cluster.answer(self, "get", None)
 
@@ -74,13 +74,8 @@ class FakeCluster:
             def _body(self) -> Any:
                 return json.loads(self.rfile.read(int(self.headers["Content-Length"])))
 
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self.server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
         self.server.daemon_threads = True
-        self.port = port
-        self.url = f"http://127.0.0.1:{port}"
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
     def stop(self) -> None:

@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from helpers_http import KeepsConnections
 
 ROOT = "/api/model_registry/v1/"
 PAGE = 2  # smaller than asked for, as a server may
@@ -51,10 +52,7 @@ class Entities:
             return stored
 
 
-class Api(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # else each answer waits 40 ms, since its head is sent before its body
-
+class Api(KeepsConnections, BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         parts, query, entities = self._asked()
         match parts:
@@ -102,9 +100,6 @@ class Api(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-
-    def log_message(self, *_) -> None:
-        pass
 
 
 @pytest.fixture

@@ -186,7 +186,6 @@ def third_bundle(folder):
 
 def test_an_api_server_that_restarts_is_waited_for(serving):
     serving.cluster.away = 3  # behind a load balancer
-    port = serving.cluster.port
 
     def restart(_):
         serving.cluster.on_apply = lambda _: None
@@ -195,7 +194,7 @@ def test_an_api_server_that_restarts_is_waited_for(serving):
     def restarted():  # nobody listens for a while
         serving.cluster.stop()
         threading.Event().wait(1.0)
-        serving.cluster.start(port)
+        serving.cluster.start()
 
     serving.cluster.on_apply = restart
     serving.deploy(serving.new)

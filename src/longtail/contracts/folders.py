@@ -57,8 +57,8 @@ def check_new_folder(path: AnyPath) -> None:
     here = Path.cwd()
     if place in (here, *here.parents):
         raise UserError(f"{path}: is the working folder or one above it; name a folder of its own")
-    above = next(folder for folder in place.parents if _is_folder(folder) is not None)
-    if _is_folder(above) is False:
+    above, is_folder = next((one, found) for one in place.parents if (found := _is_folder(one)) is not None)
+    if not is_folder:
         raise UserError(f"{path}: cannot be written, {above} is a file; choose a folder that you own")
     probe = _beside(above / place.name, "probe")
     try:
